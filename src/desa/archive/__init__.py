@@ -1,0 +1,1 @@
+"""Files from the sky: readers of light-curve and spectrum files."""

@@ -1,0 +1,1 @@
+"""Tasks on top of the embedding."""

@@ -1,0 +1,1 @@
+"""Encoders, the DualFormer, the whole model."""

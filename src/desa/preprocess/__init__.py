@@ -1,0 +1,1 @@
+"""Batched preprocessing on the device."""

@@ -1,0 +1,200 @@
+"""The objects that travel through desa: light curves, spectra, stars, embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+
+KEPLER_CADENCE_DAYS = 0.020433598
+"""Kepler's long cadence, 29.4244 min (Kepler Archive Manual)."""
+
+LAMOST_LOG_WAVELENGTH_START = 3.5682
+"""log10 of LAMOST's first pixel, 3699.99 Angstrom in vacuum."""
+
+LAMOST_LOG_WAVELENGTH_STEP = 1e-4
+"""LAMOST's pixel step in dex; 69 km/s."""
+
+LAMOST_PIXELS = 3909
+"""Most pixels a LAMOST low-resolution spectrum has."""
+
+
+@dataclass(frozen=True, eq=False)
+class LightCurve:
+    """A star's flux on a regular cadence grid.
+
+    Parameters
+    ----------
+    flux
+        (L,) float32, relative flux: each quarter (sector, campaign) divided by its own median, so
+        near 1. NaN where there is no good sample. The first and last samples are finite.
+    flux_err
+        (L,) float32, its standard error, relative too; NaN where unknown.
+    first_cadence
+        The mission's cadence number of sample 0 (0 where the file has none).
+    start_bkjd
+        Time of sample 0 in BKJD days (BJD - 2454833).
+    cadence_days
+        Spacing of the grid in days.
+    star_id
+        ``"KIC 8462852"``, ``"EPIC ..."``, ``"TIC ..."``, ``"Gaia DR3 ..."``; empty if unknown.
+    mission
+        ``"Kepler"``, ``"K2"``, ``"TESS"``, ``"KEPSEISMIC"``, or what the caller says.
+    quarters
+        Quarters, campaigns or sectors that are in it, ascending.
+    ra, dec
+        Degrees (ICRS), NaN if unknown.
+    magnitude
+        Kepler (or TESS) magnitude, NaN if unknown.
+    sources
+        The files it was made from.
+    meta
+        Anything else the files say (``teff``, ``log_g``, ``fe_h`` of the input catalogue, ...).
+    """
+
+    flux: FloatArray
+    flux_err: FloatArray
+    first_cadence: int = 0
+    start_bkjd: float = float("nan")
+    cadence_days: float = KEPLER_CADENCE_DAYS
+    star_id: str = ""
+    mission: str = ""
+    quarters: tuple[int, ...] = ()
+    ra: float = float("nan")
+    dec: float = float("nan")
+    magnitude: float = float("nan")
+    sources: tuple[str, ...] = ()
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.flux.ndim != 1 or self.flux.shape != self.flux_err.shape:
+            raise ValueError(f"flux {self.flux.shape} and flux_err {self.flux_err.shape} must be (L,) alike")
+
+    def __len__(self) -> int:
+        return int(self.flux.shape[0])
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """(L,) True where there is a good sample."""
+        return np.isfinite(self.flux)
+
+    @property
+    def time(self) -> NDArray[np.float64]:
+        """(L,) nominal times of the grid in BKJD days."""
+        return self.start_bkjd + self.cadence_days * np.arange(len(self))
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """A low-resolution spectrum on a grid of constant step in log10 wavelength.
+
+    Parameters
+    ----------
+    flux
+        (N,) float32, arbitrary scale, observed (heliocentric) frame.
+    ivar
+        (N,) float32, inverse variance of `flux`; 0 where the pixel is bad.
+    log_wavelength_start
+        log10 of pixel 0's vacuum wavelength in Angstrom; the step is `LAMOST_LOG_WAVELENGTH_STEP`.
+    z
+        The star's redshift (radial velocity / c), NaN if unknown.
+    star_id
+        ``"KIC ..."``, ``"Gaia DR3 ..."`` or ``"LAMOST obsid"``-like name; empty if unknown.
+    obsid
+        The observation's identifier, empty if unknown.
+    release
+        ``"DR1"``, ``"DR10"``, ... or what the caller says.
+    object_class, object_subclass
+        The survey pipeline's classification (``"STAR"``, ``"G2"``).
+    snr
+        Signal-to-noise by band, keys ``u g r i z``.
+    or_mask
+        (N,) int32, bits raised in any exposure; kept for those who want it, None if absent.
+    ra, dec, sources, meta
+        As in `LightCurve`.
+    """
+
+    flux: FloatArray
+    ivar: FloatArray
+    log_wavelength_start: float = LAMOST_LOG_WAVELENGTH_START
+    z: float = float("nan")
+    star_id: str = ""
+    obsid: str = ""
+    release: str = ""
+    object_class: str = ""
+    object_subclass: str = ""
+    snr: Mapping[str, float] = field(default_factory=dict)
+    or_mask: NDArray[np.int32] | None = None
+    ra: float = float("nan")
+    dec: float = float("nan")
+    sources: tuple[str, ...] = ()
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.flux.ndim != 1 or self.flux.shape != self.ivar.shape:
+            raise ValueError(f"flux {self.flux.shape} and ivar {self.ivar.shape} must be (N,) alike")
+
+    def __len__(self) -> int:
+        return int(self.flux.shape[0])
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """(N,) True where the pixel is good."""
+        return self.ivar > 0
+
+    @property
+    def wavelength(self) -> NDArray[np.float64]:
+        """(N,) vacuum wavelengths in Angstrom, observed frame."""
+        return np.asarray(
+            10.0 ** (self.log_wavelength_start + LAMOST_LOG_WAVELENGTH_STEP * np.arange(len(self)))
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Star:
+    """One star with whatever was observed of it."""
+
+    star_id: str
+    lightcurve: LightCurve | None = None
+    spectra: tuple[Spectrum, ...] = ()
+    labels: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """What the model makes of one star; absent modalities are None.
+
+    Parameters
+    ----------
+    modality
+        ``"joint"``, ``"spectrum"`` or ``"lightcurve"``.
+    features_spectrum, features_lightcurve
+        The encoders' own features.
+    z_spectrum, z_lightcurve, p_spectrum, p_lightcurve
+        The DualFormer's pooled outputs and their projections; None unless both modalities are there.
+    joint
+        f of eq. 6 of the paper (or the setting that replaces it); None unless both are there.
+    """
+
+    star_id: str
+    modality: str
+    features_spectrum: FloatArray | None = None
+    features_lightcurve: FloatArray | None = None
+    z_spectrum: FloatArray | None = None
+    z_lightcurve: FloatArray | None = None
+    p_spectrum: FloatArray | None = None
+    p_lightcurve: FloatArray | None = None
+    joint: FloatArray | None = None
+
+    @property
+    def vector(self) -> FloatArray:
+        """The joint embedding, or the features of the one modality there is."""
+        for value in (self.joint, self.features_spectrum, self.features_lightcurve):
+            if value is not None:
+                return value
+        raise ValueError(f"{self.star_id or 'this star'}: the embedding is empty")
