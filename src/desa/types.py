@@ -150,9 +150,8 @@ class Spectrum:
     @property
     def wavelength(self) -> NDArray[np.float64]:
         """(N,) vacuum wavelengths in Angstrom, observed frame."""
-        return np.asarray(
-            10.0 ** (self.log_wavelength_start + LAMOST_LOG_WAVELENGTH_STEP * np.arange(len(self)))
-        )
+        step = LAMOST_LOG_WAVELENGTH_STEP
+        return np.power(10.0, self.log_wavelength_start + step * np.arange(len(self), dtype=np.float64))
 
 
 @dataclass(frozen=True, eq=False)
