@@ -151,7 +151,8 @@ class Spectrum:
     def wavelength(self) -> NDArray[np.float64]:
         """(N,) vacuum wavelengths in Angstrom, observed frame."""
         step = LAMOST_LOG_WAVELENGTH_STEP
-        return np.power(10.0, self.log_wavelength_start + step * np.arange(len(self), dtype=np.float64))
+        exponents = self.log_wavelength_start + step * np.arange(len(self), dtype=np.float64)
+        return np.asarray(np.power(10.0, exponents), dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)

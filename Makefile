@@ -1,0 +1,43 @@
+# Two commands a newcomer needs: `make demo` and `make test`. Each sets itself up on first use.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SHARED ?= ../shared
+
+.PHONY: demo test lint real bench parity clean
+
+$(VENV)/.core: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@ $(VENV)/.core
+
+demo: $(VENV)/.core          ## mock survey -> training -> embedding -> report.html
+	$(BIN)/desa demo -o demo
+
+test: $(VENV)/.dev           ## every quick test, with coverage
+	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term
+
+lint: $(VENV)/.dev           ## style and types
+	$(BIN)/ruff check src tests benchmarks scripts
+	$(BIN)/ruff format --check src tests benchmarks scripts
+	$(BIN)/mypy
+
+parity: $(VENV)/.dev         ## the published model at full size: 2.2 GB of random weights, minutes
+	$(BIN)/python -m pytest -m slow tests/models
+
+real: $(VENV)/.core          ## experiments on the real files beside the project
+	$(BIN)/python -m desa.real $(SHARED)/data -o real
+
+bench: $(VENV)/.dev          ## speed and memory tables
+	$(BIN)/python benchmarks/preprocess.py
+	$(BIN)/python benchmarks/ingest.py $(SHARED)/data
+	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/models.py
+
+clean:                       ## remove what the targets made
+	rm -rf demo real .pytest_cache .mypy_cache .ruff_cache .coverage
