@@ -86,7 +86,7 @@ class LightCurve:
     @property
     def time(self) -> NDArray[np.float64]:
         """(L,) nominal times of the grid in BKJD days."""
-        return self.start_bkjd + self.cadence_days * np.arange(len(self))
+        return np.asarray(self.start_bkjd + self.cadence_days * np.arange(len(self)), dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)
