@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import base64
 import html
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from desa.files import written_whole
+
 STYLE = """
-:root { color-scheme: light dark; --ink: #1b1f24; --soft: #57606a; --line: #d5dae0; --paper: #fff; --band: #f4f6f8; }
+:root { color-scheme: light dark; --ink: #1b1f24; --soft: #57606a;
+        --line: #d5dae0; --paper: #fff; --band: #f4f6f8; }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e6e8eb; --soft: #9aa4ae; --line: #39414a; --paper: #14171b; --band: #1d2228; }
   figure img { filter: invert(0.9) hue-rotate(180deg); }
 }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 62rem; padding: 2rem 1.25rem 4rem; color: var(--ink); background: var(--paper);
-       font: 16px/1.55 system-ui, sans-serif; }
+body { margin: 0 auto; max-width: 62rem; padding: 2rem 1.25rem 4rem; color: var(--ink);
+       background: var(--paper); font: 16px/1.55 system-ui, sans-serif; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .5rem; }
 h2 { font-size: 1.2rem; margin: 2.5rem 0 .5rem; border-top: 1px solid var(--line); padding-top: 1.25rem; }
 p { max-width: 46rem; }
@@ -25,7 +27,8 @@ p { max-width: 46rem; }
         color: var(--soft); }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .5rem 0; }
-th, td { padding: .3rem .75rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th, td { padding: .3rem .75rem; text-align: right; border-bottom: 1px solid var(--line);
+         white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 thead th { border-bottom-width: 2px; }
 tbody tr:nth-child(even) { background: var(--band); }
@@ -124,7 +127,5 @@ def write_page(
         f"<p>{html.escape(lead)}</p>{''.join(part.html() for part in parts)}"
         f"<h2>What made this page</h2><pre>{html.escape(facts)}</pre></body></html>\n"
     )
-    target = Path(path)
-    scratch = target.with_name(target.name + ".part")
-    scratch.write_text(page, encoding="utf-8")
-    os.replace(scratch, target)
+    with written_whole(path) as scratch:
+        scratch.write_text(page, encoding="utf-8")
