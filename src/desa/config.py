@@ -320,6 +320,20 @@ def settings(preset: str = "mini", **changes: Any) -> Settings:
         raise SettingsError(_say(error)) from None
 
 
+def with_changes(value: Settings, changes: dict[str, Any]) -> Settings:
+    """Copy of the settings with nested changes merged in.
+
+    Raises
+    ------
+    SettingsError
+        For an unknown setting or an impossible value.
+    """
+    try:
+        return Settings.model_validate(_merge(value.model_dump(), changes))
+    except ValidationError as error:
+        raise SettingsError(_say(error)) from None
+
+
 def read_settings(path: str | Path) -> Settings:
     """Read a YAML file: its `preset` first, then its own values over it.
 
