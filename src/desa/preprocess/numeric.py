@@ -1,0 +1,59 @@
+"""Masked statistics and the length of transforms, the same on every device."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+MAD_TO_SIGMA = 1.4826
+"""Standard deviation of a Gaussian over its median absolute deviation."""
+
+
+def fast_length(least: int) -> int:
+    """Smallest even 2^a 3^b 5^c that is at least `least`: a length whose FFT is fast everywhere."""
+    best = 2
+    while best < least:
+        best *= 2
+    five = 1
+    while five < best:
+        three = five
+        while three < best:
+            length = three * 2
+            while length < least:
+                length *= 2
+            best = min(best, length)
+            three *= 3
+        five *= 5
+    return best
+
+
+def masked_median(values: Tensor, good: Tensor) -> Tensor:
+    """Lower median of the good values of each row.
+
+    Parameters
+    ----------
+    values
+        (B, L) finite numbers.
+    good
+        (B, L), 1.0 where the value counts, else 0.0.
+
+    Returns
+    -------
+    Tensor
+        (B, 1); 0 for a row without a good value. An order statistic, so the same bits on every
+        device: elsewhere than on a CPU it sorts, as CUDA's `nanmedian` is refused in deterministic mode.
+    """
+    bad = good == 0
+    if values.device.type == "cpu":
+        median = torch.nanmedian(values.masked_fill(bad, torch.nan), dim=1, keepdim=True).values
+        return torch.nan_to_num(median, nan=0.0)
+    ordered = values.masked_fill(bad, torch.inf).sort(dim=1).values
+    count = good.sum(dim=1, keepdim=True)
+    median = ordered.gather(1, (count.long() - 1).div(2, rounding_mode="floor").clamp_min(0))
+    return median.masked_fill(count == 0, 0.0)
+
+
+def safe_ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
+    """Quotient that is 0 where the denominator is not positive."""
+    positive = denominator > 0
+    return numerator / denominator.masked_fill(~positive, 1.0) * positive
