@@ -1,1 +1,5 @@
 """Files from the sky: readers of light-curve and spectrum files."""
+
+from desa.archive.sniff import identify, read
+
+__all__ = ["identify", "read"]
