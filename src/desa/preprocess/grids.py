@@ -1,0 +1,85 @@
+"""The two arms' rest-frame pixels, and where they lie among the observed ones."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from desa.config import SpectrumPreprocessing
+from desa.errors import SettingsError
+from desa.types import LAMOST_LOG_WAVELENGTH_STEP as STEP
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Pixels of 1e-4 dex, the first at `log_start` = log10 of the arm's lower edge in Angstrom."""
+
+    log_start: float
+    pixels: int
+
+    @property
+    def wavelength(self) -> NDArray[np.float64]:
+        """(pixels,) vacuum rest wavelengths in Angstrom."""
+        exponents = self.log_start + STEP * np.arange(self.pixels, dtype=np.float64)
+        return np.asarray(np.power(10.0, exponents), dtype=np.float64)
+
+
+def arm_between(low: float, high: float) -> Arm:
+    """The arm from `low` up to, not including, `high` (Angstrom)."""
+    return Arm(math.log10(low), math.ceil(math.log10(high / low) / STEP - 1e-9))
+
+
+def arms(settings: SpectrumPreprocessing) -> tuple[Arm, Arm]:
+    """Blue and red arm.
+
+    Raises
+    ------
+    SettingsError
+        If an arm is empty or both don't fit in ``settings.pixels``.
+    """
+    for name, (low, high) in (("blue", settings.blue), ("red", settings.red)):
+        if not 0 < low < high:
+            raise SettingsError(f"{name}: ({low}, {high}) must be two growing wavelengths in Angstrom")
+    both = arm_between(*settings.blue), arm_between(*settings.red)
+    needed = both[0].pixels + both[1].pixels
+    if needed > settings.pixels:
+        raise SettingsError(f"pixels is {settings.pixels}: the two arms need {needed}; make it larger")
+    return both
+
+
+def rest_wavelength(settings: SpectrumPreprocessing) -> NDArray[np.float64]:
+    """(arm pixels,) vacuum rest wavelength in Angstrom of the preprocessed pixels before the padding."""
+    return np.concatenate([arm.wavelength for arm in arms(settings)])
+
+
+def observed_position(arm: Arm, z: Tensor, log_wavelength_start: Tensor) -> Tensor:
+    """Place of the arm's first pixel among the observed pixels.
+
+    Both grids have the same step, so that the rest frame, observed / (1 + z), is one shift for all
+    pixels of a spectrum.
+
+    Parameters
+    ----------
+    z
+        (B,) redshift; NaN counts as 0.
+    log_wavelength_start
+        (B,) log10 of the first observed wavelength.
+
+    Returns
+    -------
+    Tensor
+        (B, 1) float64 (float32 where the device has nothing wider).
+    """
+    redshift = torch.nan_to_num(widened(z)).clamp_min(-0.9)
+    start = widened(log_wavelength_start) - torch.log10(1.0 + redshift)
+    return ((arm.log_start - start) / STEP).unsqueeze(1)
+
+
+def widened(values: Tensor) -> Tensor:
+    """Values in float64 where the device has it (Apple's GPUs don't)."""
+    return values.float() if values.device.type == "mps" else values.double()
