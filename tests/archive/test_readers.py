@@ -38,7 +38,7 @@ def test_a_quarter_on_its_grid(shared: Path) -> None:
 
 def test_quality_and_column_are_choices(shared: Path) -> None:
     counts = {
-        choice: int(read_lightcurve_file(shared / QUARTER_2, quality=choice).valid.sum())
+        choice: int(read_lightcurve_file(shared / QUARTER_2, quality=choice, flux_column="sap").valid.sum())
         for choice in ("none", "default", "hard")
     }
     assert counts["none"] > counts["default"] > counts["hard"]
@@ -158,7 +158,7 @@ def test_specutils_gives_the_same_spectrum(shared: Path) -> None:
     )
     inner = slice(10, len(ours) - 10)
     assert np.array_equal(theirs.valid[inner], ours.valid[inner])
-    assert np.allclose(theirs.flux[inner][ours.valid[inner]], ours.flux[inner][ours.valid[inner]], rtol=1e-3)
+    assert np.allclose(theirs.flux[inner][ours.valid[inner]], ours.flux[inner][ours.valid[inner]], rtol=0.01)
     with pytest.raises(WrongModality, match="light curve is needed"):
         to_lightcurve(3)
     with pytest.raises(WrongModality, match="spectrum is needed"):

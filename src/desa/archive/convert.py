@@ -47,7 +47,7 @@ def to_lightcurve(source: Any) -> LightCurve:
         return read_lightcurve(source)
     if hasattr(source, "flux") and hasattr(source, "time") and not hasattr(source, "spectral_axis"):
         return _from_lightkurve(source)
-    if isinstance(source, Sequence) or (hasattr(source, "__iter__") and hasattr(source, "__len__")):
+    if isinstance(source, Sequence) or (hasattr(source, "__getitem__") and hasattr(source, "__len__")):
         parts = list(source)
         if parts and all(isinstance(part, (str, Path)) for part in parts):
             return read_lightcurve(parts)

@@ -127,10 +127,11 @@ def read_lightcurve_file(
     """
     if flux_column not in ("pdcsap", "sap"):
         raise ValueError(f"flux_column must be pdcsap or sap, not {flux_column!r}")
+    masks = {family: bitmask(quality, family) for family in ("Kepler", "TESS")}
     with opened(path) as hdus:
         header = dict(hdus[0].header)
         samples, layout = read_samples(path, hdus, flux_column)
-        samples = _binned(_checked(path, samples, bitmask(quality, samples.family)))
+        samples = _binned(_checked(path, samples, masks[samples.family]))
     good = np.flatnonzero(np.isfinite(samples.flux))
     if len(good) < 10:
         raise DamagedFile(path, f"only {len(good)} good samples of {len(samples.flux)}")
