@@ -33,7 +33,9 @@ KERNEL_LENGTH: Final = 2.5
 
 
 def standardised(labels: ArrayLike, mean: ArrayLike, scale: ArrayLike) -> FloatArray:
-    """Coordinates (B, 4) in which spectra vary smoothly, from labels (B, 4): Teff, log g, [Fe/H], [alpha/Fe]."""
+    """Coordinates (B, 4) in which spectra vary smoothly, from labels (B, 4): Teff, log g, [Fe/H],
+    [alpha/Fe].
+    """
     values = np.asarray(labels, dtype=np.float64)
     coordinates = np.column_stack([5040.0 / values[:, 0], values[:, 1:4]])
     return np.asarray((coordinates - np.asarray(mean)) / np.asarray(scale))
@@ -58,7 +60,9 @@ def polynomial_terms(x: FloatArray) -> FloatArray:
 
 
 def matern(x: FloatArray, y: FloatArray) -> FloatArray:
-    """Matern-3/2 kernel (1 + r) exp(-r), (B, N), r = sqrt(3) x distance / `KERNEL_LENGTH` between (B, 4) and (N, 4)."""
+    """Matern-3/2 kernel (1 + r) exp(-r), (B, N), r = sqrt(3) x distance / `KERNEL_LENGTH` between (B,
+    4) and (N, 4).
+    """
     a, b = x * np.asarray(KERNEL_SCALES), y * np.asarray(KERNEL_SCALES)
     squared = (a**2).sum(1)[:, None] + (b**2).sum(1)[None, :] - 2.0 * a @ b.T
     r = np.sqrt(3.0 * np.maximum(squared, 0.0)) / KERNEL_LENGTH
@@ -67,7 +71,9 @@ def matern(x: FloatArray, y: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True, eq=False)
 class Components:
-    """Mean (P,), components (K, P) and the regression to their coefficients: polynomial (35, K), kernel (N, K)."""
+    """Mean (P,), components (K, P) and the regression to their coefficients: polynomial (35, K),
+    kernel (N, K).
+    """
 
     mean: NDArray[np.float32]
     vectors: NDArray[np.float32]
@@ -93,8 +99,8 @@ class Components:
 class SpectrumEmulator:
     """Spectra at R = 2500 (Gaussian), rest frame, vacuum, for Teff 3500-8000 K, dwarfs to giants.
 
-    Labels are rows of Teff [K], log g [dex, cgs], [Fe/H] and [alpha/Fe] [dex]. Labels off the grid are moved to
-    its edge: see `clip`.
+    Labels are rows of Teff [K], log g [dex, cgs], [Fe/H] and [alpha/Fe] [dex]. Labels off the grid are moved
+    to its edge: see `clip`.
 
     Parameters
     ----------
@@ -145,7 +151,9 @@ class SpectrumEmulator:
         return np.exp(self._continuum.evaluate(*self._weights(labels)))
 
     def flux(self, labels: ArrayLike) -> NDArray[np.float32]:
-        """Surface flux, (B, 3909), erg / s / cm2 / Angstrom; its integral over all wavelengths is sigma Teff^4."""
+        """Surface flux, (B, 3909), erg / s / cm2 / Angstrom;
+        its integral over all wavelengths is sigma Teff^4.
+        """
         weights = self._weights(labels)
         lines = np.clip(self._transmission.evaluate(*weights), 0.0, 1.0)
         return lines * np.exp(self._continuum.evaluate(*weights))
