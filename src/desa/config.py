@@ -44,6 +44,9 @@ class SpectrumPreprocessing(Section):
     continuum_degree: int = Field(5, ge=0, le=15)
     continuum_iterations: int = Field(3, ge=1)
     remove_cosmic_rays: bool = True
+    standardise: Literal["survey", "spectrum", "arm"] = Field(
+        "survey", description="mean and spread: constants of LAMOST's stars, or each spectrum's or arm's own"
+    )
 
 
 class LightCurveModel(Section):

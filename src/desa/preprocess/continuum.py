@@ -31,51 +31,55 @@ def fit(values: Tensor, weights: Tensor, basis: Tensor, degree: int) -> Tensor:
     """Weighted least-squares polynomial at every pixel.
 
     The normal matrix comes from the moments of the weights, by T_i T_j = (T_(i+j) + T_|i-j|) / 2.
+    Sums and solution are in float64, so that neither the device nor a low matrix-multiplication
+    precision changes the result.
 
     Parameters
     ----------
     values, weights
-        (B, N) float64.
+        (B, N) float32.
     basis
-        (2 degree + 1, N) from `chebyshev`.
+        (2 degree + 1 or more, N) float64 from `chebyshev`.
 
     Returns
     -------
     Tensor
-        (B, N); 0 for a row whose weights are all 0.
+        (B, N) float32; 0 for a row whose weights are all 0.
     """
     order = torch.arange(degree + 1, device=values.device)
-    moments = weights @ basis.T
+    moments = (basis @ weights.to(basis.dtype).T).T
     normal = 0.5 * (moments[:, order[:, None] + order] + moments[:, (order[:, None] - order).abs()])
-    normal.diagonal(dim1=1, dim2=2).add_(RIDGE * moments[:, :1] + torch.finfo(values.dtype).tiny)
-    right = (weights * values) @ basis[: degree + 1].T
+    normal.diagonal(dim1=1, dim2=2).add_(RIDGE * (moments[:, :1] + 1.0))
+    polynomials = basis[: degree + 1]
+    right = (polynomials @ (weights * values).to(basis.dtype).T).T
     coefficients: Tensor = torch.linalg.solve_ex(normal, right).result
-    return coefficients @ basis[: degree + 1]
+    return (coefficients @ polynomials).to(values.dtype)
 
 
 def continuum(flux: Tensor, good: Tensor, degree: int, iterations: int) -> Tensor:
     """Mask-weighted polynomial continuum with asymmetric clipping.
 
-    After each of `iterations` fits the good pixels between `BELOW` and `ABOVE` standard deviations of
-    the residuals are kept for the next one; one more fit gives the result. The clipping is judged
-    anew each time, on all good pixels.
+    There are `iterations` fits. After each but the last, the good pixels between `BELOW` and `ABOVE`
+    standard deviations of the residuals are kept for the next one; the clipping is judged anew each
+    time, on all good pixels.
 
     Parameters
     ----------
     flux, good
-        (B, N) float32 of order 1; 1.0 in `good` where the pixel is good, and flux 0 elsewhere.
+        (B, N) float32, flux of order 1; 1.0 in `good` where the pixel is good, else 0.0.
 
     Returns
     -------
     Tensor
         (B, N) float32.
     """
-    values, mask = widened(flux), widened(good)
-    basis = chebyshev(flux.shape[1], max(2 * degree + 1, 2), values)
-    kept = mask
-    for _ in range(iterations):
-        residual = values - fit(values, kept, basis, degree)
+    basis = chebyshev(flux.shape[1], max(2 * degree + 1, 2), widened(flux[:0]))
+    kept, level = good, fit(flux, good, basis, degree)
+    for _ in range(iterations - 1):
+        residual = flux - level
         variance = safe_ratio((residual.square() * kept).sum(1, keepdim=True), kept.sum(1, keepdim=True))
         sigma = variance.sqrt()
-        kept = mask * ((residual >= -BELOW * sigma) & (residual <= ABOVE * sigma))
-    return fit(values, kept, basis, degree).to(flux.dtype)
+        kept = (residual + BELOW * sigma).ge_(0.0).mul_(good)
+        kept.mul_((ABOVE * sigma - residual).ge_(0.0))
+        level = fit(flux, kept, basis, degree)
+    return level

@@ -57,14 +57,16 @@ def rest_wavelength(settings: SpectrumPreprocessing) -> NDArray[np.float64]:
     return np.concatenate([arm.wavelength for arm in arms(settings)])
 
 
-def observed_position(arm: Arm, z: Tensor, log_wavelength_start: Tensor) -> Tensor:
-    """Place of the arm's first pixel among the observed pixels.
+def observed_position(log_starts: Tensor, z: Tensor, log_wavelength_start: Tensor) -> Tensor:
+    """Place of rest-frame wavelengths among the observed pixels.
 
     Both grids have the same step, so that the rest frame, observed / (1 + z), is one shift for all
     pixels of a spectrum.
 
     Parameters
     ----------
+    log_starts
+        (A,) log10 of rest wavelengths.
     z
         (B,) redshift; NaN counts as 0.
     log_wavelength_start
@@ -73,11 +75,11 @@ def observed_position(arm: Arm, z: Tensor, log_wavelength_start: Tensor) -> Tens
     Returns
     -------
     Tensor
-        (B, 1) float64 (float32 where the device has nothing wider).
+        (B, A) float64 (float32 where the device has nothing wider).
     """
     redshift = torch.nan_to_num(widened(z)).clamp_min(-0.9)
     start = widened(log_wavelength_start) - torch.log10(1.0 + redshift)
-    return ((arm.log_start - start) / STEP).unsqueeze(1)
+    return (widened(log_starts) - start.unsqueeze(1)) / STEP
 
 
 def widened(values: Tensor) -> Tensor:

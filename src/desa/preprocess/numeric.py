@@ -53,7 +53,12 @@ def masked_median(values: Tensor, good: Tensor) -> Tensor:
     return median.masked_fill(count == 0, 0.0)
 
 
+def positive(values: Tensor) -> Tensor:
+    """1.0 where positive, else 0.0: several times faster on a CPU than a comparison and a conversion."""
+    return values.clone().gt_(0.0)
+
+
 def safe_ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
     """Quotient that is 0 where the denominator is not positive."""
-    positive = denominator > 0
-    return numerator / denominator.masked_fill(~positive, 1.0) * positive
+    good = positive(denominator)
+    return numerator * good / (denominator * good + (1.0 - good))

@@ -6,18 +6,25 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from desa.config import SpectrumPreprocessing
 from desa.preprocess.continuum import continuum
 from desa.preprocess.cosmic import cosmic_rays
-from desa.preprocess.grids import Arm, arms, observed_position
-from desa.preprocess.numeric import safe_ratio
+from desa.preprocess.grids import arms, observed_position
+from desa.preprocess.numeric import positive, safe_ratio
+
+SURVEY_MEAN, SURVEY_SPREAD = 0.98, 0.09
+"""Mean and standard deviation of flux over continuum over LAMOST's A to K stars."""
 
 LIMIT = 10.0
 """Standardised pixels are clipped here: division by a continuum near zero makes anything."""
 
 LEAST_CONTINUUM = 0.02
 """Pixels whose continuum is below this share of the arm's mean flux are bad."""
+
+TINY = 1e-6
+"""No continuum is lower than this, in units of the mean flux."""
 
 LEAST_PIXELS = 0.05
 """An arm with fewer good pixels than this share has no usable continuum and is bad as a whole."""
@@ -48,8 +55,10 @@ class SpectrumPreprocessor(nn.Module):
        the two arms, each of 1e-4 dex from its lower edge. A bad neighbour does not count; a pixel
        with less than half of its interpolation weight left is bad. The variance is propagated.
     3. Each arm is divided by its continuum (`desa.preprocess.continuum`).
-    4. Mean and standard deviation of the good pixels of both arms together become 0 and 1;
-       clipped at `LIMIT`.
+    4. Standardised: minus a mean and over a spread, clipped at `LIMIT`. By default these are two
+       constants, so that the depth of the lines, which tells metallicity and temperature, stays
+       (``standardise: survey``); `spectrum` and `arm` take each spectrum's or arm's own over its
+       good pixels, which then depend on its noise.
 
     Bad are pixels with ivar <= 0 or anything not finite, and those outside the observed range. The
     scale of the flux changes nothing; whatever a bad pixel holds has no influence.
@@ -97,38 +106,58 @@ class SpectrumPreprocessor(nn.Module):
         with torch.autocast(flux.device.type, enabled=False):
             flux, variance, good = scaled(flux.float(), ivar.float())
             if self.settings.remove_cosmic_rays:
-                good = good.mul_(~cosmic_rays(flux, variance, good))
-            parts = [self._arm(arm, flux, variance, good, z, log_wavelength_start) for arm in self.arms]
-            values, variances, masks = (torch.cat(x, dim=1) for x in zip(*parts, strict=True))
-            return self._standardised(values, variances, masks)
+                good = good - cosmic_rays(flux, variance, good)
+                flux, variance = flux * good, variance * good
+            starts = torch.tensor([arm.log_start for arm in self.arms], dtype=torch.float64)
+            position = observed_position(starts.to(flux.device), z, log_wavelength_start)
+            values, variance, good = self._over_continuum(*self._rest(flux, variance, good, position))
+            return self._standardised(values, variance, good)
 
-    def _arm(
-        self, arm: Arm, flux: Tensor, variance: Tensor, good: Tensor, z: Tensor, start: Tensor
+    def _rest(
+        self, flux: Tensor, variance: Tensor, good: Tensor, position: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Flux over continuum, its variance and the mask of one arm, each (B, arm.pixels)."""
-        position = observed_position(arm, z, start)
-        flux, variance, good = resample(flux, variance, good, position, arm.pixels)
-        enough = good.sum(dim=1, keepdim=True) >= LEAST_PIXELS * arm.pixels
-        good = good * enough
-        level = continuum(flux, good, self.settings.continuum_degree, self.settings.continuum_iterations)
-        mean = safe_ratio((flux * good).sum(dim=1, keepdim=True), good.sum(dim=1, keepdim=True))
-        usable = (level > LEAST_CONTINUUM * mean) & (level > 0)
-        good = good * usable
-        inverse = good / level.masked_fill_(~usable, 1.0)
-        return flux * inverse, variance * inverse.square(), good
+        """Flux, variance and mask of the arms one below the other: (2 B, pixels of the longer arm)."""
+        size = max(arm.pixels for arm in self.arms)
+        flux, variance, good = (x.view(-1, size) for x in resample(flux, variance, good, position, size))
+        for i, arm in enumerate(self.arms):
+            good[i::2, arm.pixels :] = 0.0
+        enough = (good.sum(dim=1, keepdim=True) - LEAST_PIXELS * size).ge_(0.0)
+        return flux, variance, good.mul_(enough)
 
-    def _standardised(self, values: Tensor, variances: Tensor, good: Tensor) -> SpectrumPixels:
-        count = good.sum(dim=1, keepdim=True)
-        mean = values.sum(dim=1, keepdim=True) / count.clamp_min(1.0)
-        centred = (values - mean).mul_(good)
-        square = centred.square().sum(dim=1, keepdim=True) / count.clamp_min(1.0)
-        size = values.shape[1]
-        pixels, weights = values.new_zeros(2, values.shape[0], self.settings.pixels)
-        pixels[:, :size] = (centred * safe_ratio(torch.ones_like(square), square.sqrt())).clamp_(
-            -LIMIT, LIMIT
+    def _over_continuum(self, flux: Tensor, variance: Tensor, good: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Flux over continuum, its variance and the mask; the arms side by side: (B, all pixels)."""
+        flux = flux * good
+        level = continuum(flux, good, self.settings.continuum_degree, self.settings.continuum_iterations)
+        mean = safe_ratio(flux.sum(dim=1, keepdim=True), good.sum(dim=1, keepdim=True))
+        least = (LEAST_CONTINUUM * mean).clamp_min(TINY)
+        good = good * (level - least).ge_(0.0)
+        inverse = good / torch.maximum(level, least)
+        return self._beside(flux * inverse), self._beside(variance * inverse.square()), self._beside(good)
+
+    def _beside(self, values: Tensor) -> Tensor:
+        return torch.cat([values[i::2, : arm.pixels] for i, arm in enumerate(self.arms)], dim=1)
+
+    def _standardised(self, values: Tensor, variance: Tensor, good: Tensor) -> SpectrumPixels:
+        if self.settings.standardise == "survey":
+            pixels, variance = (values - SURVEY_MEAN) * (good / SURVEY_SPREAD), variance / SURVEY_SPREAD**2
+        else:
+            whole = [values.shape[1]]
+            sizes = [arm.pixels for arm in self.arms] if self.settings.standardise == "arm" else whole
+            parts = zip(*(x.split(sizes, dim=1) for x in (values, variance, good)), strict=True)
+            pixels, variance = (torch.cat(x, 1) for x in zip(*(own_scale(*p) for p in parts), strict=True))
+        padding = (0, self.settings.pixels - values.shape[1])
+        return SpectrumPixels(
+            pad(pixels.clamp_(-LIMIT, LIMIT), padding), pad(good / (1.0 + variance), padding)
         )
-        weights[:, :size] = good * safe_ratio(square, square + variances)
-        return SpectrumPixels(pixels, weights)
+
+
+def own_scale(values: Tensor, variance: Tensor, good: Tensor) -> tuple[Tensor, Tensor]:
+    """Values of each row with mean 0 and standard deviation 1 over the good ones, and their variance."""
+    count = good.sum(dim=1, keepdim=True).clamp_min(1.0)
+    centred = (values - (values * good).sum(dim=1, keepdim=True) / count).mul_(good)
+    spread = (centred.square().sum(dim=1, keepdim=True) / count).sqrt_()
+    inverse = safe_ratio(torch.ones_like(spread), spread)
+    return centred.mul_(inverse), variance * inverse.square_()
 
 
 def check_shapes(flux: Tensor, ivar: Tensor, z: Tensor, log_wavelength_start: Tensor) -> None:
@@ -141,13 +170,14 @@ def check_shapes(flux: Tensor, ivar: Tensor, z: Tensor, log_wavelength_start: Te
 
 def scaled(flux: Tensor, ivar: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Flux over its mean size, its variance, and 1.0 where good; the first two 0 where bad."""
-    good = (flux - flux).eq_(0.0) * (ivar - ivar).eq_(0.0) * (ivar > 0)
+    ivar = torch.nan_to_num(ivar, 0.0, 0.0, 0.0)
+    good = (flux - flux).eq_(0.0) * positive(ivar)
     flux = torch.nan_to_num(flux, 0.0, 0.0, 0.0).mul_(good)
     size = safe_ratio(flux.abs().sum(dim=1, keepdim=True), good.sum(dim=1, keepdim=True))
     inverse = safe_ratio(torch.ones_like(size), size)
     # One factor at a time: the square of a flux in physical units is no float32.
-    noise = safe_ratio(good, torch.nan_to_num(ivar, 0.0, 0.0, 0.0).mul_(good).sqrt_()).mul_(inverse)
-    return flux.mul_(inverse), noise.square_(), good
+    noise = good / (ivar * size).mul_(size).mul_(good).add_(1.0 - good)
+    return flux.mul_(inverse), noise, good
 
 
 def resample(
@@ -160,25 +190,27 @@ def resample(
     flux, variance, good
         (B, N); the first two 0 where `good` is 0.
     position
-        (B, 1) float64, place of the first new pixel among the old ones.
+        (B, A) float64, places of the first new pixels among the old ones.
 
     Returns
     -------
     tuple
-        Flux, variance and 1.0 / 0.0, (B, pixels) each.
+        Flux, variance and 1.0 / 0.0, (B, A, pixels) each.
     """
-    last = flux.shape[1] - 1
+    size = flux.shape[1]
     first = position.floor()
-    right = (position - first).to(flux.dtype)
+    right = (position - first).to(flux.dtype).unsqueeze(2)
     left = 1.0 - right
-    steps = torch.arange(pixels + 1, device=flux.device)
-    index = first.clamp(-pixels - 2, last + 1).long() + steps
-    inside = ((index >= 0) & (index <= last)).to(flux.dtype)
-    index = index.clamp_(0, last)
-    flux, variance, good = (x.gather(1, index).mul_(inside) for x in (flux, variance, good))
-    share = left * good[:, :-1] + right * good[:, 1:]
-    keep = (share >= 0.5).to(flux.dtype)
-    inverse = safe_ratio(keep, share)
-    flux = (left * flux[:, :-1] + right * flux[:, 1:]).mul_(inverse)
-    variance = (left.square() * variance[:, :-1] + right.square() * variance[:, 1:]).mul_(inverse.square())
-    return flux, variance, keep
+    steps = torch.arange(1, pixels + 2, device=flux.device)
+    # One bad pixel on either side stands for everything outside.
+    index = first.clamp(-pixels - 2, size + 1).long().unsqueeze(2) + steps
+    index = index.clamp_(0, size + 1).flatten(1)
+    flux, variance, good = (
+        pad(x, (1, 1)).gather(1, index).view(*position.shape, pixels + 1) for x in (flux, variance, good)
+    )
+    share = torch.lerp(good[..., :-1], good[..., 1:], right)
+    keep = (share - 0.5).ge_(0.0)
+    inverse = keep / share.clamp_min_(0.5)
+    flux = torch.lerp(flux[..., :-1], flux[..., 1:], right).mul_(inverse)
+    variance = (left.square() * variance[..., :-1]).addcmul_(right.square(), variance[..., 1:])
+    return flux, variance.mul_(inverse.square_()), keep
