@@ -1,4 +1,4 @@
-"""Columns of the Arrow tables, and the way between them and desa's types."""
+"""Columns of a survey's files, and the way between them and desa's own objects."""
 
 from __future__ import annotations
 
@@ -7,135 +7,185 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from desa.types import LightCurve, Spectrum
 
-BANDS = "ugriz"
+FORMAT = 1
+"""Version of the survey's layout; a reader refuses any other."""
+
+BANDS = ("u", "g", "r", "i", "z")
 
 LIGHTCURVES = pa.schema(
-    {
-        "star_id": pa.string(),
-        "mission": pa.string(),
-        "first_cadence": pa.int32(),
-        "start_bkjd": pa.float64(),
-        "cadence_days": pa.float64(),
-        "quarters": pa.list_(pa.int16()),
-        "magnitude": pa.float32(),
-        "ra": pa.float64(),
-        "dec": pa.float64(),
-        "flux": pa.list_(pa.float32()),
-        "flux_err_ppt": pa.list_(pa.float16()),
-    }
+    [
+        ("star_id", pa.string()),
+        ("mission", pa.string()),
+        ("first_cadence", pa.int32()),
+        ("start_bkjd", pa.float64()),
+        ("cadence_days", pa.float64()),
+        ("quarters", pa.list_(pa.int16())),
+        ("magnitude", pa.float32()),
+        ("flux", pa.list_(pa.float32())),
+        ("flux_err_ppt", pa.list_(pa.float16())),
+    ]
 )
-"""A row a star: flux is relative (NaN = gap), its error is in parts per thousand."""
+"""One light curve a row: relative flux (NaN in gaps) and its relative error times 1000."""
 
 SPECTRA = pa.schema(
-    {
-        "star_id": pa.string(),
-        "obsid": pa.string(),
-        "release": pa.string(),
-        "z": pa.float64(),
-        "log_wavelength_start": pa.float64(),
-        "object_class": pa.string(),
-        "object_subclass": pa.string(),
-        "ra": pa.float64(),
-        "dec": pa.float64(),
-        **{f"snr_{band}": pa.float32() for band in BANDS},
-        "flux": pa.list_(pa.float32()),
-        "ivar": pa.list_(pa.float32()),
-    }
+    [
+        ("star_id", pa.string()),
+        ("obsid", pa.string()),
+        ("release", pa.string()),
+        ("z", pa.float32()),
+        ("log_wavelength_start", pa.float64()),
+        ("object_class", pa.string()),
+        ("object_subclass", pa.string()),
+        *((f"snr_{band}", pa.float32()) for band in BANDS),
+        ("flux", pa.list_(pa.float32())),
+        ("ivar", pa.list_(pa.float32())),
+    ]
 )
-"""A row an observation: flux as observed, ivar 0 where the pixel is bad."""
+"""One spectrum a row, as observed; ivar 0 where a pixel is bad."""
 
-ARRAYS = ("flux", "ivar", "flux_err_ppt")
-"""Columns that hold arrays; the others make the small index tables."""
+NUMBER_LABELS = (
+    *("teff", "log_g", "fe_h", "alpha_fe", "prot", "age", "mass", "radius", "log_l"),
+    *("bp_rp", "m_g", "ruwe", "numax", "dnu", "sph"),
+)
+TEXT_LABELS = ("cmd_class", "binary_kind")
+LABELS = (*NUMBER_LABELS, *TEXT_LABELS, "binary")
+"""Canonical label names; a number's error is ``<name>_err``. Units: K, dex, dex, dex, d, Gyr, solar masses,
+solar radii, log10 solar, mag, mag, 1, uHz, uHz, ppm."""
+
+STARS = pa.schema(
+    [
+        ("star_id", pa.string()),
+        ("kic", pa.int64()),
+        ("gaia", pa.int64()),
+        ("ra", pa.float64()),
+        ("dec", pa.float64()),
+        ("split", pa.string()),
+        ("n_lightcurves", pa.int32()),
+        ("n_spectra", pa.int32()),
+        ("magnitude", pa.float64()),
+    ]
+)
+"""Columns every star table has; label columns follow."""
+
+_HALF_MAX = float(np.finfo(np.float16).max)
 
 
-def _lists(values: Sequence[Any], kind: Any) -> pa.ListArray:
-    offsets = np.concatenate([[0], np.cumsum([len(value) for value in values])]).astype(np.int32)
-    flat = (
-        np.concatenate([np.asarray(value, dtype=kind) for value in values]) if values else np.empty(0, kind)
-    )
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat, from_pandas=False))
+def label_type(name: str) -> pa.DataType:
+    """Arrow type of a label column."""
+    if name in TEXT_LABELS:
+        return pa.string()
+    return pa.bool_() if name == "binary" else pa.float64()
 
 
-def lightcurve_batch(items: Sequence[LightCurve]) -> pa.RecordBatch:
-    """Light curves as one record batch of `LIGHTCURVES`."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        errors = [np.clip(item.flux_err * 1e3, 0, 65000).astype(np.float16) for item in items]
-    columns = {
-        "star_id": pa.array([item.star_id for item in items], pa.string()),
-        "mission": pa.array([item.mission for item in items], pa.string()),
-        "first_cadence": pa.array([item.first_cadence for item in items], pa.int32()),
-        "start_bkjd": pa.array([item.start_bkjd for item in items], pa.float64()),
-        "cadence_days": pa.array([item.cadence_days for item in items], pa.float64()),
-        "quarters": _lists([item.quarters for item in items], np.int16),
-        "magnitude": pa.array([item.magnitude for item in items], pa.float32()),
-        "ra": pa.array([item.ra for item in items], pa.float64()),
-        "dec": pa.array([item.dec for item in items], pa.float64()),
-        "flux": _lists([item.flux for item in items], np.float32),
-        "flux_err_ppt": _lists(errors, np.float16),
+def _lists(arrays: Sequence[NDArray[Any]], kind: pa.DataType) -> pa.ListArray:
+    offsets = np.zeros(len(arrays) + 1, dtype=np.int32)
+    np.cumsum([len(array) for array in arrays], out=offsets[1:])
+    dtype = kind.to_pandas_dtype()
+    values = np.concatenate(arrays).astype(dtype, copy=False) if arrays else np.empty(0, dtype)
+    return pa.ListArray.from_arrays(offsets, pa.array(values, type=kind, from_pandas=False))
+
+
+def _ppt(flux_err: NDArray[np.float32]) -> NDArray[np.float16]:
+    with np.errstate(invalid="ignore"):
+        ppt: NDArray[np.float16] = np.clip(flux_err * np.float32(1000), 0, _HALF_MAX).astype(np.float16)
+    return ppt
+
+
+def lightcurve_rows(curves: Sequence[LightCurve]) -> pa.RecordBatch:
+    """Light curves as rows of the store."""
+    columns = [
+        pa.array([c.star_id for c in curves], pa.string()),
+        pa.array([c.mission for c in curves], pa.string()),
+        pa.array([c.first_cadence for c in curves], pa.int32()),
+        pa.array([c.start_bkjd for c in curves], pa.float64()),
+        pa.array([c.cadence_days for c in curves], pa.float64()),
+        _lists([np.asarray(c.quarters, dtype=np.int16) for c in curves], pa.int16()),
+        pa.array(np.asarray([c.magnitude for c in curves], dtype=np.float32)),
+        _lists([c.flux for c in curves], pa.float32()),
+        _lists([_ppt(c.flux_err) for c in curves], pa.float16()),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=LIGHTCURVES)
+
+
+def spectrum_rows(spectra: Sequence[Spectrum]) -> pa.RecordBatch:
+    """Spectra as rows of the store."""
+    columns = [
+        pa.array([s.star_id for s in spectra], pa.string()),
+        pa.array([s.obsid for s in spectra], pa.string()),
+        pa.array([s.release for s in spectra], pa.string()),
+        pa.array(np.asarray([s.z for s in spectra], dtype=np.float32)),
+        pa.array([s.log_wavelength_start for s in spectra], pa.float64()),
+        pa.array([s.object_class for s in spectra], pa.string()),
+        pa.array([s.object_subclass for s in spectra], pa.string()),
+        *(
+            pa.array(np.asarray([s.snr.get(band, np.nan) for s in spectra], dtype=np.float32))
+            for band in BANDS
+        ),
+        _lists([s.flux for s in spectra], pa.float32()),
+        _lists([s.ivar for s in spectra], pa.float32()),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=SPECTRA)
+
+
+def lightcurve_facts(curves: Sequence[LightCurve]) -> dict[str, list[Any]]:
+    """What the survey's index keeps of light curves besides their rows."""
+    return {
+        "star_id": [c.star_id for c in curves],
+        "ra": [_number(c.ra) for c in curves],
+        "dec": [_number(c.dec) for c in curves],
+        "magnitude": [_number(c.magnitude) for c in curves],
+        "n_samples": [len(c) for c in curves],
+        "n_good": [int(c.valid.sum()) for c in curves],
+        "files": [list(c.sources) for c in curves],
     }
-    return pa.record_batch(columns, schema=LIGHTCURVES)
 
 
-def spectrum_batch(items: Sequence[Spectrum]) -> pa.RecordBatch:
-    """Spectra as one record batch of `SPECTRA`."""
-    columns = {
-        name: pa.array([getattr(item, name) for item in items], SPECTRA.field(name).type)
-        for name in SPECTRA.names
-        if not name.startswith("snr_") and name not in ARRAYS
+def spectrum_facts(spectra: Sequence[Spectrum]) -> dict[str, list[Any]]:
+    """What the survey's index keeps of spectra besides their rows."""
+    facts: dict[str, list[Any]] = {
+        "star_id": [s.star_id for s in spectra],
+        "obsid": [s.obsid for s in spectra],
+        "ra": [_number(s.ra) for s in spectra],
+        "dec": [_number(s.dec) for s in spectra],
+        "z": [_number(s.z) for s in spectra],
+        "n_samples": [len(s) for s in spectra],
+        "n_good": [int(s.valid.sum()) for s in spectra],
+        "files": [list(s.sources) for s in spectra],
     }
-    for band in BANDS:
-        columns[f"snr_{band}"] = pa.array([item.snr.get(band, np.nan) for item in items], pa.float32())
-    columns["flux"] = _lists([item.flux for item in items], np.float32)
-    columns["ivar"] = _lists([item.ivar for item in items], np.float32)
-    return pa.record_batch(columns, schema=SPECTRA)
+    return facts | {f"snr_{band}": [_number(s.snr.get(band, np.nan)) for s in spectra] for band in BANDS}
 
 
-def lightcurve_of(row: dict[str, Any]) -> LightCurve:
-    """The light curve of a stored row."""
-    return LightCurve(
-        flux=row["flux"],
-        flux_err=row["flux_err_ppt"].astype(np.float32) * np.float32(1e-3),
-        first_cadence=row["first_cadence"],
-        start_bkjd=row["start_bkjd"],
-        cadence_days=row["cadence_days"],
-        star_id=row["star_id"],
-        mission=row["mission"],
-        quarters=tuple(row["quarters"]),
-        ra=row["ra"],
-        dec=row["dec"],
-        magnitude=row["magnitude"],
-    )
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
-def spectrum_of(row: dict[str, Any]) -> Spectrum:
-    """The spectrum of a stored row."""
-    return Spectrum(
-        flux=row["flux"],
-        ivar=row["ivar"],
-        log_wavelength_start=row["log_wavelength_start"],
-        z=row["z"],
-        star_id=row["star_id"],
-        obsid=row["obsid"],
-        release=row["release"],
-        object_class=row["object_class"],
-        object_subclass=row["object_subclass"],
-        snr={band: row[f"snr_{band}"] for band in BANDS},
-        ra=row["ra"],
-        dec=row["dec"],
-        meta={"is_star": row["object_class"] in ("STAR", "")},
-    )
+def index_schema(modality: str) -> pa.Schema:
+    """Columns of ``lightcurves.parquet`` and ``spectra.parquet``: one row a light curve or spectrum."""
+    common = [("star", pa.int32()), ("star_id", pa.string()), ("ra", pa.float64()), ("dec", pa.float64())]
+    counts = [("n_samples", pa.int32()), ("n_good", pa.int32()), ("files", pa.list_(pa.string()))]
+    if modality == "lightcurves":
+        return pa.schema([*common, ("magnitude", pa.float64()), *counts])
+    numbers = [(name, pa.float64()) for name in ("z", *(f"snr_{band}" for band in BANDS))]
+    return pa.schema([*common, ("obsid", pa.string()), *numbers, *counts])
 
 
 def dataset_info(schema: pa.Schema) -> dict[str, Any]:
-    """The description that Hugging Face `datasets` keeps beside the Arrow files."""
+    """Content of ``dataset_info.json``, by which Hugging Face `datasets` knows the columns."""
+    return {
+        "citation": "",
+        "description": "",
+        "features": {field.name: _feature(field.type) for field in schema},
+        "homepage": "",
+        "license": "",
+    }
 
-    def feature(kind: pa.DataType) -> dict[str, Any]:
-        if pa.types.is_list(kind):
-            return {"feature": feature(kind.value_type), "_type": "Sequence"}
-        name = {"halffloat": "float16", "float": "float32", "double": "float64"}.get(str(kind), str(kind))
-        return {"dtype": name, "_type": "Value"}
 
-    return {"features": {field.name: feature(field.type) for field in schema}}
+def _feature(kind: pa.DataType) -> dict[str, Any]:
+    if pa.types.is_list(kind):
+        return {"feature": _feature(kind.value_type), "_type": "Sequence"}
+    names = {"double": "float64", "float": "float32", "halffloat": "float16"}
+    return {"dtype": names.get(str(kind), str(kind)), "_type": "Value"}

@@ -1,9 +1,15 @@
-"""Folders of Arrow stream files: written one at a time and whole, read memory-mapped."""
+"""Arrow stream files with a note beside each: written whole, kept while their inputs stay, mapped when read.
+
+A modality's folder is what Hugging Face `datasets.load_from_disk` opens. While a survey is made its files are
+``data-00007.arrow``; `seal` gives them their last names, ``data-00007-of-00012.arrow``.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import threading
+from bisect import bisect_right
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,96 +20,223 @@ from numpy.typing import NDArray
 
 from desa.errors import SurveyError
 from desa.files import written_whole
-from desa.survey.schema import dataset_info
+from desa.survey.schema import FORMAT, dataset_info
+
+Note = dict[str, Any]
+"""A shard's note: fingerprint of its inputs, sha256, bytes, rows, facts by row, files left out."""
+
+BATCH_ROWS = 256
+NOTES = "shards"
 
 
-def shard_name(index: int, total: int) -> str:
-    """File name of a shard, as Hugging Face `datasets` names them."""
-    return f"data-{index:05d}-of-{total:05d}.arrow"
+def json_bytes(content: Any) -> bytes:
+    """JSON that is the same for the same content; NaN is an error."""
+    return (json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def write_shard(path: Path, batch: pa.RecordBatch) -> str:
-    """Write one shard of one record batch, whole; returns the hash of its bytes."""
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file whole."""
     with written_whole(path) as scratch:
-        with pa.OSFile(str(scratch), "wb") as sink, pa.ipc.new_stream(sink, batch.schema) as stream:
-            if batch.num_rows:
-                stream.write_batch(batch)
-        return hashlib.blake2b(scratch.read_bytes(), digest_size=16).hexdigest()
+        scratch.write_bytes(json_bytes(content))
 
 
-def write_folder_description(
-    folder: Path, schema: pa.Schema, shards: Sequence[str], fingerprint: str
-) -> None:
-    """Write what `datasets.load_from_disk` needs to open the folder."""
-    state = {
-        "_data_files": [{"filename": name} for name in shards],
-        "_fingerprint": fingerprint[:16],
+def _note_path(folder: Path, index: int) -> Path:
+    return folder / NOTES / f"{index:05d}.json"
+
+
+def data_file(folder: Path, index: int) -> Path | None:
+    """The data of shard `index` under whichever name it has, None if there is none."""
+    files = sorted(folder.glob(f"data-{index:05d}*.arrow"))
+    return files[0] if files else None
+
+
+def note_of(folder: Path, index: int, fingerprint: str | None = None) -> Note | None:
+    """Note of a finished shard; None where it is unfinished or made from other inputs."""
+    try:
+        note: Note = json.loads(_note_path(folder, index).read_bytes())
+    except (OSError, ValueError):
+        return None
+    data = data_file(folder, index)
+    same = fingerprint is None or note.get("fingerprint") == fingerprint
+    whole = data is not None and note.get("format") == FORMAT and data.stat().st_size == note.get("bytes")
+    return note if same and whole else None
+
+
+def write_shard(
+    folder: Path,
+    index: int,
+    batches: Sequence[pa.RecordBatch],
+    schema: pa.Schema,
+    *,
+    fingerprint: str = "",
+    facts: dict[str, list[Any]] | None = None,
+    left_out: Sequence[dict[str, str]] = (),
+) -> Note:
+    """Write one shard: first its data, then its note, each in one rename.
+
+    Parameters
+    ----------
+    folder
+        The modality's folder.
+    index
+        Number of the shard.
+    batches, schema
+        Its rows. Batches larger than `BATCH_ROWS` are written in pieces.
+    fingerprint
+        Hash of everything it was made from; the same one lets a later run keep it.
+    facts
+        Columns for the survey's index, one value a row.
+    left_out
+        Files of its inputs that could not be used: ``path`` and ``reason``.
+    """
+    _note_path(folder, index).unlink(missing_ok=True)
+    for old in folder.glob(f"data-{index:05d}*.arrow"):
+        old.unlink()
+    target = folder / f"data-{index:05d}.arrow"
+    with written_whole(target) as scratch:
+        with pa.OSFile(str(scratch), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
+            for batch in batches:
+                for start in range(0, batch.num_rows, BATCH_ROWS):
+                    writer.write_batch(batch.slice(start, BATCH_ROWS))
+        with scratch.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        size = scratch.stat().st_size
+    note: Note = {
+        "format": FORMAT,
+        "fingerprint": fingerprint,
+        "sha256": digest,
+        "bytes": size,
+        "rows": sum(batch.num_rows for batch in batches),
+        "facts": facts or {},
+        "left_out": list(left_out),
+    }
+    write_json(_note_path(folder, index), note)
+    return note
+
+
+def clear_scratch(folder: Path) -> None:
+    """Remove what a killed run left half-written."""
+    for place in (folder, folder / NOTES):
+        for scratch in place.glob(".*.part"):
+            scratch.unlink(missing_ok=True)
+
+
+def seal(folder: Path, schema: pa.Schema, count: int) -> list[Note]:
+    """Give `count` shards their last names, remove others, and write what `datasets` needs.
+
+    Returns
+    -------
+    list of Note
+        The shards' notes, each with its ``file`` name.
+
+    Raises
+    ------
+    SurveyError
+        If a shard is missing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    notes = []
+    for index in range(count):
+        note, data = note_of(folder, index), data_file(folder, index)
+        if note is None or data is None:
+            raise SurveyError(f"{folder}: shard {index} of {count} is missing; run again to make it")
+        name = f"data-{index:05d}-of-{count:05d}.arrow"
+        data.replace(folder / name)
+        notes.append({"file": name} | note)
+    names = {note["file"] for note in notes}
+    for path in folder.glob("data-*.arrow"):
+        if path.name not in names:
+            path.unlink()
+    for path in (folder / NOTES).glob("*.json"):
+        if int(path.stem) >= count:
+            path.unlink()
+    clear_scratch(folder)
+    _describe(folder, schema, notes)
+    return notes
+
+
+def _describe(folder: Path, schema: pa.Schema, notes: Sequence[Note]) -> None:
+    content = "".join(note["sha256"] for note in notes)
+    write_json(folder / "dataset_info.json", dataset_info(schema))
+    state: dict[str, Any] = {
+        "_data_files": [{"filename": note["file"]} for note in notes],
+        "_fingerprint": hashlib.blake2b(content.encode(), digest_size=8).hexdigest(),
         "_format_columns": None,
         "_format_kwargs": {},
         "_format_type": None,
         "_output_all_columns": False,
         "_split": None,
     }
-    for name, content in {"dataset_info.json": dataset_info(schema), "state.json": state}.items():
-        with written_whole(folder / name) as scratch:
-            scratch.write_text(json.dumps(content, indent=2) + "\n")
+    write_json(folder / "state.json", state)
 
 
-class ShardedTable:
-    """Rows of a folder's shards, memory-mapped: opening costs nothing, a row is a view.
+class _ListColumn:
+    """NumPy views of one list column of one record batch."""
+
+    def __init__(self, column: pa.ListArray) -> None:
+        self.offsets = column.offsets.to_numpy()
+        self.values = column.values.to_numpy(zero_copy_only=True)
+
+    def row(self, row: int) -> NDArray[Any]:
+        return self.values[self.offsets[row] : self.offsets[row + 1]]  # type: ignore[no-any-return]
+
+
+class Shards:
+    """Rows of a modality's folder, memory-mapped; files are opened when first needed.
 
     Parameters
     ----------
     folder
-        Folder with ``state.json`` and the shards it names.
+        The modality's folder.
+    files
+        (name, rows) of its files, in order.
+    lists
+        Columns that hold lists.
     """
 
-    def __init__(self, folder: Path) -> None:
-        try:
-            state = json.loads((folder / "state.json").read_text())
-            files = [folder / entry["filename"] for entry in state["_data_files"]]
-            batches = [batch for file in files for batch in self._open(file)]
-        except (OSError, ValueError, KeyError, pa.ArrowInvalid) as error:
-            raise SurveyError(
-                f"{folder}: the survey is damaged ({error}); ingest or simulate again"
-            ) from None
-        self._batches = batches
-        self._ends = np.cumsum([batch.num_rows for batch in batches]) if batches else np.zeros(0, np.int64)
-
-    @staticmethod
-    def _open(path: Path) -> list[pa.RecordBatch]:
-        with pa.memory_map(str(path)) as source:
-            return list(pa.ipc.open_stream(source))
+    def __init__(self, folder: Path, files: Sequence[tuple[str, int]], lists: Sequence[str]) -> None:
+        self._folder, self._lists = folder, tuple(lists)
+        self._names = [name for name, _ in files]
+        self._starts = [0, *np.cumsum([rows for _, rows in files], dtype=np.int64).tolist()]
+        self._open: dict[int, tuple[list[int], list[Any]]] = {}
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        return int(self._ends[-1]) if len(self._ends) else 0
+        return int(self._starts[-1])
 
-    def _place(self, row: int) -> tuple[pa.RecordBatch, int]:
+    def _shard(self, shard: int) -> tuple[list[int], list[Any]]:
+        """(first row of each record batch, [(batch, views of its list columns)])."""
+        found = self._open.get(shard)
+        if found is not None:
+            return found
+        path = self._folder / self._names[shard]
+        try:
+            batches = list(pa.ipc.open_stream(pa.memory_map(str(path))))
+        except (OSError, pa.ArrowInvalid) as error:
+            raise SurveyError(f"{path}: can't be read ({error}); make the survey again") from None
+        starts = [0, *np.cumsum([batch.num_rows for batch in batches], dtype=np.int64).tolist()]
+        if starts[-1] != self._starts[shard + 1] - self._starts[shard]:
+            raise SurveyError(f"{path}: {starts[-1]} rows, not as many as the survey says; make it again")
+        views = [(batch, {n: _ListColumn(batch.column(n)) for n in self._lists}) for batch in batches]
+        with self._lock:
+            return self._open.setdefault(shard, (starts, views))
+
+    def _find(self, row: int) -> tuple[Any, int]:
         if not 0 <= row < len(self):
             raise IndexError(f"row {row} of {len(self)}")
-        shard = int(np.searchsorted(self._ends, row, side="right"))
-        start = int(self._ends[shard - 1]) if shard else 0
-        return self._batches[shard], row - start
+        shard = bisect_right(self._starts, row) - 1
+        starts, views = self._shard(shard)
+        within = row - self._starts[shard]
+        batch = bisect_right(starts, within) - 1
+        return views[batch], within - starts[batch]
 
-    def array(self, name: str, row: int) -> NDArray[Any]:
-        """One row of an array column, as a read-only view of the file."""
-        batch, place = self._place(row)
-        column = batch.column(name)
-        offsets = np.frombuffer(column.buffers()[1], dtype=np.int32, count=place + 2, offset=0)
-        values = column.values.to_numpy(zero_copy_only=True)
-        return np.asarray(values[offsets[place] : offsets[place + 1]])
+    def array(self, column: str, row: int) -> NDArray[Any]:
+        """One row's list as a read-only view of the mapped file: nothing is copied."""
+        (_, lists), place = self._find(row)
+        found: NDArray[Any] = lists[column].row(place)
+        return found
 
-    def row(self, row: int) -> dict[str, Any]:
-        """One row: arrays as views, the rest as Python objects."""
-        batch, place = self._place(row)
-        result: dict[str, Any] = {}
-        for name in batch.schema.names:
-            kind = batch.schema.field(name).type
-            is_array = pa.types.is_list(kind) and not pa.types.is_integer(kind.value_type)
-            result[name] = self.array(name, row) if is_array else batch.column(name)[place].as_py()
-        return result
-
-    def column(self, name: str) -> NDArray[Any]:
-        """A column that holds no arrays, over all rows."""
-        parts = [batch.column(name).to_numpy(zero_copy_only=False) for batch in self._batches]
-        return np.concatenate(parts) if parts else np.zeros(0)
+    def scalar(self, column: str, row: int) -> Any:
+        """One row's value of a column that holds no lists."""
+        (batch, _), place = self._find(row)
+        return batch.column(column)[place].as_py()

@@ -1,15 +1,21 @@
-"""A survey on disk: a table of stars, and their light curves and spectra in memory-mapped Arrow files.
+"""Write and open a survey: a Parquet star table, memory-mapped Arrow light curves and spectra.
 
-``stars.parquet`` has a row a star; ``lightcurves/`` and ``spectra/`` are folders that Hugging Face
-``datasets.load_from_disk`` opens too; ``rows.npz`` says which star each row belongs to; ``survey.json`` says
-what the data are; ``report.json`` what came in and what was left out.
+::
+
+    survey/
+      survey.json         format, kind, identity, files with their sha256
+      stars.parquet       one row a star: identifiers, position, split, counts, labels
+      lightcurves.parquet, spectra.parquet   index: which star each row is of, files, good samples
+      lightcurves/        Arrow stream files; also a Hugging Face data set
+      spectra/
+      report.json         what came in and what was left out
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,219 +25,271 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from desa.errors import SurveyError
-from desa.files import written_whole
-from desa.survey.schema import (
-    LIGHTCURVES,
-    SPECTRA,
-    lightcurve_batch,
-    lightcurve_of,
-    spectrum_batch,
-    spectrum_of,
-)
-from desa.survey.shards import ShardedTable, shard_name, write_folder_description, write_shard
-from desa.survey.splits import split_of
+from desa.survey import schema
+from desa.survey.schema import BANDS, FORMAT, LABELS
+from desa.survey.shards import Shards, json_bytes, note_of
+from desa.survey.write import KINDS, SHARD_ROWS, Modality, finish_survey, write_lightcurves, write_spectra
 from desa.types import LightCurve, Spectrum
 
-FORMAT = 1
-FOLDERS = {"lightcurves": LIGHTCURVES, "spectra": SPECTRA}
-
-
-class Survey:
-    """An opened survey; see the module's text for what is on disk.
-
-    Attributes
-    ----------
-    stars
-        The star table.
-    kind
-        ``"mock"`` or ``"real"``.
-    identity
-        Hash of the contents: the same data give the same.
-    lightcurve_star, spectrum_star
-        Row of the star table each light curve and spectrum belongs to.
-    """
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        try:
-            facts = json.loads((self.path / "survey.json").read_text())
-        except (OSError, ValueError):
-            raise SurveyError(
-                f"{path}: no finished survey here; make one with `desa ingest` or `desa simulate`"
-            ) from None
-        if facts.get("format") != FORMAT:
-            raise SurveyError(
-                f"{path}: format {facts.get('format')}, this desa reads {FORMAT}; make it again"
-            )
-        self.kind: str = facts["kind"]
-        self.identity: str = facts["identity"]
-        self.stars: pa.Table = pq.read_table(self.path / "stars.parquet")
-        self._lightcurves = ShardedTable(self.path / "lightcurves")
-        self._spectra = ShardedTable(self.path / "spectra")
-        with np.load(self.path / "rows.npz") as rows:
-            self.lightcurve_star: NDArray[np.int64] = rows["lightcurves"]
-            self.spectrum_star: NDArray[np.int64] = rows["spectra"]
-        if len(self.lightcurve_star) != len(self._lightcurves) or len(self.spectrum_star) != len(
-            self._spectra
-        ):
-            raise SurveyError(f"{path}: rows.npz does not fit the Arrow files; make the survey again")
-
-    @classmethod
-    def open(cls, path: str | Path) -> Survey:
-        """Open a finished survey.
-
-        Raises
-        ------
-        SurveyError
-            If there is none, or of another format, or damaged.
-        """
-        return cls(path)
-
-    @property
-    def n_stars(self) -> int:
-        """Number of stars."""
-        return int(self.stars.num_rows)
-
-    @property
-    def n_lightcurves(self) -> int:
-        """Number of light curves."""
-        return len(self._lightcurves)
-
-    @property
-    def n_spectra(self) -> int:
-        """Number of spectra."""
-        return len(self._spectra)
-
-    @property
-    def split(self) -> NDArray[np.str_]:
-        """(n_stars,) split of each star."""
-        return np.array(self.stars.column("split").to_pylist(), dtype=np.str_)
-
-    def lightcurve(self, row: int) -> LightCurve:
-        """One light curve; its arrays are read-only views of the file."""
-        return lightcurve_of(self._lightcurves.row(row))
-
-    def spectrum(self, row: int) -> Spectrum:
-        """One spectrum; its arrays are read-only views of the file."""
-        return spectrum_of(self._spectra.row(row))
-
-    def lightcurve_flux(self, row: int) -> NDArray[np.float32]:
-        """Flux of one light curve, a view of the file."""
-        return self._lightcurves.array("flux", row)
-
-    def spectrum_arrays(self, row: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Flux and inverse variance of one spectrum, views of the file."""
-        return self._spectra.array("flux", row), self._spectra.array("ivar", row)
-
-    def spectrum_column(self, name: str) -> NDArray[Any]:
-        """A column of all spectra that holds no arrays (``snr_g``, ``z``, ``obsid``, ...)."""
-        return self._spectra.column(name)
-
-    def lightcurve_column(self, name: str) -> NDArray[Any]:
-        """A column of all light curves that holds no arrays."""
-        return self._lightcurves.column(name)
-
-    def labels(self, name: str) -> NDArray[np.float64]:
-        """(n_stars,) a numeric label; NaN where missing, all NaN where the survey has no such label.
-
-        ``log_prot`` is made of ``prot``.
-        """
-        if name == "log_prot":
-            with np.errstate(all="ignore"):
-                return np.asarray(np.log10(self.labels("prot")))
-        if name not in self.stars.column_names:
-            return np.full(self.n_stars, np.nan)
-        column = self.stars.column(name).cast(pa.float64())
-        return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
+LISTS: dict[Modality, tuple[str, ...]] = {
+    "lightcurves": ("quarters", "flux", "flux_err_ppt"),
+    "spectra": ("flux", "ivar"),
+}
 
 
 class SurveyWriter:
-    """Writes a survey shard by shard; a shard is on disk whole or not at all.
+    """Write a survey object by object.
+
+    Objects must come in the same order each time. Shards that an interrupted run with the same
+    `fingerprint` finished are kept: `lightcurves_done` and `spectra_done` say how many objects need not
+    be made again (give only the later ones).
 
     Parameters
     ----------
     path
-        The survey's folder.
+        Folder to make.
     kind
-        ``"mock"`` or ``"real"``.
-    shards
-        How many shards each folder will have: ``{"lightcurves": n, "spectra": m}``.
+        ``"real"``, ``"mock"`` or ``"unknown"``.
+    shard_size
+        Rows a file, of both modalities; None: `SHARD_ROWS`.
+    fingerprint
+        Hash of everything that the objects come from. Empty: nothing is kept.
     """
 
-    def __init__(self, path: str | Path, *, kind: str, shards: Mapping[str, int]) -> None:
-        self.path = Path(path)
-        self.kind = kind
-        self.shards = dict(shards)
-
-    def shard_path(self, folder: str, index: int) -> Path:
-        """Where a shard is or will be."""
-        return self.path / folder / shard_name(index, self.shards[folder])
-
-    def write_lightcurves(self, index: int, items: Sequence[LightCurve]) -> str:
-        """Write a shard of light curves; returns its hash."""
-        return write_shard(self.shard_path("lightcurves", index), lightcurve_batch(items))
-
-    def write_spectra(self, index: int, items: Sequence[Spectrum]) -> str:
-        """Write a shard of spectra; returns its hash."""
-        return write_shard(self.shard_path("spectra", index), spectrum_batch(items))
-
-    def finish(
-        self,
-        stars: pa.Table,
-        lightcurve_star: Sequence[int] | NDArray[np.int64],
-        spectrum_star: Sequence[int] | NDArray[np.int64],
-        hashes: Mapping[str, Sequence[str]],
-        report: Mapping[str, Any],
+    def __init__(
+        self, path: str | Path, kind: str = "real", shard_size: int | None = None, fingerprint: str = ""
     ) -> None:
-        """Write the tables and, last of all, ``survey.json``: only then there is a survey.
+        if kind not in KINDS:
+            raise SurveyError(f"a survey is {', '.join(KINDS[:-1])} or {KINDS[-1]}, not {kind!r}")
+        self.path, self.kind = Path(path), kind
+        self._sizes = {name: shard_size or rows for name, rows in SHARD_ROWS.items()}
+        self._fingerprint = hashlib.sha256(json_bytes([fingerprint, self._sizes])).hexdigest()
+        self.path.mkdir(parents=True, exist_ok=True)
+        (self.path / "survey.json").unlink(missing_ok=True)
+        self._shards: dict[Modality, int] = {"lightcurves": 0, "spectra": 0}
+        self._done = {modality: self._resume(modality) if fingerprint else 0 for modality in self._shards}
+        self._curves: list[LightCurve] = []
+        self._spectra: list[Spectrum] = []
+
+    def _resume(self, modality: Modality) -> int:
+        rows = 0
+        while note := note_of(self.path / modality, self._shards[modality], self._fingerprint):
+            if note["rows"] < self._sizes[modality]:
+                break
+            rows += note["rows"]
+            self._shards[modality] += 1
+        return rows
+
+    @property
+    def lightcurves_done(self) -> int:
+        """Light curves that an earlier, interrupted run has stored for good."""
+        return self._done["lightcurves"]
+
+    @property
+    def spectra_done(self) -> int:
+        """Spectra that an earlier, interrupted run has stored for good."""
+        return self._done["spectra"]
+
+    def add_lightcurve(self, curve: LightCurve) -> None:
+        """Add a light curve; it must name its star."""
+        self._curves.append(curve)
+        if len(self._curves) == self._sizes["lightcurves"]:
+            self._flush_lightcurves()
+
+    def add_spectrum(self, spectrum: Spectrum) -> None:
+        """Add a spectrum; it must name its star."""
+        self._spectra.append(spectrum)
+        if len(self._spectra) == self._sizes["spectra"]:
+            self._flush_spectra()
+
+    def _flush_lightcurves(self) -> None:
+        if self._curves:
+            index = self._shards["lightcurves"]
+            write_lightcurves(self.path, index, self._curves, fingerprint=self._fingerprint)
+            self._shards["lightcurves"], self._curves = index + 1, []
+
+    def _flush_spectra(self) -> None:
+        if self._spectra:
+            index = self._shards["spectra"]
+            write_spectra(self.path, index, self._spectra, fingerprint=self._fingerprint)
+            self._shards["spectra"], self._spectra = index + 1, []
+
+    def finish(self, stars: pa.Table | None = None, report: dict[str, Any] | None = None) -> Survey:
+        """Write the star table and make the survey whole.
 
         Parameters
         ----------
         stars
-            A row a star with ``star_id``; ``split`` and the counts are added here.
-        lightcurve_star, spectrum_star
-            Row of `stars` for each light curve and spectrum, in the order of the shards.
-        hashes
-            Hashes of the shards, by folder.
+            ``star_id`` and labels (canonical names, see `desa.survey.schema`), or None. Counts, splits and
+            what the objects say of position and magnitude are filled in.
         report
-            What goes into ``report.json``.
+            Content of ``report.json``.
         """
-        stars = self._with_counts(stars, np.asarray(lightcurve_star), np.asarray(spectrum_star))
-        summary = hashlib.blake2b(digest_size=16)
-        for folder, schema in FOLDERS.items():
-            for value in hashes[folder]:
-                summary.update(value.encode())
-            names = [shard_name(index, self.shards[folder]) for index in range(self.shards[folder])]
-            (self.path / folder).mkdir(parents=True, exist_ok=True)
-            write_folder_description(self.path / folder, schema, names, "".join(hashes[folder]) or "empty")
-        with written_whole(self.path / "stars.parquet") as scratch:
-            pq.write_table(stars, scratch)
-            summary.update(scratch.read_bytes())
-        with written_whole(self.path / "rows.npz") as scratch, scratch.open("wb") as stream:
-            np.savez(
-                stream,
-                lightcurves=np.asarray(lightcurve_star, dtype=np.int64),
-                spectra=np.asarray(spectrum_star, dtype=np.int64),
-            )
-        facts = {
-            "format": FORMAT,
-            "kind": self.kind,
-            "identity": summary.hexdigest(),
-            "stars": stars.num_rows,
-        }
-        for name, content in {"report.json": report, "survey.json": facts}.items():
-            with written_whole(self.path / name) as scratch:
-                scratch.write_text(json.dumps(content, indent=2) + "\n")
+        self._flush_lightcurves()
+        self._flush_spectra()
+        finish_survey(self.path, kind=self.kind, counts=self._shards, stars=stars, report=report or {})
+        return Survey.open(self.path)
 
-    @staticmethod
-    def _with_counts(
-        stars: pa.Table, lightcurve_star: NDArray[np.int64], spectrum_star: NDArray[np.int64]
-    ) -> pa.Table:
-        columns = {
-            "split": pa.array([split_of(star) for star in stars.column("star_id").to_pylist()]),
-            "n_lightcurves": pa.array(np.bincount(lightcurve_star.astype(int), minlength=stars.num_rows)),
-            "n_spectra": pa.array(np.bincount(spectrum_star.astype(int), minlength=stars.num_rows)),
+
+class Survey:
+    """An open survey. Arrays are read-only views of the files; copies in other processes share them."""
+
+    def __init__(self, path: Path, content: dict[str, Any]) -> None:
+        self.path = path
+        self.content = content
+        self.kind: str = content["kind"]
+        self.identity: str = content["identity"]
+        self._shards = {
+            modality: Shards(path / modality, [(s["file"], s["rows"]) for s in content[modality]], lists)
+            for modality, lists in LISTS.items()
         }
-        for place, (name, values) in enumerate(columns.items(), start=1):
-            stars = stars.add_column(place, name, values)
-        return stars
+
+    def __reduce__(self) -> tuple[Any, tuple[Path]]:
+        """Travel to other processes as a path."""
+        return (Survey.open, (self.path,))
+
+    @classmethod
+    def open(cls, path: str | Path) -> Survey:
+        """Open a survey; nothing but ``survey.json`` is read yet.
+
+        Raises
+        ------
+        SurveyError
+            If there is no finished survey, or it is of another version of the format.
+        """
+        path = Path(path)
+        try:
+            content = json.loads((path / "survey.json").read_bytes())
+        except FileNotFoundError:
+            unfinished = any((path / modality).is_dir() for modality in LISTS)
+            advice = "it is unfinished: run the same command again" if unfinished else "see desa ingest"
+            raise SurveyError(f"{path}: no survey (no survey.json); {advice}") from None
+        except (OSError, ValueError) as error:
+            raise SurveyError(f"{path / 'survey.json'}: can't be read ({error})") from None
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise SurveyError(f"{path}: a survey of another format than {FORMAT}; make it again")
+        return cls(path, content)
+
+    @cached_property
+    def stars(self) -> pa.Table:
+        """The star table."""
+        return self._table("stars")
+
+    def _table(self, name: str, columns: list[str] | None = None) -> pa.Table:
+        path = self.path / f"{name}.parquet"
+        try:
+            return pq.read_table(path, columns=columns, memory_map=True)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise SurveyError(f"{path}: can't be read ({error}); make the survey again") from None
+
+    @property
+    def n_lightcurves(self) -> int:
+        """Number of light curves."""
+        return len(self._shards["lightcurves"])
+
+    @property
+    def n_spectra(self) -> int:
+        """Number of spectra."""
+        return len(self._shards["spectra"])
+
+    @cached_property
+    def lightcurve_star(self) -> NDArray[np.int64]:
+        """(n_lightcurves,) row in `stars` of each light curve."""
+        return self._index("lightcurves", "star").astype(np.int64)
+
+    @cached_property
+    def spectrum_star(self) -> NDArray[np.int64]:
+        """(n_spectra,) row in `stars` of each spectrum."""
+        return self._index("spectra", "star").astype(np.int64)
+
+    def _index(self, modality: Modality, column: str) -> NDArray[Any]:
+        known = schema.index_schema(modality).names
+        if column not in known:
+            raise SurveyError(f"the index of {modality} has no {column!r}; it has {', '.join(known)}")
+        values = self._table(modality, [column]).column(column)
+        return np.asarray(values.to_numpy(zero_copy_only=False))
+
+    def lightcurve_column(self, name: str) -> NDArray[Any]:
+        """(n_lightcurves,) column of the index: ``n_good``, ``magnitude``, ...; NaN where unknown."""
+        return self._index("lightcurves", name)
+
+    def spectrum_column(self, name: str) -> NDArray[Any]:
+        """(n_spectra,) column of the index: ``snr_g``, ``z``, ``obsid``, ...; NaN where unknown."""
+        return self._index("spectra", name)
+
+    @cached_property
+    def split(self) -> NDArray[np.str_]:
+        """(n_stars,) split of each star."""
+        return np.asarray(self.stars.column("split").to_pylist(), dtype=np.str_)
+
+    def labels(self, name: str) -> NDArray[np.float64]:
+        """(n_stars,) values of a label; NaN where missing, and everywhere if the survey lacks the label.
+
+        Raises
+        ------
+        SurveyError
+            If it is no known label's name and no numeric column, or a text label.
+        """
+        if name not in self.stars.column_names:
+            if name.removesuffix("_err") in LABELS:
+                return np.full(self.stars.num_rows, np.nan)
+            raise SurveyError(f"no label {name!r}; labels are {', '.join(LABELS)}")
+        column = self.stars.column(name)
+        if pa.types.is_string(column.type):
+            raise SurveyError(f"{name} is text; read it from Survey.stars")
+        values = column.cast(pa.float64()) if not pa.types.is_boolean(column.type) else column.cast(pa.int8())
+        return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
+
+    def lightcurve_flux(self, row: int) -> NDArray[np.float32]:
+        """(L,) relative flux of a light curve, NaN in gaps: a view."""
+        return self._shards["lightcurves"].array("flux", row)
+
+    def spectrum_arrays(self, row: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(N,) flux and (N,) inverse variance of a spectrum: views."""
+        shards = self._shards["spectra"]
+        return shards.array("flux", row), shards.array("ivar", row)
+
+    def spectrum_start(self, row: int) -> float:
+        """log10 of a spectrum's first wavelength in Angstrom."""
+        return float(self._shards["spectra"].scalar("log_wavelength_start", row))
+
+    def _place(self, star: int) -> tuple[float, float]:
+        values = (self.stars.column(name)[star].as_py() for name in ("ra", "dec"))
+        ra, dec = (np.nan if value is None else float(value) for value in values)
+        return ra, dec
+
+    def lightcurve(self, row: int) -> LightCurve:
+        """Light curve `row`."""
+        shards = self._shards["lightcurves"]
+        ra, dec = self._place(int(self.lightcurve_star[row]))
+        return LightCurve(
+            flux=shards.array("flux", row),
+            flux_err=shards.array("flux_err_ppt", row).astype(np.float32) / np.float32(1000),
+            quarters=tuple(shards.array("quarters", row).tolist()),
+            ra=ra,
+            dec=dec,
+            **{
+                name: shards.scalar(name, row)
+                for name in ("first_cadence", "start_bkjd", "cadence_days", "star_id", "mission", "magnitude")
+            },
+        )
+
+    def spectrum(self, row: int) -> Spectrum:
+        """Spectrum `row`."""
+        shards = self._shards["spectra"]
+        flux, ivar = self.spectrum_arrays(row)
+        ra, dec = self._place(int(self.spectrum_star[row]))
+        return Spectrum(
+            flux=flux,
+            ivar=ivar,
+            snr={band: shards.scalar(f"snr_{band}", row) for band in BANDS},
+            ra=ra,
+            dec=dec,
+            **{
+                name: shards.scalar(name, row)
+                for name in (
+                    *("log_wavelength_start", "z", "star_id", "obsid"),
+                    *("release", "object_class", "object_subclass"),
+                )
+            },
+        )
