@@ -102,8 +102,8 @@ class DualFormerModel(Section):
     whiten: bool = Field(False, description="standardise the features by constants of the training split")
     prior: Prior = "none"
     transpose: bool = Field(True, description="p_lightcurve = A^T z; False: A z")
-    joint: Literal["schur", "published", "sum"] = Field(
-        "schur", description="real Schur vectors of A, real parts of its eigenvectors, or no projection"
+    joint: Literal["schur", "published", "sum", "concat"] = Field(
+        "schur", description="real Schur vectors of A, real parts of its eigenvectors, z_1 + z_2, or both z"
     )
 
     @property
@@ -210,6 +210,7 @@ def _mini() -> dict[str, Any]:
             "pooling": "queries",
             "skip": True,
             "whiten": True,
+            "joint": "concat",
         },
         "alignment": {"variance": 1.0, "contrastive": 0.5, "reconstruction": 1.0},
         "train_lightcurve": {"steps": 400, "batch_size": 32, "learning_rate": 1e-3, "schedule": "cosine"},

@@ -1,0 +1,335 @@
+"""The DualFormer: two modalities that attend to themselves and to each other, and the projection A."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import scipy.linalg
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from desa.config import DualFormerModel
+from desa.models.layers import Rotary, join_heads, split_heads
+
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class DualFormerOutput:
+    """Pooled outputs z and their projections p = A z (spectrum) and A^T z (light curve), (B, d) each."""
+
+    z_spectrum: Tensor
+    z_lightcurve: Tensor
+    p_spectrum: Tensor
+    p_lightcurve: Tensor
+
+
+class DualAttention(nn.Module):
+    """``out_m = W_m [Attention(q_m, k_n, v_n) + Attention(q_m, k_m, v_m)]``: two softmaxes, summed.
+
+    Parameters
+    ----------
+    width, heads
+        Of the tokens.
+    attention
+        ``"both"``, ``"cross"`` (first term only) or ``"self"`` (second term only).
+    dropout
+        Of the attention weights, in training.
+    """
+
+    def __init__(self, width: int, heads: int, attention: str, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.attention, self.dropout = heads, attention, dropout
+        for name in ("query", "key", "value", "output"):
+            setattr(self, name, nn.ModuleList([nn.Linear(width, width), nn.Linear(width, width)]))
+        self.rotary = Rotary(width // heads)
+
+    def _projections(self, x: Tensor, modality: int) -> tuple[Tensor, Tensor, Tensor]:
+        query, key, value = (
+            split_heads(cast(nn.ModuleList, part)[modality](x), self.heads)
+            for part in (self.query, self.key, self.value)
+        )
+        return self.rotary(query), self.rotary(key), value
+
+    def forward(self, spectrum: Tensor, lightcurve: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, L1, D), (B, L2, D) -> the same shapes."""
+        tokens = (self._projections(spectrum, 0), self._projections(lightcurve, 1))
+        dropout = self.dropout if self.training else 0.0
+        results = []
+        for own in (0, 1):
+            query = tokens[own][0]
+            sources = {"both": (1 - own, own), "cross": (1 - own,), "self": (own,)}[self.attention]
+            terms = [
+                F.scaled_dot_product_attention(query, tokens[source][1], tokens[source][2], dropout_p=dropout)
+                for source in sources
+            ]
+            mixed = terms[0] if len(terms) == 1 else terms[0] + terms[1]
+            results.append(cast(nn.ModuleList, self.output)[own](join_heads(mixed)))
+        return results[0], results[1]
+
+
+class DualBlock(nn.Module):
+    """Pre-norm dual attention and feed-forward; each modality has its own weights."""
+
+    def __init__(self, settings: DualFormerModel) -> None:
+        super().__init__()
+        width = settings.width
+        self.attention = DualAttention(width, settings.heads, settings.attention, settings.dropout)
+        self.attention_norm = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
+        self.feed_forward_norm = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
+        self.feed_forward = nn.ModuleList(
+            nn.Sequential(
+                nn.Linear(width, settings.feed_forward),
+                nn.GELU(),
+                nn.LayerNorm(settings.feed_forward),
+                nn.Linear(settings.feed_forward, width),
+            )
+            for _ in range(2)
+        )
+        self.dropout = nn.Dropout(settings.dropout)
+
+    def forward(self, spectrum: Tensor, lightcurve: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, L1, D), (B, L2, D) -> the same shapes."""
+        mixed = self.attention(self.attention_norm[0](spectrum), self.attention_norm[1](lightcurve))
+        spectrum, lightcurve = spectrum + self.dropout(mixed[0]), lightcurve + self.dropout(mixed[1])
+        spectrum = spectrum + self.dropout(self.feed_forward[0](self.feed_forward_norm[0](spectrum)))
+        lightcurve = lightcurve + self.dropout(self.feed_forward[1](self.feed_forward_norm[1](lightcurve)))
+        return spectrum, lightcurve
+
+
+class ScalarTokens(nn.Module):
+    """Published: every feature is a scalar token through one shared linear 1 -> D."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(1, width)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, F) -> (B, F, D)."""
+        return cast(Tensor, self.linear(features[..., None]))
+
+
+class FeatureTokens(nn.Module):
+    """Every feature is a token with its own direction and offset (FT-Transformer, Gorishniy et al. 2021)."""
+
+    def __init__(self, features: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(features, width) * width**-0.5)
+        self.bias = nn.Parameter(torch.randn(features, width) * width**-0.5)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, F) -> (B, F, D)."""
+        return features[..., None] * self.weight + self.bias
+
+
+class GroupTokens(nn.Module):
+    """A few tokens, each a linear map of all features: nothing is lost where tokens x D >= F."""
+
+    def __init__(self, features: int, width: int, tokens: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(features, tokens * width)
+        self.tokens = tokens
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, F) -> (B, tokens, D)."""
+        return cast(Tensor, self.linear(features).unflatten(-1, (self.tokens, -1)))
+
+
+class QueryPooling(nn.Module):
+    """A few learned queries attend to the tokens; their answers side by side go through a linear map."""
+
+    def __init__(self, width: int, queries: int) -> None:
+        super().__init__()
+        self.queries = nn.Parameter(torch.randn(queries, width) * width**-0.5)
+        self.output = nn.Linear(queries * width, width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, L, D) -> (B, D)."""
+        queries = self.queries.expand(len(tokens), -1, -1)
+        answers = F.scaled_dot_product_attention(queries, tokens, tokens)
+        return cast(Tensor, self.output(answers.flatten(1)))
+
+
+class DualFormer(nn.Module):
+    """Features of both encoders to a joint embedding.
+
+    The published tokeniser tells 2304 scalars apart by rotary position alone and averages the tokens: little
+    of what the features know survives. Where ``settings.skip`` is set, a linear map of the (whitened)
+    features is added to the pooled output, so that at least what a linear map can carry is never lost,
+    and attention adds to it what needs both modalities.
+
+    Parameters
+    ----------
+    settings
+        Sizes and choices; the defaults of `desa.config.DualFormerModel` are the published ones.
+    spectrum_features, lightcurve_features
+        Widths of the encoders' features.
+    """
+
+    mean_spectrum: Tensor
+    scale_spectrum: Tensor
+    mean_lightcurve: Tensor
+    scale_lightcurve: Tensor
+
+    def __init__(self, settings: DualFormerModel, spectrum_features: int, lightcurve_features: int) -> None:
+        super().__init__()
+        self.settings = settings
+        width, counts = settings.width, (spectrum_features, lightcurve_features)
+        if settings.tokens == "published":
+            shared = ScalarTokens(width)
+            self.tokens = nn.ModuleList([shared, shared])
+        elif settings.tokens == "per_feature":
+            self.tokens = nn.ModuleList(FeatureTokens(count, width) for count in counts)
+        else:
+            self.tokens = nn.ModuleList(GroupTokens(count, width, settings.groups) for count in counts)
+        self.blocks = nn.ModuleList(DualBlock(settings) for _ in range(settings.blocks))
+        self.norm = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
+        if settings.pooling == "queries":
+            self.pool = nn.ModuleList(QueryPooling(width, settings.queries) for _ in counts)
+        if settings.skip:
+            self.skip = nn.ModuleList(nn.Linear(count, width) for count in counts)
+            for layer in self.skip:
+                nn.init.orthogonal_(cast(Tensor, layer.weight))
+        self.size = width + settings.prior_size
+        self.projection = nn.Linear(self.size, self.size, bias=False)
+        self._basis: tuple[int, Tensor] | None = None
+        for name, count in zip(("spectrum", "lightcurve"), counts, strict=True):
+            if settings.whiten:
+                self.register_buffer(f"mean_{name}", torch.zeros(count))
+                self.register_buffer(f"scale_{name}", torch.ones(count))
+
+    @property
+    def joint_size(self) -> int:
+        """Width of the joint embedding."""
+        return 2 * self.size if self.settings.joint == "concat" else self.size
+
+    def set_whitening(
+        self, mean_spectrum: Tensor, scale_spectrum: Tensor, mean_lightcurve: Tensor, scale_lightcurve: Tensor
+    ) -> None:
+        """Set the means and deviations (of training stars) that the features are standardised by."""
+        self.mean_spectrum.copy_(mean_spectrum)
+        self.scale_spectrum.copy_(scale_spectrum)
+        self.mean_lightcurve.copy_(mean_lightcurve)
+        self.scale_lightcurve.copy_(scale_lightcurve)
+
+    def standardised(self, z_spectrum: Tensor, z_lightcurve: Tensor) -> tuple[Tensor, Tensor]:
+        """Features as the tokeniser reads them."""
+        if not self.settings.whiten:
+            return z_spectrum, z_lightcurve
+        return (
+            (z_spectrum - self.mean_spectrum) / self.scale_spectrum,
+            (z_lightcurve - self.mean_lightcurve) / self.scale_lightcurve,
+        )
+
+    def _pooled(self, tokens: Tensor, features: Tensor, modality: int) -> Tensor:
+        normed = self.norm[modality](tokens)
+        pooled = self.pool[modality](normed) if self.settings.pooling == "queries" else normed.mean(1)
+        return cast(Tensor, pooled + self.skip[modality](features) if self.settings.skip else pooled)
+
+    def _with_prior(self, pooled: Tensor, prior: Tensor | None) -> Tensor:
+        size = self.settings.prior_size
+        if size == 0:
+            return pooled
+        if prior is None:
+            prior = pooled.new_full((len(pooled), size), float("nan"))
+        return torch.cat([pooled, torch.nan_to_num(prior.to(pooled.dtype), nan=-1.0)], dim=1)
+
+    def forward(
+        self, z_spectrum: Tensor, z_lightcurve: Tensor, prior: Tensor | None = None
+    ) -> DualFormerOutput:
+        """Align.
+
+        Parameters
+        ----------
+        z_spectrum, z_lightcurve
+            (B, F1), (B, F2) features of the encoders.
+        prior
+            (B, prior_size) numbers; NaN or None count as missing (-1, as published).
+
+        Returns
+        -------
+        DualFormerOutput
+            (B, width + prior_size) each.
+        """
+        features = self.standardised(z_spectrum, z_lightcurve)
+        spectrum, lightcurve = (tokens(part) for tokens, part in zip(self.tokens, features, strict=True))
+        for block in self.blocks:
+            spectrum, lightcurve = block(spectrum, lightcurve)
+        z_1 = self._with_prior(self._pooled(spectrum, features[0], 0), prior)
+        z_2 = self._with_prior(self._pooled(lightcurve, features[1], 1), prior)
+        transposed = self.projection.weight.T if self.settings.transpose else self.projection.weight
+        return DualFormerOutput(z_1, z_2, self.projection(z_1), F.linear(z_2, transposed))
+
+    def joint(self, output: DualFormerOutput) -> Tensor:
+        """Joint embedding f of both modalities (eq. 6): (z_1 + z_2)^T V, or what the settings say.
+
+        ``"schur"``: V holds the real Schur vectors of A, ordered by the size of their eigenvalues, largest
+        first; ``"published"``: the real parts of the eigenvectors; ``"sum"``: z_1 + z_2; ``"concat"``: both
+        side by side.
+        """
+        if self.settings.joint == "concat":
+            return torch.cat([output.z_spectrum, output.z_lightcurve], dim=1)
+        total = output.z_spectrum + output.z_lightcurve
+        if self.settings.joint == "sum":
+            return total
+        return total @ self._vectors().to(total)
+
+    def _vectors(self) -> Tensor:
+        """V of eq. 6; computed once for given weights."""
+        version = self.projection.weight._version
+        if self._basis is None or self._basis[0] != version:
+            matrix = self.projection.weight.detach().double().cpu().numpy()
+            vectors = eigenvectors(matrix) if self.settings.joint == "published" else schur_vectors(matrix)
+            self._basis = (version, torch.from_numpy(vectors))
+        return self._basis[1]
+
+
+def eigenvectors(matrix: Matrix) -> Matrix:
+    """Real parts of the eigenvectors, as published: not a basis where eigenvalues are complex."""
+    return np.asarray(np.real(np.linalg.eig(matrix)[1]), dtype=np.float64)
+
+
+def schur_vectors(matrix: Matrix) -> Matrix:
+    """Real Schur vectors, ordered by the size of their eigenvalues, largest first.
+
+    They are orthonormal and real, and the leading ones span the invariant subspaces of the largest
+    eigenvalues; a complex pair shares two vectors.
+
+    Parameters
+    ----------
+    matrix
+        (d, d) real.
+
+    Returns
+    -------
+    numpy.ndarray
+        (d, d), a vector a column.
+    """
+    triangle, basis = scipy.linalg.schur(matrix, output="real")
+    size = len(triangle)
+    place = 0
+    while place < size:
+        starts, moduli = _blocks(triangle, place)
+        best = int(starts[np.argmax(moduli)])
+        if best != place:
+            triangle, basis, _ = scipy.linalg.lapack.dtrexc(triangle, basis, best + 1, place + 1)
+        place += 2 if place + 1 < size and triangle[place + 1, place] != 0 else 1
+    return np.asarray(basis, dtype=np.float64)
+
+
+def _blocks(triangle: Matrix, first: int) -> tuple[NDArray[np.int64], Matrix]:
+    """Starts of the diagonal blocks from `first` on, and the moduli of their eigenvalues."""
+    starts, moduli = [], []
+    place = first
+    while place < len(triangle):
+        pair = place + 1 < len(triangle) and triangle[place + 1, place] != 0
+        block = triangle[place : place + 2, place : place + 2]
+        starts.append(place)
+        moduli.append(np.sqrt(abs(np.linalg.det(block))) if pair else abs(triangle[place, place]))
+        place += 2 if pair else 1
+    return np.array(starts), np.array(moduli)

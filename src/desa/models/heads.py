@@ -1,0 +1,114 @@
+"""What sits on the encoders: quantiles of labels, SimSiam's predictor, the fine-tuning transformer."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from desa.models.layers import join_heads, split_heads
+
+
+class QuantileHead(nn.Module):
+    """Features to quantiles of labels: linear, batch norm, activation, dropout, linear.
+
+    Parameters
+    ----------
+    features, hidden
+        Widths.
+    labels, quantiles
+        How many of each.
+    activation
+        ``"silu"`` (spectrum, as published) or ``"gelu"`` (light curve).
+    dropout
+        In training.
+    """
+
+    def __init__(
+        self, features: int, hidden: int, labels: int, quantiles: int, activation: str, dropout: float
+    ) -> None:
+        super().__init__()
+        self.labels, self.quantiles = labels, quantiles
+        self.layers = nn.Sequential(
+            nn.Linear(features, hidden),
+            nn.BatchNorm1d(hidden),
+            nn.SiLU() if activation == "silu" else nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, labels * quantiles),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, features) -> (B, labels, quantiles), in units of the label's scale."""
+        return cast(Tensor, self.layers(features).unflatten(-1, (self.labels, self.quantiles)))
+
+
+class SimSiamPredictor(nn.Sequential):
+    """linear, BN, ReLU, linear (Chen & He 2020)."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__(
+            nn.Linear(features, features),
+            nn.BatchNorm1d(features),
+            nn.ReLU(),
+            nn.Linear(features, features),
+        )
+
+
+class _Block(nn.Module):
+    """Pre-norm block [attention, MLP x4 GELU] with RMS norm."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.attention_norm, self.mlp_norm = nn.RMSNorm(width), nn.RMSNorm(width)
+        self.qkv, self.output = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(), nn.Dropout(dropout), nn.Linear(4 * width, width)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, L, D) -> (B, L, D)."""
+        query, key, value = (
+            split_heads(part, self.heads) for part in self.qkv(self.attention_norm(x)).chunk(3, -1)
+        )
+        x = x + self.output(join_heads(F.scaled_dot_product_attention(query, key, value)))
+        return cast(Tensor, x + self.mlp(self.mlp_norm(x)))
+
+
+class FineTuningHead(nn.Module):
+    """A transformer over features as scalar tokens, mean over tokens, MLP to the outputs.
+
+    Parameters
+    ----------
+    features
+        How many scalars come in.
+    outputs
+        Classes, or labels x quantiles.
+    width, blocks, heads, dropout
+        Of the transformer.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        outputs: int,
+        width: int = 64,
+        blocks: int = 8,
+        heads: int = 8,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.embedding = nn.Linear(1, width)
+        self.place = nn.Parameter(0.02 * torch.randn(features, width))
+        self.blocks = nn.Sequential(*(_Block(width, heads, dropout) for _ in range(blocks)))
+        self.norm = nn.RMSNorm(width)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, width), nn.GELU(), nn.Dropout(dropout), nn.Linear(width, outputs)
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, features) -> (B, outputs)."""
+        tokens = self.embedding(features[..., None]) + self.place
+        return cast(Tensor, self.mlp(self.norm(self.blocks(tokens)).mean(1)))

@@ -1,0 +1,148 @@
+"""Blocks that the encoders and the DualFormer are made of."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Sine(nn.Module):
+    """sin(w0 x)."""
+
+    def __init__(self, w0: float = 1.0) -> None:
+        super().__init__()
+        self.w0 = w0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Elementwise."""
+        return torch.sin(self.w0 * x)
+
+
+class ConvBlock(nn.Sequential):
+    """conv1d (kernel 3, same, no bias), batch norm, activation."""
+
+    def __init__(self, inputs: int, outputs: int, activation: nn.Module) -> None:
+        super().__init__(
+            nn.Conv1d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm1d(outputs), activation
+        )
+
+
+class Rotary(nn.Module):
+    """Rotary position embedding on the first half of each head (Su et al. 2021), "rotate half" convention.
+
+    Parameters
+    ----------
+    head
+        Width of a head; the first ``head // 2`` dimensions are turned.
+    base
+        Base of the geometric series of frequencies.
+    """
+
+    inverse_frequency: Tensor
+
+    def __init__(self, head: int, base: float = 10000.0) -> None:
+        super().__init__()
+        self.turned = head // 2
+        exponents = torch.arange(0, self.turned, 2, dtype=torch.float32) / self.turned
+        self.register_buffer("inverse_frequency", base**-exponents, persistent=False)
+
+    def tables(self, length: int) -> tuple[Tensor, Tensor]:
+        """Cosines and sines, (length, head // 2) each."""
+        positions = torch.arange(length, device=self.inverse_frequency.device, dtype=torch.float32)
+        angles = torch.outer(positions, self.inverse_frequency).repeat(1, 2)
+        return angles.cos(), angles.sin()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Turn (B, heads, L, head) by its token's position."""
+        cosine, sine = (table.to(x.dtype) for table in self.tables(x.shape[-2]))
+        turned, kept = x[..., : self.turned], x[..., self.turned :]
+        first, second = turned.chunk(2, dim=-1)
+        turned = turned * cosine + torch.cat([-second, first], dim=-1) * sine
+        return torch.cat([turned, kept], dim=-1)
+
+
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """(B, L, D) -> (B, heads, L, D / heads)."""
+    return x.view(*x.shape[:-1], heads, -1).transpose(1, 2)
+
+
+def join_heads(x: Tensor) -> Tensor:
+    """(B, heads, L, D / heads) -> (B, L, D)."""
+    return x.transpose(1, 2).flatten(2)
+
+
+class RotaryAttention(nn.Module):
+    """Multi-head self-attention with rotary embedding, scale 1/sqrt(head), fused where torch can."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.output = nn.Linear(width, width)
+        self.rotary = Rotary(width // heads)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, L, D) -> (B, L, D)."""
+        query = self.rotary(split_heads(self.query(x), self.heads))
+        key = self.rotary(split_heads(self.key(x), self.heads))
+        mixed = F.scaled_dot_product_attention(query, key, split_heads(self.value(x), self.heads))
+        return cast(Tensor, self.output(join_heads(mixed)))
+
+
+class TokenConv(nn.Module):
+    """`ConvBlock` over tokens (B, L, D)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = ConvBlock(width, width, nn.SiLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, L, D) -> (B, L, D)."""
+        return cast(Tensor, self.layers(x.transpose(1, 2)).transpose(1, 2))
+
+
+class FeedForward(nn.Sequential):
+    """LN, linear x `factor`, SiLU, dropout, linear, dropout."""
+
+    def __init__(self, width: int, factor: int, dropout: float) -> None:
+        super().__init__(
+            nn.LayerNorm(width),
+            nn.Linear(width, factor * width),
+            nn.SiLU(),
+            nn.Dropout(dropout),
+            nn.Linear(factor * width, width),
+            nn.Dropout(dropout),
+        )
+
+
+class ConformerBlock(nn.Module):
+    """[attention, convolution(, feed-forward)], each as ``LN(x + module(x))``.
+
+    Parameters
+    ----------
+    width, heads
+        Of the tokens.
+    feed_forward
+        Widening of the feed-forward part; 0 leaves it out.
+    dropout
+        In the feed-forward part.
+    """
+
+    def __init__(self, width: int, heads: int, feed_forward: int = 0, dropout: float = 0.0) -> None:
+        super().__init__()
+        parts: list[nn.Module] = [RotaryAttention(width, heads), TokenConv(width)]
+        if feed_forward:
+            parts.append(FeedForward(width, feed_forward, dropout))
+        self.parts = nn.ModuleList(parts)
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in parts)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, L, D) -> (B, L, D)."""
+        for part, norm in zip(self.parts, self.norms, strict=True):
+            x = norm(x + part(x))
+        return x

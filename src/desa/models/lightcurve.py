@@ -1,0 +1,144 @@
+"""The light-curve encoder: a CNN on ACF and power spectrum, a Conformer on the flux, a projector."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from desa.config import LightCurveModel
+from desa.models.layers import ConformerBlock, ConvBlock, Sine
+
+
+class LogAxis(nn.Module):
+    """Resample the last axis onto indices spaced evenly in the logarithm, by the mean over each bin.
+
+    A rotation period is a place on the axis of lags or frequencies; on a log axis all periods have the same
+    relative width, and a few hundred points keep what tens of thousands hold.
+
+    Parameters
+    ----------
+    points
+        Length of the new axis.
+    """
+
+    def __init__(self, points: int) -> None:
+        super().__init__()
+        self.points = points
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, L) -> (B, C, points)."""
+        length = x.shape[-1]
+        edges = torch.logspace(0, 1, self.points + 1, base=float(length), device=x.device) - 1.0
+        total = F.pad(x.double().cumsum(-1), (1, 0))
+        low = edges.clamp(max=length).double()
+        high = torch.maximum(low[1:], low[:-1] + 1.0).clamp(max=length)
+        low = torch.minimum(low[:-1], high - 1.0)
+        area = self._at(total, high) - self._at(total, low)
+        return (area / (high - low)).to(x.dtype)
+
+    @staticmethod
+    def _at(total: Tensor, place: Tensor) -> Tensor:
+        """The running integral at fractional places, linear in between."""
+        whole = place.floor().long().clamp(max=total.shape[-1] - 2)
+        return torch.lerp(total[..., whole], total[..., whole + 1], place - whole)
+
+
+class FrequencyBranch(nn.Module):
+    """CNN on the ACF and the power spectrum, (B, 2, L) -> (B, outputs)."""
+
+    def __init__(self, settings: LightCurveModel) -> None:
+        super().__init__()
+        widths = settings.cnn_widths
+        self.axis = LogAxis(settings.log_axis) if settings.log_axis else nn.Identity()
+        self.embedding = ConvBlock(2, widths[0], Sine(settings.sine_w0))
+        self.layers = nn.ModuleList(ConvBlock(a, b, Sine(settings.sine_w0)) for a, b in pairwise(widths))
+        self.flatten = settings.cnn_pooling == "flatten"
+        self.outputs = widths[-1]
+        if self.flatten:
+            if not settings.log_axis:
+                raise ValueError("cnn_pooling = flatten needs log_axis: the length must be fixed")
+            left = settings.log_axis
+            for _ in self.layers:
+                left = left // 2 if left > 2 else left
+            self.mix = nn.Linear(widths[-1] * left, widths[-1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mean over what is left of the axis, or a linear map of it that keeps the places apart."""
+        x = self.embedding(self.axis(x))
+        for layer in self.layers:
+            x = layer(x)
+            if x.shape[-1] > 2:
+                x = F.max_pool1d(x, 2)
+        return cast(Tensor, self.mix(x.flatten(1)) if self.flatten else x.mean(-1))
+
+
+class FluxBranch(nn.Module):
+    """Conformer on the flux, (B, 2, L) -> tokens (B, L / stem, width)."""
+
+    def __init__(self, settings: LightCurveModel) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv1d(2, settings.width, settings.stem, stride=settings.stem),
+            nn.BatchNorm1d(settings.width),
+            nn.SiLU(),
+        )
+        self.blocks = nn.ModuleList(
+            ConformerBlock(settings.width, settings.heads) for _ in range(settings.blocks)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Tokens in the order of time."""
+        x = self.stem(x).transpose(1, 2)
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+class LightCurveEncoder(nn.Module):
+    """Light-curve channels to features.
+
+    Parameters
+    ----------
+    settings
+        Sizes; the defaults of `desa.config.LightCurveModel` are the published ones.
+    """
+
+    def __init__(self, settings: LightCurveModel) -> None:
+        super().__init__()
+        self.frequency = FrequencyBranch(settings)
+        self.flux = FluxBranch(settings)
+        self.features = settings.features
+        hidden = settings.features
+        self.projector = nn.Sequential(
+            nn.Linear(self.frequency.outputs + settings.width, hidden),
+            nn.BatchNorm1d(hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, hidden),
+            nn.BatchNorm1d(hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, hidden),
+            nn.BatchNorm1d(hidden),
+        )
+
+    def forward(self, channels: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Features of light curves.
+
+        Parameters
+        ----------
+        channels
+            (B, 4, L): flux, standardised flux, ACF, log power spectrum.
+        mask
+            (B, L) True where there is a sample. The channels are 0 elsewhere; the published pooling
+            counts every token, so the mask is not used.
+
+        Returns
+        -------
+        Tensor
+            (B, features).
+        """
+        pooled = torch.cat([self.frequency(channels[:, 2:]), self.flux(channels[:, :2]).mean(1)], dim=1)
+        return cast(Tensor, self.projector(torch.nan_to_num(pooled, nan=0.0)))

@@ -1,0 +1,98 @@
+"""The spectrum encoder: a CNN, a Conformer, a sum over tokens; and the decoder of masked filling."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from desa.config import SpectrumModel
+from desa.models.layers import ConformerBlock, ConvBlock
+
+
+class SpectrumEncoder(nn.Module):
+    """Normalised pixels to features.
+
+    Parameters
+    ----------
+    settings
+        Sizes; the defaults of `desa.config.SpectrumModel` are the published ones.
+    """
+
+    def __init__(self, settings: SpectrumModel) -> None:
+        super().__init__()
+        widths = settings.cnn_widths
+        self.weights_channel = settings.weights_channel
+        self.embedding = ConvBlock(2 if settings.weights_channel else 1, widths[0], nn.SiLU())
+        self.layers = nn.ModuleList(ConvBlock(a, b, nn.SiLU()) for a, b in pairwise(widths))
+        self.blocks = nn.ModuleList(
+            ConformerBlock(settings.width, settings.heads, settings.feed_forward, settings.dropout)
+            for _ in range(settings.blocks)
+        )
+        self.pooling = settings.pooling
+        self.features = settings.width * (2 if settings.pooling == "mean_max" else 1)
+
+    def cnn(self, pixels: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Tokens of the CNN alone, (B, P) -> (B, width, P / 2^layers): what the decoder reads."""
+        x = pixels[:, None]
+        if self.weights_channel:
+            known = torch.ones_like(pixels) if weights is None else (weights > 0).to(pixels.dtype)
+            x = torch.stack([pixels, known], dim=1)
+        x = self.embedding(x)
+        for layer in self.layers:
+            x = F.max_pool1d(layer(x), 2)
+        return x
+
+    def conformer(self, cnn_tokens: Tensor) -> Tensor:
+        """(B, width, L) of `cnn` -> pooled features (B, features)."""
+        x = cnn_tokens.transpose(1, 2)
+        for block in self.blocks:
+            x = block(x)
+        if self.pooling == "mean_max":
+            return torch.cat([x.mean(1), x.amax(1)], dim=1)
+        return x.sum(1) if self.pooling == "sum" else x.mean(1)
+
+    def forward(self, pixels: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Features of spectra.
+
+        Parameters
+        ----------
+        pixels
+            (B, P) normalised pixels, 0 where bad.
+        weights
+            (B, P), 0 where bad; used where the settings give the weights to the CNN.
+
+        Returns
+        -------
+        Tensor
+            (B, features).
+        """
+        return self.conformer(self.cnn(pixels, weights))
+
+
+class SpectrumDecoder(nn.Module):
+    """Transposed CNN that fills masked pixels from the CNN's tokens, (B, width, L) -> (B, 32 L)."""
+
+    def __init__(self, settings: SpectrumModel) -> None:
+        super().__init__()
+        widths = [*settings.cnn_widths[::-1][1:], settings.cnn_widths[0]]
+        blocks: list[nn.Module] = []
+        inputs = settings.width
+        for outputs in widths[: len(settings.cnn_widths) - 1]:
+            blocks.append(
+                nn.Sequential(
+                    nn.ConvTranspose1d(inputs, outputs, 4, stride=2, padding=1, bias=False),
+                    nn.BatchNorm1d(outputs),
+                    nn.SiLU(),
+                )
+            )
+            inputs = outputs
+        self.blocks = nn.Sequential(*blocks)
+        self.final = nn.ConvTranspose1d(inputs, 1, 3, padding=1)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Filled pixels (B, P)."""
+        return cast(Tensor, self.final(self.blocks(tokens)).squeeze(1))
