@@ -1,0 +1,335 @@
+"""Batches of raw arrays for training and use: what preprocessing needs, and nothing done to it.
+
+Crops are drawn by generators of (seed, epoch, item), so a batch is the same whatever worker makes it and
+however often training was interrupted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+
+from desa.survey.order import BatchOrder, Draw, ItemSampler, UniqueStarSampler, epoch_generator
+from desa.survey.store import Survey
+from desa.survey.tensors import Labels, LightCurveBatch, PairBatch, SpectrumBatch
+from desa.types import LAMOST_PIXELS
+
+__all__ = [
+    "BatchOrder",
+    "LightCurveBatch",
+    "LightCurveDataset",
+    "PairBatch",
+    "PairDataset",
+    "SpectrumBatch",
+    "SpectrumDataset",
+    "UniqueStarSampler",
+    "make_loader",
+]
+
+Rows = NDArray[np.int64]
+
+TRIES = 8
+"""Crops drawn at most in search of one with enough good samples."""
+
+
+BatchT = TypeVar("BatchT", covariant=True)
+
+
+class SurveyDataset(Protocol[BatchT]):
+    """What `make_loader` takes: items that belong to stars, fetched a batch at a time."""
+
+    star: Rows
+
+    def __getitem__(self, draw: Draw) -> BatchT:
+        """The batch of a draw."""
+        ...
+
+
+def _selected(survey: Survey, star: Rows, splits: Sequence[str] | str | None) -> Rows:
+    """Rows whose star is in the splits; None means all."""
+    if splits is None:
+        return np.arange(len(star))
+    return np.flatnonzero(np.isin(survey.split, [splits] if isinstance(splits, str) else list(splits))[star])
+
+
+class _Labels:
+    """Label columns, ready to be picked from."""
+
+    def __init__(self, survey: Survey, names: Sequence[str]) -> None:
+        self._columns = {name: survey.labels(name).astype(np.float32) for name in names}
+
+    def of(self, star: Rows) -> Labels:
+        return {name: torch.from_numpy(column[star]) for name, column in self._columns.items()}
+
+
+class LightCurveDataset(Dataset[LightCurveBatch]):
+    """Light curves of some splits, as random crops.
+
+    Parameters
+    ----------
+    survey
+        The survey.
+    splits
+        Names of splits, or None for all stars.
+    length
+        Cadences a crop; a shorter light curve is padded with NaN at its end.
+    views
+        Crops of each light curve, drawn independently.
+    labels
+        Names of labels to give along.
+    min_valid
+        Least share of good samples of a crop. If `TRIES` draws find none, the best of them is taken.
+    crop
+        ``"random"``; ``"best"``: always the window with most good samples (the first such), for use.
+    """
+
+    def __init__(
+        self,
+        survey: Survey,
+        splits: Sequence[str] | str | None,
+        length: int,
+        views: int = 1,
+        labels: Sequence[str] = (),
+        min_valid: float = 0.05,
+        crop: Literal["random", "best"] = "random",
+    ) -> None:
+        self.survey, self.length, self.views, self.min_valid = survey, length, views, min_valid
+        self.crop = crop
+        self.rows = _selected(survey, survey.lightcurve_star, splits)
+        self.star = survey.lightcurve_star[self.rows]
+        self._labels = _Labels(survey, labels)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, draw: Draw) -> LightCurveBatch:
+        """The batch of a draw."""
+        return self.fetch(self.rows[draw.items], draw.seed, draw.epoch)
+
+    def fetch(self, rows: Rows, seed: int = 0, epoch: int = 0) -> LightCurveBatch:
+        """The batch of some rows of the survey."""
+        flux = np.full((len(rows), self.views, self.length), np.nan, dtype=np.float32)
+        for place, row in enumerate(rows.tolist()):
+            curve = self.survey.lightcurve_flux(row)
+            if len(curve) <= self.length:
+                flux[place, :, : len(curve)] = curve
+            elif self.crop == "best":
+                flux[place] = _best_crop(curve, self.length)
+            else:
+                generator = epoch_generator(seed, epoch, row)
+                for view in range(self.views):
+                    flux[place, view] = self._random_crop(curve, generator)
+        star = self.survey.lightcurve_star[rows]
+        return LightCurveBatch(
+            torch.from_numpy(flux), self._labels.of(star), torch.from_numpy(star), torch.from_numpy(rows)
+        )
+
+    def _random_crop(self, curve: NDArray[np.float32], generator: np.random.Generator) -> NDArray[np.float32]:
+        best, best_good = curve[: self.length], -1
+        for start in generator.integers(0, len(curve) - self.length + 1, TRIES).tolist():
+            crop = curve[start : start + self.length]
+            good = int(np.count_nonzero(crop == crop))
+            if good >= self.min_valid * self.length:
+                return crop
+            if good > best_good:
+                best, best_good = crop, good
+        return best
+
+
+def _best_crop(curve: NDArray[np.float32], length: int) -> NDArray[np.float32]:
+    good = np.concatenate([[0], np.cumsum(np.isfinite(curve))])
+    start = int(np.argmax(good[length:] - good[:-length]))
+    return curve[start : start + length]
+
+
+class SpectrumDataset(Dataset[SpectrumBatch]):
+    """Spectra of some splits.
+
+    Parameters
+    ----------
+    survey, splits, labels
+        As in `LightCurveDataset`.
+    min_snr_g
+        Leave out spectra whose S/N in g is known and lower.
+    """
+
+    def __init__(
+        self,
+        survey: Survey,
+        splits: Sequence[str] | str | None,
+        labels: Sequence[str] = (),
+        min_snr_g: float = 0.0,
+    ) -> None:
+        self.survey = survey
+        self._snr = survey.spectrum_column("snr_g").astype(np.float32)
+        self._z = survey.spectrum_column("z").astype(np.float32)
+        rows = _selected(survey, survey.spectrum_star, splits)
+        self.rows = rows[~(self._snr[rows] < min_snr_g)]
+        self.star = survey.spectrum_star[self.rows]
+        self._labels = _Labels(survey, labels)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, draw: Draw) -> SpectrumBatch:
+        """The batch of a draw."""
+        return self.fetch(self.rows[draw.items])
+
+    def fetch(self, rows: Rows) -> SpectrumBatch:
+        """The batch of some rows of the survey."""
+        arrays = [self.survey.spectrum_arrays(row) for row in rows.tolist()]
+        width = max([LAMOST_PIXELS, *(len(flux) for flux, _ in arrays)])
+        flux = np.zeros((2, len(rows), width), dtype=np.float32)
+        for place, (values, ivar) in enumerate(arrays):
+            flux[0, place, : len(values)] = values
+            flux[1, place, : len(ivar)] = ivar
+        starts = np.array([self.survey.spectrum_start(row) for row in rows.tolist()], dtype=np.float64)
+        star = self.survey.spectrum_star[rows]
+        return SpectrumBatch(
+            flux=torch.from_numpy(flux[0]),
+            ivar=torch.from_numpy(flux[1]),
+            z=torch.from_numpy(self._z[rows]),
+            log_wavelength_start=torch.from_numpy(starts),
+            snr_g=torch.from_numpy(self._snr[rows]),
+            labels=self._labels.of(star),
+            star=torch.from_numpy(star),
+            row=torch.from_numpy(rows),
+        )
+
+
+class PairDataset(Dataset[PairBatch]):
+    """Stars that have both a light curve and a spectrum; one of each is drawn every epoch.
+
+    Parameters
+    ----------
+    survey, splits, length, views, labels, min_valid, crop
+        As in `LightCurveDataset`. With ``crop="best"`` the choice is not random either: the light curve with
+        most good samples and the spectrum of highest S/N in g.
+    """
+
+    def __init__(
+        self,
+        survey: Survey,
+        splits: Sequence[str] | str | None,
+        length: int,
+        views: int = 1,
+        labels: Sequence[str] = (),
+        min_valid: float = 0.05,
+        crop: Literal["random", "best"] = "random",
+    ) -> None:
+        self.crop = crop
+        self._lightcurves = LightCurveDataset(survey, splits, length, views, labels, min_valid, crop)
+        self._spectra = SpectrumDataset(survey, splits, labels)
+        self.star = np.intersect1d(self._lightcurves.star, self._spectra.star)
+        good = survey.lightcurve_column("n_good")[self._lightcurves.rows].astype(np.float64)
+        snr = survey.spectrum_column("snr_g")[self._spectra.rows].astype(np.float64)
+        self._curve_rows = _ByStar(self._lightcurves.rows, self._lightcurves.star, self.star, good)
+        self._spectrum_rows = _ByStar(self._spectra.rows, self._spectra.star, self.star, snr)
+
+    def __len__(self) -> int:
+        return len(self.star)
+
+    def __getitem__(self, draw: Draw) -> PairBatch:
+        """The batch of a draw."""
+        chance = np.zeros((2, len(draw.items)))
+        if self.crop == "random":
+            for place, star in enumerate(self.star[draw.items].tolist()):
+                chance[:, place] = epoch_generator(draw.seed, draw.epoch, star, 1).random(2)
+        curves = self._curve_rows.choose(draw.items, chance[0])
+        spectra = self._spectrum_rows.choose(draw.items, chance[1])
+        lightcurve = self._lightcurves.fetch(curves, draw.seed, draw.epoch)
+        return PairBatch(lightcurve, self._spectra.fetch(spectra))
+
+
+class _ByStar:
+    """Rows of each star, the best first."""
+
+    def __init__(
+        self,
+        rows: Rows,
+        star: Rows,
+        stars: Rows,
+        merit: NDArray[np.float64],
+    ) -> None:
+        order = np.lexsort((-np.nan_to_num(merit, nan=-np.inf), star))
+        self._rows = rows[order]
+        self._first = np.searchsorted(star[order], stars, side="left")
+        self._count = np.searchsorted(star[order], stars, side="right") - self._first
+
+    def choose(self, items: Rows, chance: NDArray[np.float64]) -> Rows:
+        """A row of each star; `chance` in [0, 1), where 0 is its best."""
+        return self._rows[self._first[items] + (chance * self._count[items]).astype(np.int64)]
+
+
+def make_loader(
+    dataset: SurveyDataset[Any],
+    batch_size: int,
+    seed: int = 0,
+    shuffle: bool = True,
+    workers: int = 0,
+    skip: int = 0,
+    drop_last: bool = False,
+    *,
+    epochs: int | None = None,
+    unique_stars: bool = False,
+    rank: int | None = None,
+    world: int | None = None,
+    pin_memory: bool = False,
+) -> DataLoader[Any]:
+    """Go through a data set batch by batch, in an order that depends on the arguments alone.
+
+    Parameters
+    ----------
+    dataset
+        `LightCurveDataset`, `SpectrumDataset` or `PairDataset`.
+    batch_size
+        Items a batch and process.
+    seed
+        Of the order and of the crops.
+    shuffle
+        Draw a new order every epoch; otherwise the survey's.
+    workers
+        Processes that prepare batches ahead; 0: none. They change nothing in the batches.
+    skip
+        Batches of this process to leave out, as done before an interruption (counted over all epochs).
+    drop_last
+        Leave out an epoch's last items that fill no batch.
+    epochs
+        How many; None: without end if shuffled, else one.
+    unique_stars
+        Each star once an epoch, by one of its items; see `UniqueStarSampler`.
+    rank, world
+        This process's place; None: that in torch.distributed, if it runs.
+    pin_memory
+        For copies to a GPU.
+    """
+    if world is None or rank is None:
+        running = torch.distributed.is_available() and torch.distributed.is_initialized()
+        rank, world = (
+            (torch.distributed.get_rank(), torch.distributed.get_world_size()) if running else (0, 1)
+        )
+    sampler = (UniqueStarSampler if unique_stars else ItemSampler)(dataset.star, seed, shuffle)
+    order = BatchOrder(
+        sampler,
+        batch_size,
+        epochs=1 if epochs is None and not shuffle else epochs,
+        skip=skip,
+        drop_last=drop_last,
+        rank=rank,
+        world=world,
+    )
+    return DataLoader(
+        dataset,  # type: ignore[arg-type]
+        sampler=order,
+        batch_size=None,
+        num_workers=workers,
+        pin_memory=pin_memory,
+        persistent_workers=workers > 0,
+        generator=torch.Generator(),
+        prefetch_factor=4 if workers else None,
+    )

@@ -1,0 +1,139 @@
+import json
+import pickle
+
+import datasets
+import numpy as np
+import pyarrow as pa
+import pytest
+from samples import curve, small_survey, spectrum
+
+from desa.errors import SurveyError
+from desa.survey.store import Survey, SurveyWriter
+
+
+@pytest.fixture(scope="module")
+def survey(tmp_path_factory):
+    return small_survey(tmp_path_factory.mktemp("store") / "survey")
+
+
+def test_lightcurve_comes_back(survey):
+    for row in (0, 6, 7, 39):
+        before, after = curve(f"KIC {1000 + row}", 300 + 10 * row, row), survey.lightcurve(row)
+        np.testing.assert_array_equal(before.flux, after.flux)
+        np.testing.assert_allclose(before.flux_err, after.flux_err, rtol=1e-3)
+        for name in ("first_cadence", "start_bkjd", "cadence_days", "star_id", "mission", "quarters"):
+            assert getattr(before, name) == getattr(after, name)
+        assert (after.magnitude, after.ra, after.dec) == (12.5, before.ra, before.dec)
+
+
+def test_spectrum_comes_back(survey):
+    for row in range(survey.n_spectra):
+        after = survey.spectrum(row)
+        number = int(after.obsid)
+        before = spectrum(f"KIC {1000 + number}", 3909 - number % 5, number)
+        np.testing.assert_array_equal(before.flux, after.flux)
+        np.testing.assert_array_equal(before.ivar, after.ivar)
+        for name in ("log_wavelength_start", "star_id", "release", "object_class", "object_subclass", "snr"):
+            assert getattr(before, name) == getattr(after, name)
+        assert after.z == pytest.approx(-1e-4)
+        assert survey.stars.column("star_id")[int(survey.spectrum_star[row])].as_py() == after.star_id
+
+
+def test_arrays_are_views_of_the_file(survey):
+    flux = survey.lightcurve_flux(3)
+    assert not flux.flags.owndata and not flux.flags.writeable
+    assert np.shares_memory(flux, survey.lightcurve_flux(3))
+
+
+def test_hugging_face_opens_both(survey):
+    curves = datasets.load_from_disk(str(survey.path / "lightcurves"))
+    spectra = datasets.load_from_disk(str(survey.path / "spectra"))
+    assert (len(curves), len(spectra)) == (survey.n_lightcurves, survey.n_spectra)
+    row = curves.with_format("numpy")[23]
+    np.testing.assert_array_equal(row["flux"], survey.lightcurve_flux(23))
+    assert curves.features["flux_err_ppt"].feature.dtype == "float16"
+    np.testing.assert_array_equal(spectra.with_format("numpy")[9]["ivar"], survey.spectrum_arrays(9)[1])
+    assert datasets.load_from_disk(str(survey.path / "spectra")).filter(lambda r: r["snr_g"] > 40)
+
+
+def test_star_table(survey):
+    stars = survey.stars.to_pylist()
+    assert stars[5]["kic"] == 1005 and stars[5]["gaia"] is None
+    assert [star["n_spectra"] for star in stars[:7]] == [0, 1, 1, 2, 0, 1, 2]
+    assert stars[0]["prot"] is None and stars[1]["prot"] == 1.0
+    assert survey.labels("teff")[3] == 5030
+    assert np.isnan(survey.labels("age")).all() and np.isnan(survey.labels("prot")[0])
+    assert set(survey.split) <= {"train", "valid", "calibration", "test"}
+    with pytest.raises(SurveyError, match="no label 'tef'"):
+        survey.labels("tef")
+
+
+def test_one_modality_alone_and_none(tmp_path):
+    writer = SurveyWriter(tmp_path / "a", "mock")
+    writer.add_spectrum(spectrum("Gaia DR3 123456"))
+    survey = writer.finish()
+    assert (survey.n_lightcurves, survey.n_spectra, survey.stars.num_rows) == (0, 1, 1)
+    assert survey.stars.column("gaia").to_pylist() == [123456]
+    assert len(datasets.load_from_disk(str(survey.path / "lightcurves"))) == 0
+    empty = SurveyWriter(tmp_path / "b", "mock").finish()
+    assert empty.lightcurve_star.shape == (0,) and empty.labels("teff").shape == (0,)
+
+
+def test_identity_is_of_the_contents(tmp_path):
+    one, two = small_survey(tmp_path / "one"), small_survey(tmp_path / "two")
+    assert one.identity == two.identity
+    assert small_survey(tmp_path / "three", stars=39).identity != one.identity
+    for path in sorted(p for p in one.path.rglob("*") if p.is_file()):
+        assert path.read_bytes() == (two.path / path.relative_to(one.path)).read_bytes(), path.name
+
+
+def test_writer_goes_on_where_it_was(tmp_path):
+    def objects():
+        return [curve(f"KIC {n}", 50, n) for n in range(20)]
+
+    first = SurveyWriter(tmp_path / "s", "mock", shard_size=6, fingerprint="a")
+    for item in objects()[:15]:
+        first.add_lightcurve(item)
+    with pytest.raises(SurveyError, match="unfinished"):
+        Survey.open(tmp_path / "s")
+    second = SurveyWriter(tmp_path / "s", "mock", shard_size=6, fingerprint="a")
+    assert second.lightcurves_done == 12
+    for item in objects()[12:]:
+        second.add_lightcurve(item)
+    survey = second.finish()
+    assert [survey.lightcurve(n).star_id for n in range(20)] == [f"KIC {n}" for n in range(20)]
+    assert SurveyWriter(tmp_path / "s", "mock", shard_size=6, fingerprint="b").lightcurves_done == 0
+
+
+def test_travels_to_other_processes(survey):
+    copy = pickle.loads(pickle.dumps(survey))
+    assert copy.identity == survey.identity and copy.n_spectra == survey.n_spectra
+
+
+def test_what_is_no_survey(tmp_path, survey):
+    with pytest.raises(SurveyError, match="no survey"):
+        Survey.open(tmp_path)
+    (tmp_path / "survey.json").write_text(json.dumps({"format": 99}))
+    with pytest.raises(SurveyError, match="another format"):
+        Survey.open(tmp_path)
+    (tmp_path / "survey.json").write_text("{")
+    with pytest.raises(SurveyError, match="can't be read"):
+        Survey.open(tmp_path)
+    with pytest.raises(IndexError):
+        survey.lightcurve_flux(survey.n_lightcurves)
+
+
+def test_damaged_shard_is_said(tmp_path):
+    survey = small_survey(tmp_path / "s")
+    shard = next((survey.path / "spectra").glob("*.arrow"))
+    shard.write_bytes(shard.read_bytes()[: shard.stat().st_size // 2])
+    with pytest.raises(SurveyError, match="make"):
+        [survey.spectrum(row) for row in range(survey.n_spectra)]
+
+
+def test_star_named_twice_is_refused(tmp_path):
+    writer = SurveyWriter(tmp_path / "s", "mock")
+    with pytest.raises(SurveyError, match="twice"):
+        writer.finish(pa.table({"star_id": ["KIC 1", "KIC 1"]}))
+    with pytest.raises(SurveyError, match="mock"):
+        SurveyWriter(tmp_path / "t", "fake")
