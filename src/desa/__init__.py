@@ -1,1 +1,36 @@
-"""desa."""
+"""A multimodal foundation model of stars: Kepler light curves and LAMOST spectra in one embedding."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from desa.types import Embedding, LightCurve, Spectrum, Star
+
+if TYPE_CHECKING:
+    from desa.models.desa import Desa
+
+__version__ = "0.1.0"
+__all__ = ["Embedding", "LightCurve", "Spectrum", "Star", "load"]
+
+
+def load(name: str) -> Desa:
+    """Load a model.
+
+    Parameters
+    ----------
+    name
+        A folder that training or `desa convert` wrote.
+
+    Returns
+    -------
+    Desa
+        In evaluation mode; see its ``embed`` and ``predict``.
+
+    Raises
+    ------
+    desa.errors.ModelError
+        If there is none or it can't be used.
+    """
+    from desa.models.desa import Desa
+
+    return Desa.load(name)

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from desa.config import DualFormerModel
 from desa.models.layers import Rotary, join_heads, split_heads
 
-
 Matrix = NDArray[np.float64]
 
 
