@@ -45,7 +45,7 @@ class SpectrumPreprocessing(Section):
     continuum_iterations: int = Field(3, ge=1)
     remove_cosmic_rays: bool = True
     standardise: Literal["survey", "spectrum", "arm"] = Field(
-        "survey", description="mean and spread: constants of LAMOST's stars, or each spectrum's or arm's own"
+        "survey", description="scale: constants (and asinh), or each spectrum's or arm's own mean and spread"
     )
 
 

@@ -6,6 +6,7 @@ from torch import nn
 
 from desa.config import Settings
 from desa.preprocess.lightcurve import LightCurvePreprocessor
+from desa.preprocess.published import PublishedLightCurve, PublishedSpectrum
 from desa.preprocess.spectrum import SpectrumPreprocessor
 
 __all__ = ["build"]
@@ -19,7 +20,8 @@ def build(settings: Settings) -> tuple[nn.Module, nn.Module]:
     SettingsError
         If a setting is impossible.
     """
+    lightcurve, spectrum = settings.preprocess_lightcurve, settings.preprocess_spectrum
     return (
-        LightCurvePreprocessor(settings.preprocess_lightcurve),
-        SpectrumPreprocessor(settings.preprocess_spectrum),
+        (PublishedLightCurve if lightcurve.mode == "published" else LightCurvePreprocessor)(lightcurve),
+        (PublishedSpectrum if spectrum.mode == "published" else SpectrumPreprocessor)(spectrum),
     )

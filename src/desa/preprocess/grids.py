@@ -17,21 +17,26 @@ from desa.types import LAMOST_LOG_WAVELENGTH_STEP as STEP
 
 @dataclass(frozen=True)
 class Arm:
-    """Pixels of 1e-4 dex, the first at `log_start` = log10 of the arm's lower edge in Angstrom."""
+    """Rest wavelengths from `low` up to, not including, `high` (Angstrom) in steps of 1e-4 dex."""
 
-    log_start: float
-    pixels: int
+    low: float
+    high: float
+
+    @property
+    def log_start(self) -> float:
+        """log10 of the first pixel's wavelength."""
+        return math.log10(self.low)
+
+    @property
+    def pixels(self) -> int:
+        """How many there are."""
+        return math.ceil(math.log10(self.high / self.low) / STEP - 1e-9)
 
     @property
     def wavelength(self) -> NDArray[np.float64]:
         """(pixels,) vacuum rest wavelengths in Angstrom."""
         exponents = self.log_start + STEP * np.arange(self.pixels, dtype=np.float64)
         return np.asarray(np.power(10.0, exponents), dtype=np.float64)
-
-
-def arm_between(low: float, high: float) -> Arm:
-    """The arm from `low` up to, not including, `high` (Angstrom)."""
-    return Arm(math.log10(low), math.ceil(math.log10(high / low) / STEP - 1e-9))
 
 
 def arms(settings: SpectrumPreprocessing) -> tuple[Arm, Arm]:
@@ -45,7 +50,7 @@ def arms(settings: SpectrumPreprocessing) -> tuple[Arm, Arm]:
     for name, (low, high) in (("blue", settings.blue), ("red", settings.red)):
         if not 0 < low < high:
             raise SettingsError(f"{name}: ({low}, {high}) must be two growing wavelengths in Angstrom")
-    both = arm_between(*settings.blue), arm_between(*settings.red)
+    both = Arm(*settings.blue), Arm(*settings.red)
     needed = both[0].pixels + both[1].pixels
     if needed > settings.pixels:
         raise SettingsError(f"pixels is {settings.pixels}: the two arms need {needed}; make it larger")

@@ -39,8 +39,8 @@ class SpectrumPixels(NamedTuple):
         (B, P) float32, normalised and standardised, 0 where bad and in the padding.
     weights
         (B, P) float32, 0 where bad and in the padding, else 1 / (1 + v) with v the noise variance
-        of the standardised pixel: 1 for a pixel without noise, 1/2 where noise equals the spread
-        of the spectrum.
+        of the standardised pixel (before asinh): 1 for a pixel without noise, 1/2 where its noise
+        equals the spread that it was divided by.
     """
 
     pixels: Tensor
@@ -55,10 +55,11 @@ class SpectrumPreprocessor(nn.Module):
        the two arms, each of 1e-4 dex from its lower edge. A bad neighbour does not count; a pixel
        with less than half of its interpolation weight left is bad. The variance is propagated.
     3. Each arm is divided by its continuum (`desa.preprocess.continuum`).
-    4. Standardised: minus a mean and over a spread, clipped at `LIMIT`. By default these are two
-       constants, so that the depth of the lines, which tells metallicity and temperature, stays
-       (``standardise: survey``); `spectrum` and `arm` take each spectrum's or arm's own over its
-       good pixels, which then depend on its noise.
+    4. Standardised. ``standardise: survey`` (the default) takes the same two constants for every
+       spectrum, so that the depth of the lines, which tells metallicity and temperature, stays, and
+       then asinh, so that no noisy pixel outweighs all others while the cores of strong lines keep
+       their order. ``spectrum`` and ``arm`` take the mean and standard deviation of each
+       spectrum's or arm's own good pixels, which depend on its noise. Clipped at `LIMIT`.
 
     Bad are pixels with ivar <= 0 or anything not finite, and those outside the observed range. The
     scale of the flux changes nothing; whatever a bad pixel holds has no influence.
@@ -138,13 +139,17 @@ class SpectrumPreprocessor(nn.Module):
         return torch.cat([values[i::2, : arm.pixels] for i, arm in enumerate(self.arms)], dim=1)
 
     def _standardised(self, values: Tensor, variance: Tensor, good: Tensor) -> SpectrumPixels:
-        if self.settings.standardise == "survey":
-            pixels, variance = (values - SURVEY_MEAN) * (good / SURVEY_SPREAD), variance / SURVEY_SPREAD**2
+        kind = self.settings.standardise
+        if kind == "survey":
+            pixels = torch.asinh((values - SURVEY_MEAN) * (good / SURVEY_SPREAD))
+            variance = variance / SURVEY_SPREAD**2
+        elif kind == "spectrum":
+            pixels, variance = own_scale(values, variance, good)
         else:
-            whole = [values.shape[1]]
-            sizes = [arm.pixels for arm in self.arms] if self.settings.standardise == "arm" else whole
-            parts = zip(*(x.split(sizes, dim=1) for x in (values, variance, good)), strict=True)
-            pixels, variance = (torch.cat(x, 1) for x in zip(*(own_scale(*p) for p in parts), strict=True))
+            edge = self.arms[0].pixels
+            blue = own_scale(values[:, :edge], variance[:, :edge], good[:, :edge])
+            red = own_scale(values[:, edge:], variance[:, edge:], good[:, edge:])
+            pixels, variance = (torch.cat(pair, dim=1) for pair in zip(blue, red, strict=True))
         padding = (0, self.settings.pixels - values.shape[1])
         return SpectrumPixels(
             pad(pixels.clamp_(-LIMIT, LIMIT), padding), pad(good / (1.0 + variance), padding)
