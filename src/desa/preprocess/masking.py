@@ -1,6 +1,8 @@
-"""Hiding pixels of a spectrum, for pre-training by filling them in."""
+"""Hiding pixels for masked filling."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -8,43 +10,65 @@ from torch import Tensor
 from desa.config import Objective
 
 
-def mask_pixels(
-    pixels: Tensor, good: Tensor, objective: Objective, generator: torch.Generator | None = None
-) -> tuple[Tensor, Tensor]:
-    """Hide a share of each spectrum's good pixels.
-
-    Of the hidden pixels a share is set to 0, the rest to random values between that spectrum's own least and
-    largest pixel (the published code took the first batch's bounds for ever).
+class Masked(NamedTuple):
+    """A spectrum with hidden pixels.
 
     Parameters
     ----------
     pixels
-        (B, P) normalised pixels.
-    good
-        (B, P) True where there is a pixel; no other is hidden.
-    objective
-        ``mask_fraction``, ``mask_span`` (pixels hidden together) and ``mask_zero_share``.
-    generator
-        Source of randomness, on the pixels' device.
-
-    Returns
-    -------
-    tuple of Tensor
-        What the encoder sees, (B, P), and the mask, (B, P) True where hidden.
+        (B, P) the input with its hidden pixels replaced.
+    hidden
+        (B, P) bool, True where a good pixel was replaced: what the decoder must fill in.
     """
-    batch, size = pixels.shape
-    span = objective.mask_span
 
-    def uniform(*shape: int) -> Tensor:
-        return torch.rand(shape, generator=generator, device=pixels.device, dtype=pixels.dtype)
+    pixels: Tensor
+    hidden: Tensor
 
-    groups = -(-size // span)
-    shift = int(torch.randint(span, (1,), generator=generator, device=pixels.device)) if span > 1 else 0
-    chosen = (uniform(batch, groups + 1) < objective.mask_fraction).repeat_interleave(span, dim=1)
-    hidden = chosen[:, shift : shift + size] & good
-    to_zero = (uniform(batch, groups + 1) < objective.mask_zero_share).repeat_interleave(span, dim=1)
-    low, high = pixels.amin(1, keepdim=True), pixels.amax(1, keepdim=True)
-    fill = torch.where(
-        to_zero[:, shift : shift + size], torch.zeros_like(pixels), low + (high - low) * uniform(batch, size)
-    )
-    return torch.where(hidden, fill, pixels), hidden
+
+def mask_pixels(pixels: Tensor, valid: Tensor, objective: Objective, generator: torch.Generator) -> Masked:
+    """Hide a random part of the good pixels.
+
+    Runs of ``mask_span`` pixels start at random, so many that each pixel is hidden with probability
+    ``mask_fraction``. A share ``mask_zero_share`` of the runs is set to 0, the others pixel by pixel to
+    uniform random values between the least and the greatest good pixel of the same spectrum. Bad
+    pixels are neither hidden nor do they set the bounds.
+
+    Parameters
+    ----------
+    pixels
+        (B, P).
+    valid
+        (B, P) bool, True where good.
+    objective
+        `mask_fraction`, `mask_span` and `mask_zero_share`.
+    generator
+        Draws on its own device: a CPU generator gives the same masks on every device.
+    """
+    draws = torch.rand(3, *pixels.shape, generator=generator, device=generator.device).to(pixels.device)
+    run = last_start(draws[0], objective)
+    hidden = (run >= 0) & valid
+    zero = draws[1].gather(1, run.clamp_min(0)) < objective.mask_zero_share
+    least = pixels.masked_fill(~valid, torch.inf).amin(dim=1, keepdim=True)
+    greatest = pixels.masked_fill(~valid, -torch.inf).amax(dim=1, keepdim=True)
+    values = torch.nan_to_num(least + draws[2].to(pixels.dtype) * (greatest - least))
+    return Masked(torch.where(hidden, values.masked_fill(zero, 0.0), pixels), hidden)
+
+
+def last_start(draws: Tensor, objective: Objective) -> Tensor:
+    """First pixel of the run that each pixel is in, -1 where it is in none.
+
+    Where runs overlap, the later one counts. Each of the ``mask_span`` pixels before and at a pixel
+    starts a run with probability p, 1 - (1 - p)^span = fraction; the first pixel stands for the
+    starts that would lie before the spectrum.
+
+    Parameters
+    ----------
+    draws
+        (B, P) uniform in [0, 1).
+    """
+    span, fraction = objective.mask_span, objective.mask_fraction
+    starts = draws < 1.0 - (1.0 - fraction) ** (1.0 / span)
+    starts[:, 0] = draws[:, 0] < fraction
+    place = torch.arange(draws.shape[1], device=draws.device)
+    last = place.expand_as(draws).masked_fill(~starts, -1).cummax(dim=1).values
+    return last.masked_fill((place - last >= span) & (last >= 0), -1)
