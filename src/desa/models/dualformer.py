@@ -178,6 +178,7 @@ class DualFormer(nn.Module):
     def __init__(self, settings: DualFormerModel, spectrum_features: int, lightcurve_features: int) -> None:
         super().__init__()
         self.settings = settings
+        self.spectrum_features, self.lightcurve_features = spectrum_features, lightcurve_features
         width, counts = settings.width, (spectrum_features, lightcurve_features)
         if settings.tokens == "published":
             shared = ScalarTokens(width)

@@ -1,0 +1,121 @@
+"""One process or many: joining `torchrun`'s world, wrapping a task, agreeing on numbers.
+
+Batch statistics of the objectives (covariances, contrastive pairs) are those of each process's own
+batch; gradients are averaged over processes. Batch norm is synchronised on CUDA only, where PyTorch
+supports it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import distributed as dist
+from torch import nn
+from torch.distributed.fsdp import fully_shard
+from torch.nn.parallel import DistributedDataParallel
+
+Strategy = Literal["ddp", "fsdp"]
+
+
+@dataclass(frozen=True)
+class World:
+    """The place of a process among all of them."""
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+    @property
+    def main(self) -> bool:
+        """True in the one process that writes files and speaks."""
+        return self.rank == 0
+
+
+def current() -> World:
+    """The world this process has joined; a world of one if none."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return World()
+    return World(dist.get_rank(), dist.get_world_size(), int(os.environ.get("LOCAL_RANK", "0")))
+
+
+@contextmanager
+def joined(device: str | torch.device) -> Iterator[World]:
+    """Join the world that `torchrun` describes in the environment, and leave it at the end.
+
+    Without `torchrun` (or where the process group exists already) nothing is set up.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
+        yield current()
+        return
+    cuda = torch.device(device).type == "cuda"
+    if cuda:
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    dist.init_process_group("nccl" if cuda else "gloo")
+    try:
+        yield current()
+    finally:
+        dist.destroy_process_group()
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """``"auto"`` is this process's CUDA device where there is one, else the CPU."""
+    if name != "auto":
+        return torch.device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device("cpu")
+
+
+def distribute(task: nn.Module, world: World, strategy: Strategy, device: torch.device) -> nn.Module:
+    """Wrap a task for its world: itself alone, DDP, or FSDP2 (sharded in place, block by block).
+
+    Parameters
+    ----------
+    task
+        On its device already. Every parameter must take part in every step.
+    strategy
+        ``"fsdp"`` shards parameters, gradients and optimizer state over the processes: for models
+        that do not fit one device together with their optimizer.
+    """
+    if world.size == 1:
+        return task
+    if device.type == "cuda":
+        task = nn.SyncBatchNorm.convert_sync_batchnorm(task)  # type: ignore[no-untyped-call]
+    if strategy == "ddp":
+        return DistributedDataParallel(task, device_ids=[device.index] if device.type == "cuda" else None)
+    for module in task.modules():
+        if isinstance(module, nn.ModuleList):
+            for block in module:
+                fully_shard(block)
+    fully_shard(task)
+    return task
+
+
+def any_process(flags: tuple[bool, ...], device: torch.device) -> tuple[bool, ...]:
+    """Each flag, True where it is so in any process; every process gets the same answer."""
+    if current().size == 1:
+        return flags
+    tensor = torch.tensor(flags, dtype=torch.int32, device=device)
+    dist.all_reduce(tensor, op=dist.ReduceOp.MAX)
+    return tuple(bool(value) for value in tensor.tolist())
+
+
+def sum_over_processes(values: Mapping[str, float], device: torch.device) -> dict[str, float]:
+    """Add up named numbers over all processes, which must name the same ones."""
+    if current().size == 1:
+        return dict(values)
+    names = sorted(values)
+    tensor = torch.tensor([values[name] for name in names], dtype=torch.float64, device=device)
+    dist.all_reduce(tensor)
+    return dict(zip(names, tensor.tolist(), strict=True))
+
+
+def barrier() -> None:
+    """Wait for every process."""
+    if current().size > 1:
+        dist.barrier()

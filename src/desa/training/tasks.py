@@ -1,0 +1,132 @@
+"""Pre-training of the encoders: what one step does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from desa.config import Objective, Settings
+from desa.losses import hybrid, masked_reconstruction, pinball, simsiam
+from desa.models.desa import Desa
+from desa.models.heads import SimSiamPredictor
+from desa.models.spectrum import SpectrumDecoder
+from desa.preprocess.masking import mask_pixels
+from desa.survey.tensors import LightCurveBatch, SpectrumBatch
+from desa.training.task import Task
+
+SNR_FULL_WEIGHT = 50.0
+"""Spectra of this S/N in g and better count fully in the supervised loss; lower ones in proportion."""
+
+LEAST_WEIGHT = 0.2
+
+
+def scaled_targets(labels: dict[str, Tensor], objective: Objective) -> Tensor:
+    """(B, K) labels over their scales; NaN where missing."""
+    columns = [labels[name] / scale for name, scale in zip(objective.labels, objective.scales, strict=True)]
+    return torch.stack(columns, dim=1)
+
+
+def snr_weight(snr_g: Tensor) -> Tensor:
+    """Weight of a spectrum's labels by its signal-to-noise; unknown S/N counts fully."""
+    return (snr_g.nan_to_num(SNR_FULL_WEIGHT) / SNR_FULL_WEIGHT).clamp(LEAST_WEIGHT, 1.0)
+
+
+def label_errors(quantiles: Tensor, targets: Tensor, objective: Objective) -> dict[str, tuple[float, float]]:
+    """Sum and count of |median - label|, label by label, in the labels' units."""
+    levels = torch.tensor(objective.quantiles)
+    median = quantiles[..., int((levels - 0.5).abs().argmin())]
+    known = torch.isfinite(targets)
+    error = torch.where(known, (median - targets).abs(), torch.zeros_like(targets))
+    return {
+        f"mae_{name}": (float(error[:, k].sum()) * objective.scales[k], float(known[:, k].sum()))
+        for k, name in enumerate(objective.labels)
+    }
+
+
+class _Pretrain(Task):
+    """What both encoders' pre-training shares."""
+
+    def losses(self, batch: Any, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Self-supervised loss, supervised loss, predicted quantiles, targets."""
+        raise NotImplementedError
+
+    def __init__(self, settings: Settings, model: Desa, objective: Objective) -> None:
+        super().__init__()
+        self.settings, self.model, self.objective = settings, model, objective
+
+    def training_step(self, batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """Hybrid loss of a batch."""
+        own, supervised, _, _ = self.losses(batch, generator)
+        loss = hybrid(own, supervised, self.objective.supervised)
+        return loss, {"self_supervised": own, "supervised": supervised}
+
+    def validation_step(self, batch: Any, generator: torch.Generator) -> dict[str, tuple[float, float]]:
+        """The same without gradients, and the error of each label."""
+        own, supervised, quantiles, targets = self.losses(batch, generator)
+        loss = hybrid(own, supervised, self.objective.supervised)
+        size = float(len(batch))
+        sums = {"loss": loss, "self_supervised": own, "supervised": supervised}
+        return {
+            **{name: (float(value) * size, size) for name, value in sums.items()},
+            **label_errors(quantiles.float(), targets, self.objective),
+        }
+
+
+class PretrainSpectrum(_Pretrain):
+    """Masked filling and stellar parameters from one forward pass of the masked spectrum."""
+
+    name = "spectrum"
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings, Desa(settings, ["spectrum"]), settings.objective_spectrum)
+        self.decoder = SpectrumDecoder(settings.spectrum)
+
+    def losses(
+        self, batch: SpectrumBatch, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """See `_Pretrain.losses`."""
+        with torch.no_grad():
+            pixels, weights = self.model.preprocess_spectrum(
+                batch.flux, batch.ivar, batch.z, batch.log_wavelength_start
+            )
+            seen, hidden = mask_pixels(pixels, weights > 0, self.objective, generator)
+        encoder = self.model.need("spectrum_encoder")
+        tokens = encoder.cnn(seen, weights)
+        own = masked_reconstruction(self.decoder(tokens), pixels, hidden, weights)
+        quantiles = self.model.need("spectrum_head")(encoder.conformer(tokens))
+        targets = scaled_targets(batch.labels, self.objective)
+        supervised = pinball(quantiles, targets, self.objective.quantiles, snr_weight(batch.snr_g))
+        return own, supervised, quantiles, targets
+
+    def compilable(self) -> list[nn.Module]:
+        """Encoder and decoder."""
+        return [self.model.need("spectrum_encoder"), self.decoder]
+
+
+class PretrainLightCurve(_Pretrain):
+    """Two crops of a star agree (SimSiam), and tell its rotation period."""
+
+    name = "lightcurve"
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings, Desa(settings, ["lightcurve"]), settings.objective_lightcurve)
+        self.predictor = SimSiamPredictor(settings.lightcurve.features)
+
+    def losses(
+        self, batch: LightCurveBatch, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """See `_Pretrain.losses`."""
+        with torch.no_grad():
+            channels, mask = self.model.preprocess_lightcurve(batch.flux.flatten(0, 1))
+        features = self.model.need("lightcurve_encoder")(channels, mask)
+        first, second = features.unflatten(0, (-1, 2)).unbind(1)
+        own = simsiam(self.predictor(first), first, self.predictor(second), second)
+        quantiles = self.model.need("lightcurve_head")(torch.cat([first, second], dim=1))
+        targets = scaled_targets(batch.labels, self.objective)
+        return own, pinball(quantiles, targets, self.objective.quantiles), quantiles, targets
+
+    def compilable(self) -> list[nn.Module]:
+        """The encoder."""
+        return [self.model.need("lightcurve_encoder")]
