@@ -44,31 +44,36 @@ def mask_pixels(pixels: Tensor, valid: Tensor, objective: Objective, generator: 
     generator
         Draws on its own device: a CPU generator gives the same masks on every device.
     """
-    draws = torch.rand(3, *pixels.shape, generator=generator, device=generator.device).to(pixels.device)
-    run = last_start(draws[0], objective)
+    rows, size = pixels.shape
+    shape = (3, rows, size + objective.mask_span - 1)
+    draws = torch.rand(shape, generator=generator, device=generator.device).to(pixels.device)
+    run = first_of_run(draws[0], objective)
     hidden = (run >= 0) & valid
     zero = draws[1].gather(1, run.clamp_min(0)) < objective.mask_zero_share
     least = pixels.masked_fill(~valid, torch.inf).amin(dim=1, keepdim=True)
     greatest = pixels.masked_fill(~valid, -torch.inf).amax(dim=1, keepdim=True)
-    values = torch.nan_to_num(least + draws[2].to(pixels.dtype) * (greatest - least))
+    values = torch.nan_to_num(least + draws[2, :, :size].to(pixels.dtype) * (greatest - least))
     return Masked(torch.where(hidden, values.masked_fill(zero, 0.0), pixels), hidden)
 
 
-def last_start(draws: Tensor, objective: Objective) -> Tensor:
+def first_of_run(draws: Tensor, objective: Objective) -> Tensor:
     """First pixel of the run that each pixel is in, -1 where it is in none.
 
-    Where runs overlap, the later one counts. Each of the ``mask_span`` pixels before and at a pixel
-    starts a run with probability p, 1 - (1 - p)^span = fraction; the first pixel stands for the
-    starts that would lie before the spectrum.
+    A pixel starts a run of ``mask_span`` with probability p, 1 - (1 - p)^span = fraction, so that
+    each pixel is in one with probability `fraction`. Where runs overlap, the later one counts.
 
     Parameters
     ----------
     draws
-        (B, P) uniform in [0, 1).
+        (B, span - 1 + P) uniform in [0, 1): runs may start before the spectrum.
+
+    Returns
+    -------
+    Tensor
+        (B, P) places among `draws`.
     """
-    span, fraction = objective.mask_span, objective.mask_fraction
-    starts = draws < 1.0 - (1.0 - fraction) ** (1.0 / span)
-    starts[:, 0] = draws[:, 0] < fraction
+    span = objective.mask_span
+    starts = draws < 1.0 - (1.0 - objective.mask_fraction) ** (1.0 / span)
     place = torch.arange(draws.shape[1], device=draws.device)
-    last = place.expand_as(draws).masked_fill(~starts, -1).cummax(dim=1).values
-    return last.masked_fill((place - last >= span) & (last >= 0), -1)
+    last = place.expand_as(draws).masked_fill(~starts, -span).cummax(dim=1).values
+    return last.masked_fill(place - last >= span, -1)[:, span - 1 :]
