@@ -84,8 +84,8 @@ def _start(path: str | Path, samples: Samples, first: int) -> float:
     return float(np.median(starts[:50]))
 
 
-def _identity(header: Any) -> tuple[str, str]:
-    """(star, mission) by the header."""
+def star_and_mission(header: Any) -> tuple[str, str]:
+    """Name of the star and the mission, by a file's primary header; empty where it says none."""
     tic, object_name = text(header, "TICID"), text(header, "OBJECT")
     if text(header, "TELESCOP") == "TESS":
         return (f"TIC {tic}" if tic else object_name), "TESS"
@@ -144,7 +144,7 @@ def read_lightcurve_file(
     place = samples.cadence[good] - first
     flux[place] = samples.flux[good] / median
     flux_err[place] = samples.flux_err[good] / median
-    star, mission = _identity(header)
+    star, mission = star_and_mission(header)
     tess = mission == "TESS"
     keys = ("SECTOR",) if tess else ("CAMPAIGN",) if mission == "K2" else ("QUARTER",)
     several = layout == "KEPSEISMIC"

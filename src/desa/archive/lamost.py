@@ -77,7 +77,7 @@ def _log_start(path: str | Path, wavelength: NDArray[Any] | None, start: float, 
     return round(start, 7)
 
 
-def _star_id(header: Any) -> str:
+def star_name(header: Any) -> str:
     """Gaia identifier where the target list names one, else the survey's designation by position."""
     comment = text(header, "TCOMMENT")
     if text(header, "TSOURCE") == "Kepler" and re.fullmatch(r"\d{15,19}", comment):
@@ -164,7 +164,7 @@ def _spectrum(
         ivar=np.where(good, ivar, 0).astype(np.float32),
         log_wavelength_start=log_start,
         z=z if abs(z) < 0.1 or object_class == "GALAXY" else float("nan"),
-        star_id=_star_id(header),
+        star_id=star_name(header),
         obsid=text(header, "OBSID") or Path(text(header, "FILENAME")).stem,
         release=release,
         object_class=object_class,
