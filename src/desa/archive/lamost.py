@@ -85,7 +85,8 @@ def star_name(header: Any) -> str:
     kic = re.fullmatch(r"(?:KIC|kplr)\s*0*(\d{4,9})", comment)
     if kic:
         return f"KIC {kic.group(1)}"
-    return text(header, "DESIG") or f"LAMOST {text(header, 'OBSID')}".strip()
+    obsid = text(header, "OBSID")
+    return text(header, "DESIG") or (f"LAMOST {obsid}" if obsid else "")
 
 
 def _release(header: Any, has_wavelength: bool) -> str:

@@ -211,7 +211,9 @@ class Shards:
             return found
         path = self._folder / self._names[shard]
         try:
-            batches = list(pa.ipc.open_stream(pa.memory_map(str(path))))
+            # The mapping lives as long as its views; the file descriptor, of which there are few, need not.
+            with pa.memory_map(str(path)) as source:
+                batches = list(pa.ipc.open_stream(source))
         except (OSError, pa.ArrowInvalid) as error:
             raise SurveyError(f"{path}: can't be read ({error}); make the survey again") from None
         starts = [0, *np.cumsum([batch.num_rows for batch in batches], dtype=np.int64).tolist()]

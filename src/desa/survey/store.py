@@ -183,6 +183,11 @@ class Survey:
             raise SurveyError(f"{path}: can't be read ({error}); make the survey again") from None
 
     @property
+    def n_stars(self) -> int:
+        """Number of stars."""
+        return int(self.content["stars"])
+
+    @property
     def n_lightcurves(self) -> int:
         """Number of light curves."""
         return len(self._shards["lightcurves"])

@@ -1,0 +1,269 @@
+"""From folders of archive files to a survey: list, pair, read in parallel, store, report.
+
+The work is cut into shards that depend on the files, their sizes and times, and the settings, and on
+nothing else: a run that was killed is run again and keeps the shards it finished.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from desa.errors import SurveyError
+from desa.progress import Report
+from desa.survey.labels import LabelTable, read_labels
+from desa.survey.outcome import ingest_report, report_rows
+from desa.survey.pairing import Named, Pairing, pair
+from desa.survey.parallel import Workers
+from desa.survey.reading import Reading, Shard, make_shard
+from desa.survey.scan import FileState, Glance, file_root, glance, list_files
+from desa.survey.shards import Note, clear_scratch, json_bytes, note_of
+from desa.survey.write import KINDS, Modality, finish_survey
+
+__all__ = ["ingest", "report_rows"]
+
+MODALITIES: tuple[Modality, ...] = ("lightcurves", "spectra")
+KIND_OF = {"lightcurves": "lightcurve", "spectra": "spectrum"}
+SCAN_FILES = 256
+MOST_STARS = 256
+"""Light-curve stars a shard at most: some 100 MB where each has a whole mission."""
+
+
+@dataclass
+class _Found:
+    """A modality's files, put together by the star that their headers name."""
+
+    root: Path
+    states: dict[str, FileState]
+    items: list[Named] = field(default_factory=list)
+    files: list[list[str]] = field(default_factory=list)
+
+
+def ingest(
+    lightcurves: str | Path | None,
+    spectra: str | Path | None,
+    labels: str | Path | None,
+    out: str | Path,
+    *,
+    processes: int = 2,
+    match_arcsec: float = 3.0,
+    flux_column: str = "pdcsap",
+    quality: str | int = "default",
+    kind: str = "real",
+    stars_only: bool = True,
+    progress: Report | None = None,
+) -> dict[str, Any]:
+    """Make a survey from archive files.
+
+    Killed at any moment, it is run again with the same arguments and gives the same bytes.
+
+    Parameters
+    ----------
+    lightcurves, spectra
+        Folders (searched to any depth) or single files; None if there are none.
+    labels
+        Table of labels; see `desa.survey.labels.read_labels`.
+    out
+        The survey's folder.
+    processes
+        Processes that read side by side. The result does not depend on it.
+    match_arcsec
+        Radius for pairing by position; see `desa.survey.pairing.pair`.
+    flux_column, quality
+        See `desa.archive.kepler.read_lightcurve_file`; `quality` may also be a number's digits.
+    kind
+        ``"real"``, ``"mock"`` or ``"unknown"``: what the data are, kept with every result.
+    stars_only
+        Leave out spectra that the survey's pipeline did not class as a star's.
+    progress
+        Called with the numbers of files done and of all files.
+
+    Returns
+    -------
+    dict
+        Content of ``report.json``: what came in, and under ``left_out`` every file that did not, and why.
+
+    Raises
+    ------
+    SurveyError
+        If a folder does not exist or holds nothing that can be used, or `out` is something else.
+    FileRefused
+        If the table of labels can't be used.
+    """
+    roots: dict[str, str | Path | None] = {"lightcurves": lightcurves, "spectra": spectra}
+    inputs = {name: str(root) for name, root in (roots | {"labels": labels}).items() if root is not None}
+    if lightcurves is None and spectra is None:
+        raise SurveyError("nothing to ingest: give light curves, spectra, or both")
+    if kind not in KINDS:
+        raise SurveyError(f"a survey is {', '.join(KINDS[:-1])} or {KINDS[-1]}, not {kind!r}")
+    path = Path(out)
+    table = read_labels(labels) if labels is not None else None
+    quality = int(quality) if isinstance(quality, str) and quality.isdigit() else quality
+    reading = Reading(flux_column, quality, stars_only)
+    with _claimed(path), Workers(processes) as workers:
+        found = _find({m: Path(root) for m, root in roots.items() if root is not None}, path, workers)
+        pairing, shards = _plan(found, table, match_arcsec, path, reading)
+        _make(shards, path, workers, progress)
+        notes = {m: [_note(shard) for shard in shards[m]] for m in MODALITIES}
+        stars = _stored_stars(pairing, notes)
+        report = ingest_report(
+            kind=kind,
+            inputs={
+                name: str(root) for name, root in (roots | {"labels": labels}).items() if root is not None
+            },
+            settings=asdict(reading) | {"match_arcsec": match_arcsec},
+            files={m: len(found[m].states) for m in found},
+            roots={m: found[m].root for m in found},
+            notes=notes,
+            stars=stars,
+            pairing=pairing,
+            labels=table,
+        )
+        counts = {m: len(shards[m]) for m in MODALITIES}
+        finish_survey(path, kind=kind, counts=counts, stars=stars, report=report)
+    return report
+
+
+@contextmanager
+def _claimed(path: Path) -> Iterator[None]:
+    """Make sure that the folder is a survey's (or new), and that no other run works in it."""
+    parts = ("survey.json", *MODALITIES)
+    if path.exists() and not path.is_dir():
+        raise SurveyError(f"{path}: a file, not a folder")
+    if path.is_dir() and any(path.iterdir()) and not any((path / part).exists() for part in parts):
+        raise SurveyError(f"{path}: a folder of something else than a survey; give a new one")
+    path.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        _lock(path, handle)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lock(path: Path, handle: int) -> None:
+    """Take the folder's lock, which the system frees when the process ends, however it ends."""
+    import fcntl
+
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise SurveyError(f"{path}: another run is making this survey; wait for it to end") from None
+
+
+def _glances(task: tuple[Path, Sequence[str]]) -> list[Glance]:
+    root, names = task
+    return [glance(root / name) for name in names]
+
+
+def _find(roots: Mapping[str, Path], out: Path, workers: Workers) -> dict[Modality, _Found]:
+    """List the files and put them together by the star their headers name."""
+    found: dict[Modality, _Found] = {}
+    resolved = [root.resolve() for root in roots.values()]
+    shared = len(resolved) == 2 and (
+        resolved[0].is_relative_to(resolved[1]) or resolved[1].is_relative_to(resolved[0])
+    )
+    for modality in MODALITIES:
+        if modality not in roots:
+            continue
+        root, states = file_root(roots[modality]), list_files(roots[modality], skip=out)
+        names = [state.name for state in states]
+        tasks = ((root, names[start : start + SCAN_FILES]) for start in range(0, len(names), SCAN_FILES))
+        seen = (item for items in workers.in_order(_glances, tasks) for item in items)
+        one = _Found(root, {state.name: state for state in states})
+        groups: dict[str, int] = {}
+        for name, what in zip(names, seen, strict=True):
+            if shared and what.kind and what.kind != KIND_OF[modality]:
+                del one.states[name]
+                continue
+            key = what.name if modality == "lightcurves" else ""
+            place = groups.setdefault(key, len(one.items)) if key else len(one.items)
+            if place == len(one.items):
+                one.items.append(Named(what.name, name, what.obsid, what.ra, what.dec))
+                one.files.append([])
+            one.files[place].append(name)
+        found[modality] = one
+    if not any(one.states for one in found.values()):
+        raise SurveyError(f"no files in {', '.join(map(str, roots.values()))}")
+    return found
+
+
+def _plan(
+    found: Mapping[Modality, _Found], table: LabelTable | None, arcsec: float, out: Path, reading: Reading
+) -> tuple[Pairing, dict[Modality, list[Shard]]]:
+    """Pair, and cut the work into shards."""
+    curves, spectra = (found[m].items if m in found else [] for m in MODALITIES)
+    pairing = pair(curves, spectra, table, arcsec)
+    ids = {"lightcurves": pairing.lightcurves, "spectra": pairing.spectra}
+    shards: dict[Modality, list[Shard]] = {modality: [] for modality in MODALITIES}
+    for modality, one in found.items():
+        stars: dict[str, list[str]] = defaultdict(list)
+        for star_id, files in zip(ids[modality], one.files, strict=True):
+            stars[star_id] += files
+        ordered = [(star_id, sorted(stars[star_id])) for star_id in sorted(stars)]
+        for index, part in enumerate(_cut(ordered, len(one.states))):
+            content = [(star_id, [one.states[name] for name in files]) for star_id, files in part]
+            inputs = json_bytes([version("desa"), modality, asdict(reading), content])
+            fingerprint = hashlib.sha256(inputs).hexdigest()
+            named = tuple((star_id, tuple(files)) for star_id, files in part)
+            shards[modality].append(Shard(out, modality, index, fingerprint, one.root, named, reading))
+    return pairing, shards
+
+
+def _cut(stars: Sequence[tuple[str, list[str]]], files: int) -> Iterator[list[tuple[str, list[str]]]]:
+    """Parts of 64 to 1024 files: a power of two near a sixteenth of all, so that all processes have work."""
+    most = min(1024, max(64, 2 ** ((files // 16).bit_length() - 1) if files >= 16 else 0))
+    part: list[tuple[str, list[str]]] = []
+    count = 0
+    for star in stars:
+        if part and (count + len(star[1]) > most or len(part) >= MOST_STARS):
+            yield part
+            part, count = [], 0
+        part.append(star)
+        count += len(star[1])
+    if part:
+        yield part
+
+
+def _make(
+    shards: Mapping[Modality, Sequence[Shard]], out: Path, workers: Workers, progress: Report | None
+) -> None:
+    """Make the shards that are not there yet."""
+    every = [shard for modality in MODALITIES for shard in shards[modality]]
+    todo = [s for s in every if note_of(out / s.modality, s.index, s.fingerprint) is None]
+    total = sum(shard.files for shard in every)
+    done = total - sum(shard.files for shard in todo)
+    for modality in MODALITIES:
+        clear_scratch(out / modality)
+    if todo:
+        (out / "survey.json").unlink(missing_ok=True)
+    if progress:
+        progress(done, total)
+    for files in workers.in_order(make_shard, todo):
+        done += files
+        if progress:
+            progress(done, total)
+
+
+def _note(shard: Shard) -> Note:
+    note = note_of(shard.out / shard.modality, shard.index, shard.fingerprint)
+    if note is None:
+        raise SurveyError(f"{shard.out}: shard {shard.index} of the {shard.modality} vanished; run again")
+    return note
+
+
+def _stored_stars(pairing: Pairing, notes: Mapping[Modality, Sequence[Note]]) -> pa.Table:
+    """The stars of which something could be read."""
+    stored = {star_id for part in notes.values() for note in part for star_id in note["facts"]["star_id"]}
+    keep = pc.is_in(pairing.stars.column("star_id"), value_set=pa.array(sorted(stored), pa.string()))
+    return pairing.stars.filter(keep)

@@ -1,0 +1,279 @@
+"""Which light curves, spectra and labels are of the same star: by identifier, then by position."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from desa.archive.crossmatch import groups, nearest
+from desa.survey.labels import LabelTable, file_stem
+from desa.survey.schema import label_type
+from desa.survey.stars import gaia_of, kic_of
+
+CATALOGUES = ("KIC ", "EPIC ", "TIC ", "Gaia ")
+"""Of several names of a star the one of the first of these is taken."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """What is known, before it is read, of a light curve (all files of one name) or of a spectrum.
+
+    Parameters
+    ----------
+    name
+        The star's name by the file, empty if it says none.
+    file
+        Name of the file, with folders.
+    obsid
+        The observation's identifier, empty for light curves.
+    ra, dec
+        Degrees, NaN if unknown.
+    """
+
+    name: str
+    file: str
+    obsid: str = ""
+    ra: float = float("nan")
+    dec: float = float("nan")
+
+
+@dataclass
+class Pairing:
+    """The stars, and which star each object is of.
+
+    Parameters
+    ----------
+    lightcurves, spectra
+        ``star_id`` of each, in the order they were given.
+    stars
+        Star table with identifiers and labels, by ``star_id``.
+    by_identifier, by_position
+        Stars with both modalities, by what brought them together.
+    label_rows
+        Rows of the label table that found a star.
+    """
+
+    lightcurves: list[str]
+    spectra: list[str]
+    stars: pa.Table
+    by_identifier: int
+    by_position: int
+    label_rows: int
+
+
+@dataclass
+class _Star:
+    """What is put together so far: rows of the light curves, spectra and labels, and who it is."""
+
+    curves: list[int] = field(default_factory=list)
+    spectra: list[int] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    kics: set[int] = field(default_factory=set)
+    gaias: set[int] = field(default_factory=set)
+    ra: float = float("nan")
+    dec: float = float("nan")
+
+    def may_be(self, other: _Star) -> bool:
+        """Whether no identifier speaks against it."""
+        return len(self.kics | other.kics) < 2 and len(self.gaias | other.gaias) < 2
+
+    def absorb(self, other: _Star) -> None:
+        """Take everything of another."""
+        self.curves += other.curves
+        self.spectra += other.spectra
+        self.labels += other.labels
+        self.kics |= other.kics
+        self.gaias |= other.gaias
+        if not np.isfinite(self.ra):
+            self.ra, self.dec = other.ra, other.dec
+
+
+class _Union:
+    """Disjoint sets of numbers, joined by shared keys."""
+
+    def __init__(self) -> None:
+        self.parent: list[int] = []
+        self.first: dict[str, int] = {}
+
+    def root(self, node: int) -> int:
+        while self.parent[node] != node:
+            self.parent[node] = self.parent[self.parent[node]]
+            node = self.parent[node]
+        return node
+
+    def add(self, keys: Iterable[str]) -> None:
+        node = len(self.parent)
+        self.parent.append(node)
+        for key in keys:
+            one, other = self.root(self.first.setdefault(key, node)), self.root(node)
+            self.parent[max(one, other)] = min(one, other)
+
+
+def _keys(item: Named) -> list[str]:
+    keys = [f"name:{item.name}"] if item.name else []
+    keys += [f"kic:{kic}" for kic in [kic_of(item.name)] if kic]
+    keys += [f"gaia:{gaia}" for gaia in [gaia_of(item.name)] if gaia]
+    if item.obsid:
+        keys += [f"obsid:{item.obsid}", f"file:{file_stem(item.file)}"]
+    return keys
+
+
+def _label_keys(labels: LabelTable, row: int) -> list[str]:
+    keys = [
+        f"{key}:{labels.keys[key][row]}" for key in ("kic", "gaia", "obsid", "file") if key in labels.keys
+    ]
+    keys = [key for key in keys if not key.endswith(":None")]
+    name = labels.keys["star_id"][row] if "star_id" in labels.keys else None
+    return [*keys, *_keys(Named(name, ""))] if name else keys
+
+
+def _by_identifier(
+    curves: Sequence[Named], spectra: Sequence[Named], labels: LabelTable | None
+) -> list[_Star]:
+    """Put together what shares an identifier."""
+    union = _Union()
+    for item in (*curves, *spectra):
+        union.add(_keys(item))
+    for row in range(labels.rows if labels else 0):
+        union.add(_label_keys(labels, row) if labels else ())
+    stars: dict[int, _Star] = defaultdict(_Star)
+    for node, item in enumerate((*curves, *spectra)):
+        star = stars[union.root(node)]
+        if node < len(curves):
+            star.curves.append(node)
+        else:
+            star.spectra.append(node - len(curves))
+        _learn(star, item.name, item.ra, item.dec)
+    for row in range(labels.rows if labels else 0):
+        _learn_labels(stars[union.root(len(curves) + len(spectra) + row)], labels, row)
+    return [stars[node] for node in sorted(stars)]
+
+
+def _learn(star: _Star, name: str, ra: float, dec: float) -> None:
+    star.kics.update(kic for kic in [kic_of(name)] if kic)
+    star.gaias.update(gaia for gaia in [gaia_of(name)] if gaia)
+    if not np.isfinite(star.ra) and np.isfinite(ra) and np.isfinite(dec):
+        star.ra, star.dec = ra, dec
+
+
+def _learn_labels(star: _Star, labels: LabelTable | None, row: int) -> None:
+    if labels is None:
+        return
+    star.labels.append(row)
+    for known, key in ((star.kics, "kic"), (star.gaias, "gaia")):
+        number = labels.keys[key][row] if key in labels.keys else None
+        if number is not None and not known:
+            known.add(number)
+    _learn(star, "", float(labels.ra[row]), float(labels.dec[row]))
+
+
+def _places(stars: Sequence[_Star]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    return np.array([star.ra for star in stars], float), np.array([star.dec for star in stars], float)
+
+
+def _join_nearest(loose: list[_Star], anchors: list[_Star], arcsec: float) -> list[_Star]:
+    """Give each to the nearest anchor if nothing speaks against it; returns those that are left."""
+    found = nearest(*_places(loose), *_places(anchors), arcsec)
+    left = []
+    for star, place in zip(loose, found.tolist(), strict=True):
+        if place >= 0 and anchors[place].may_be(star):
+            anchors[place].absorb(star)
+        else:
+            left.append(star)
+    return left
+
+
+def _join_groups(stars: list[_Star], arcsec: float) -> list[_Star]:
+    """Join what lies within the radius of each other, as far as identifiers allow."""
+    number = groups(*_places(stars), np.arange(len(stars)), arcsec)
+    joined: dict[int, list[_Star]] = defaultdict(list)
+    for star, group in zip(stars, number.tolist(), strict=True):
+        for other in joined[group]:
+            if other.may_be(star):
+                other.absorb(star)
+                break
+        else:
+            joined[group].append(star)
+    return [star for group in joined.values() for star in group]
+
+
+def pair(
+    curves: Sequence[Named], spectra: Sequence[Named], labels: LabelTable | None, match_arcsec: float
+) -> Pairing:
+    """Find out which objects and labels are of the same star.
+
+    First by identifiers (KIC, Gaia, name, obsid, file name), which a label table may link; then spectra go to
+    the nearest star with a light curve within the radius, spectra of no such star are put together among
+    themselves, and label rows that found nothing yet go to the nearest star. Stars with different KIC (or
+    different Gaia) numbers are never joined.
+
+    Parameters
+    ----------
+    curves
+        One entry a light-curve star.
+    spectra
+        One entry a spectrum.
+    labels
+        Table of labels, or None.
+    match_arcsec
+        Radius in arcseconds; 0: by identifier only.
+    """
+    stars = _by_identifier(curves, spectra, labels)
+    anchors = [star for star in stars if star.curves]
+    loose = [star for star in stars if star.spectra and not star.curves]
+    unused = [star for star in stars if not star.spectra and not star.curves]
+    by_identifier = sum(bool(star.spectra) for star in anchors)
+    if match_arcsec > 0:
+        loose = _join_groups(_join_nearest(loose, anchors, match_arcsec), match_arcsec)
+        _join_nearest(unused, [*anchors, *loose], match_arcsec)
+    stars = [*anchors, *loose]
+    both = sum(bool(star.spectra) for star in anchors)
+    names = [_name(star, curves, spectra, labels) for star in stars]
+    ids: tuple[list[str], list[str]] = ([""] * len(curves), [""] * len(spectra))
+    for star, name in zip(stars, names, strict=True):
+        for rows, target in ((star.curves, ids[0]), (star.spectra, ids[1])):
+            for row in rows:
+                target[row] = name
+    order = sorted(range(len(stars)), key=lambda row: names[row])
+    table = _star_table([stars[row] for row in order], [names[row] for row in order], labels)
+    used = sum(len(star.labels) for star in stars)
+    return Pairing(*ids, table, by_identifier, both - by_identifier, used)
+
+
+def _name(star: _Star, curves: Sequence[Named], spectra: Sequence[Named], labels: LabelTable | None) -> str:
+    """The star's identifier: a catalogue's, else what its light curves and then its spectra call it."""
+    own = [curves[row] for row in star.curves]
+    seen = [spectra[row] for row in star.spectra]
+    names = [name for items in (own, seen) for name in sorted({item.name for item in items}) if name]
+    names += [f"KIC {kic}" for kic in sorted(star.kics)]
+    if star.gaias and not any(gaia_of(name) for name in names):
+        release = labels.keys.get("gaia_release", ())[:1] if labels else ()
+        names.append(" ".join(["Gaia", *release, str(min(star.gaias))]))
+    of_catalogues = [name for catalogue in CATALOGUES for name in names if name.startswith(catalogue)]
+    return [*of_catalogues, *names, *sorted(f"file {item.file}" for item in (*own, *seen))][0]
+
+
+def _star_table(stars: Sequence[_Star], names: Sequence[str], labels: LabelTable | None) -> pa.Table:
+    columns = {
+        "star_id": pa.array(names, pa.string()),
+        "kic": pa.array([min(star.kics, default=None) for star in stars], pa.int64()),
+        "gaia": pa.array([min(star.gaias, default=None) for star in stars], pa.int64()),
+    }
+    for name, values in (labels.values if labels else {}).items():
+        kind = pa.float64() if name == "magnitude" else label_type(name.removesuffix("_err"))
+        columns[name] = pa.array([_one([values[row] for row in star.labels]) for star in stars], kind)
+    return pa.table(columns)
+
+
+def _one(values: Sequence[Any]) -> Any:
+    """One value of several: the median of numbers, the first of others."""
+    known = [value for value in values if value is not None]
+    if len(known) > 1 and isinstance(known[0], float):
+        return median(known)
+    return known[0] if known else None

@@ -1,0 +1,83 @@
+"""Work in several processes: results in order, few tasks in flight, no worker that outlives its parent."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
+from typing import TypeVar
+
+from desa.errors import SurveyError
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+def _end_with_parent() -> None:
+    """A killed parent can't tell its workers to stop; each waits for that itself."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+class Workers:
+    """Processes that work side by side; a context manager. With one process the caller's does it all.
+
+    Parameters
+    ----------
+    processes
+        How many. They are fresh interpreters: a script that uses them needs the usual
+        ``if __name__ == "__main__"``.
+    """
+
+    def __init__(self, processes: int) -> None:
+        self.processes = processes
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Workers:
+        if self.processes > 1:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self.processes, mp_context=context, initializer=_end_with_parent)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def in_order(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
+        """Results of a module's function, in the order of the tasks.
+
+        Tasks are taken as they are needed: at most four for each process are under way or waiting.
+
+        Raises
+        ------
+        SurveyError
+            If a worker dies, for lack of memory for instance.
+        """
+        if self._pool is None:
+            yield from map(function, tasks)
+            return
+        window: deque[Future[Result]] = deque()
+        try:
+            for task in tasks:
+                window.append(self._pool.submit(function, task))
+                if len(window) >= 4 * self.processes:
+                    yield window.popleft().result()
+            while window:
+                yield window.popleft().result()
+        except BrokenProcessPool:
+            raise SurveyError(
+                "a worker process died (out of memory?); run the same command again, with fewer processes: "
+                "what is finished is kept"
+            ) from None
