@@ -23,27 +23,31 @@ def training(steps: int = STEPS) -> Training:
     return Training(steps=steps, learning_rate=1e-2, accumulate=2, validate_every=3)
 
 
-def program(out: str, strategy: str) -> None:
+def program(out: str) -> None:
     """What each of the two processes does: half the steps, a checkpoint, then the rest."""
     torch.set_num_threads(1)
     with distributed.joined("cpu") as world:
-        for steps in (STEPS // 2, STEPS):
-            task = Toy(noise=0.0, dropout=0.0)
-            mine = VALIDATION[world.rank :: world.size]
-            fit(task, batches, mine, training(steps), Path(out), strategy=strategy, resume=True)  # type: ignore[arg-type]
-        values = full_weights(task)
-        if world.main:
-            torch.save(values, Path(out) / "weights.pt")
+        for strategy in ("ddp", "fsdp"):
+            folder = Path(out) / strategy
+            for steps in (STEPS // 2, STEPS):
+                task = Toy(noise=0.0, dropout=0.0)
+                mine = VALIDATION[world.rank :: world.size]
+                fit(task, batches, mine, training(steps), folder, strategy=strategy, resume=True)
+            values = full_weights(task)
+            if world.main:
+                torch.save(values, folder / "weights.pt")
 
 
-def run_two(out: Path, strategy: str) -> None:
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("two")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     common = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
     processes = [
         subprocess.Popen(
-            [sys.executable, __file__, str(out), strategy],
+            [sys.executable, __file__, str(out)],
             env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"},
             stderr=subprocess.PIPE,
             text=True,
@@ -53,19 +57,21 @@ def run_two(out: Path, strategy: str) -> None:
     for process in processes:
         said = process.communicate(timeout=120)[1]
         assert process.returncode == 0, said
+    return out
 
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
-def test_two_processes_do_what_one_does_with_the_double_batch(tmp_path: Path, strategy: str) -> None:
+def test_two_processes_do_what_one_does_with_the_double_batch(
+    tmp_path: Path, two: Path, strategy: str
+) -> None:
     alone = Toy(noise=0.0, dropout=0.0)
-    fit(alone, batches, VALIDATION, training(), tmp_path / "one")
-    run_two(tmp_path / "two", strategy)
-    shared = torch.load(tmp_path / "two" / "weights.pt", weights_only=True)
+    fit(alone, batches, VALIDATION, training(), tmp_path)
+    shared = torch.load(two / strategy / "weights.pt", weights_only=True)
     for name, value in alone.state_dict().items():
         torch.testing.assert_close(shared[name], value, rtol=1e-4, atol=1e-6)
-    one, two = (read_metrics(tmp_path / name / "metrics.jsonl") for name in ("one", "two"))
-    assert [(r["step"], r["phase"]) for r in one] == [(r["step"], r["phase"]) for r in two]
-    for record, other in zip(one, two, strict=True):
+    one, both = (read_metrics(folder / "metrics.jsonl") for folder in (tmp_path, two / strategy))
+    assert [(r["step"], r["phase"]) for r in one] == [(r["step"], r["phase"]) for r in both]
+    for record, other in zip(one, both, strict=True):
         assert record["loss"] == pytest.approx(other["loss"], rel=1e-4)
 
 

@@ -49,7 +49,7 @@ class Toy(Task):
 
 def make_batch(number: int, size: int = 16) -> Tensor:
     x = torch.randn(size, 8, generator=torch.Generator().manual_seed(number))
-    return torch.cat([x, x[:, :1] * x[:, 1:2]], dim=1)
+    return torch.cat([x, x[:, :1] - x[:, 1:2].tanh()], dim=1)
 
 
 def batches(skip: int) -> Iterator[Tensor]:
@@ -66,7 +66,7 @@ def batches(skip: int) -> Iterator[Tensor]:
 VALIDATION = [make_batch(10_000), make_batch(10_001)]
 
 
-def main(out: str, resume: str, delay: str) -> None:
+def main(out: str, resume: str, delay: str = "0") -> str:
     training = Training(
         steps=40, learning_rate=1e-2, schedule="cosine", accumulate=2, warmup=3, validate_every=10,
         checkpoint_minutes=1e-9,
@@ -75,8 +75,8 @@ def main(out: str, resume: str, delay: str) -> None:
     task = Toy(delay=float(delay))
     history = fit(task, batches, VALIDATION, training, Path(out), seed=3, resume=resume == "resume")
     torch.save(task.state_dict(), Path(out) / "weights.pt")
-    sys.stdout.write(f"{history.stopped} {history.signal} {history.step}\n")
+    return f"{history.stopped} {history.signal} {history.step}"
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    sys.stdout.write(main(*sys.argv[1:]))
