@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from desa.preprocess.grids import widened
-from desa.preprocess.numeric import safe_ratio
 
 BELOW = 1.5
 """Pixels this many standard deviations below the fit are taken for absorption lines."""
@@ -18,40 +19,59 @@ RIDGE = 1e-9
 """Added to the diagonal of the normal equations, relative to the number of pixels: keeps them solvable."""
 
 
-def chebyshev(size: int, count: int, like: Tensor) -> Tensor:
-    """(count, size) Chebyshev polynomials T_0 .. T_(count-1) at `size` even steps from -1 to 1."""
-    x = torch.linspace(-1.0, 1.0, size, device=like.device, dtype=like.dtype)
+class Basis(NamedTuple):
+    """Chebyshev polynomials of one degree at even steps, and how their products add up.
+
+    Parameters
+    ----------
+    moments
+        (2 degree + 1, N) float64, T_0 .. T_(2 degree) from -1 to 1.
+    products
+        ((degree + 1)^2, 2 degree + 1), from moments to normal matrix: T_i T_j = (T_(i+j) + T_|i-j|) / 2.
+    """
+
+    moments: Tensor
+    products: Tensor
+
+    @property
+    def polynomials(self) -> Tensor:
+        """(degree + 1, N)."""
+        return self.moments[: len(self.moments) // 2 + 1]
+
+
+def chebyshev(size: int, degree: int, like: Tensor) -> Basis:
+    """The basis at `size` points on the device of `like`."""
+    x = torch.linspace(-1.0, 1.0, size, device=like.device, dtype=widened(like[:0]).dtype)
     rows = [torch.ones_like(x), x]
-    while len(rows) < count:
-        rows.append(2.0 * x * rows[-1] - rows[-2])
-    return torch.stack(rows[:count])
+    while len(rows) < 2 * degree + 1:
+        rows.append((x * rows[-1]).mul_(2.0).sub_(rows[-2]))
+    unit = torch.eye(2 * degree + 1, device=x.device, dtype=x.dtype)
+    order = torch.arange(degree + 1, device=x.device)
+    pairs = unit[order[:, None] + order] + unit[(order[:, None] - order).abs()]
+    return Basis(torch.stack(rows[: 2 * degree + 1]), pairs.mul_(0.5).flatten(0, 1))
 
 
-def fit(values: Tensor, weights: Tensor, basis: Tensor, degree: int) -> Tensor:
+def fit(values: Tensor, weights: Tensor, basis: Basis) -> Tensor:
     """Weighted least-squares polynomial at every pixel.
 
-    The normal matrix comes from the moments of the weights, by T_i T_j = (T_(i+j) + T_|i-j|) / 2.
     Sums and solution are in float64, so that neither the device nor a low matrix-multiplication
     precision changes the result.
 
     Parameters
     ----------
     values, weights
-        (B, N) float32.
-    basis
-        (2 degree + 1 or more, N) float64 from `chebyshev`.
+        (B, N).
 
     Returns
     -------
     Tensor
-        (B, N) float32; 0 for a row whose weights are all 0.
+        (B, N) like `values`; 0 for a row whose weights are all 0.
     """
-    order = torch.arange(degree + 1, device=values.device)
-    moments = (basis @ weights.to(basis.dtype).T).T
-    normal = 0.5 * (moments[:, order[:, None] + order] + moments[:, (order[:, None] - order).abs()])
-    normal.diagonal(dim1=1, dim2=2).add_(RIDGE * (moments[:, :1] + 1.0))
-    polynomials = basis[: degree + 1]
-    right = (polynomials @ (weights * values).to(basis.dtype).T).T
+    wide, polynomials = basis.moments.dtype, basis.polynomials
+    moments = basis.moments @ weights.to(wide).T
+    normal = (basis.products @ moments).T.reshape(len(values), len(polynomials), -1)
+    normal.diagonal(dim1=1, dim2=2).add_(RIDGE * (moments[:1].T + 1.0))
+    right = (polynomials @ (weights * values).to(wide).T).T
     coefficients: Tensor = torch.linalg.solve_ex(normal, right).result
     return (coefficients @ polynomials).to(values.dtype)
 
@@ -73,13 +93,13 @@ def continuum(flux: Tensor, good: Tensor, degree: int, iterations: int) -> Tenso
     Tensor
         (B, N) float32.
     """
-    basis = chebyshev(flux.shape[1], max(2 * degree + 1, 2), widened(flux[:0]))
-    kept, level = good, fit(flux, good, basis, degree)
+    basis = chebyshev(flux.shape[1], degree, flux)
+    kept, level = good, fit(flux, good, basis)
     for _ in range(iterations - 1):
         residual = flux - level
-        variance = safe_ratio((residual.square() * kept).sum(1, keepdim=True), kept.sum(1, keepdim=True))
-        sigma = variance.sqrt()
+        square = (residual.square().mul_(kept)).sum(1, keepdim=True)
+        sigma = (square / kept.sum(1, keepdim=True).clamp_min(1.0)).sqrt_()
         kept = (residual + BELOW * sigma).ge_(0.0).mul_(good)
         kept.mul_((ABOVE * sigma - residual).ge_(0.0))
-        level = fit(flux, kept, basis, degree)
+        level = fit(flux, kept, basis)
     return level

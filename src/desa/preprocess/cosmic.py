@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
-
-from desa.preprocess.numeric import positive
 
 SIGNIFICANCE = 6.0
 """Standard deviations of the pixel's own noise."""
@@ -19,17 +16,21 @@ half maximum) of LAMOST's low resolution the neighbours of an emission line's pe
 that it tops them by 0.45 of its height over the pixels two away."""
 
 
-ABSENT = -1e15
-"""Stands for a bad neighbour: below any flux."""
+REACH = 2
+"""How far the neighbours are that a pixel is compared with."""
+
+ABSENT = 1e15
+"""Minus this stands for a bad pixel: below any flux."""
 
 
-def cosmic_rays(flux: Tensor, variance: Tensor, good: Tensor) -> Tensor:
+def cosmic_rays(planes: Tensor) -> Tensor:
     """Isolated positive pixels beyond the noise.
 
     Parameters
     ----------
-    flux, variance, good
-        (B, N) float32, flux of order 1 and 0 where bad; 1.0 in `good` where the pixel is good.
+    planes
+        (3, B, REACH + N + REACH) float32: flux of order 1, its variance, 1.0 where good; 0 where bad and
+        in the margins.
 
     Returns
     -------
@@ -37,13 +38,12 @@ def cosmic_rays(flux: Tensor, variance: Tensor, good: Tensor) -> Tensor:
         (B, N), 1.0 at a cosmic ray, else 0.0. A pixel without a good neighbour one pixel away and
         two pixels away can't be judged and is none.
     """
-    size = flux.shape[1]
-    padded = pad(flux + (1.0 - good) * ABSENT, (2, 2), value=ABSENT)
-    far_left, left, _, right, far_right = (padded[:, i : i + size] for i in range(5))
+    size = planes.shape[2] - 2 * REACH
+    flux = torch.add(planes[0], planes[2] - 1.0, alpha=ABSENT)
+    far_left, left, here, right, far_right = (flux[:, i : i + size] for i in range(2 * REACH + 1))
     beside = torch.maximum(left, right)
     base = torch.minimum(torch.maximum(far_left, far_right), beside)
-    excess = flux - beside
-    beyond_noise = positive(excess * excess.abs() - SIGNIFICANCE**2 * variance)
-    sharp = positive(excess - SHARPNESS * (flux - base))
-    judged = positive(base - 0.5 * ABSENT)
-    return beyond_noise * sharp * judged * good
+    sharp = torch.lerp(here, base, SHARPNESS).sub_(beside)
+    excess = beside.neg_().add_(here)
+    beyond = excess.mul_(excess.abs()).sub_(planes[1, :, REACH:-REACH], alpha=SIGNIFICANCE**2)
+    return torch.minimum(sharp, beyond).minimum(base.add_(0.5 * ABSENT)).gt_(0.0)

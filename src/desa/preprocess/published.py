@@ -201,8 +201,7 @@ class PublishedSpectrum(nn.Module):
 def published_arm(arm: Arm, flux: Tensor, wavelength: Tensor) -> Tensor:
     """One arm's pixels (B, arm.pixels) from flux and shifted wavelength, both (B, N)."""
     level = median_of_three(interpolate_arm(arm, flux, wavelength))
-    basis = chebyshev(arm.pixels, 2 * DEGREE + 1, level)
-    ratio = level / fit(level, torch.ones_like(level), basis, DEGREE)
+    ratio = level / fit(level, torch.ones_like(level), chebyshev(arm.pixels, DEGREE, level))
     scaled = standardise(torch.nan_to_num(ratio, 0.0, 0.0, 0.0))
     return scaled.masked_fill(scaled.abs() > SIGMA, 0.0)
 

@@ -6,13 +6,12 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
 
 from desa.config import SpectrumPreprocessing
 from desa.preprocess.continuum import continuum
-from desa.preprocess.cosmic import cosmic_rays
+from desa.preprocess.cosmic import REACH, cosmic_rays
 from desa.preprocess.grids import arms, observed_position
-from desa.preprocess.numeric import positive, safe_ratio
+from desa.preprocess.numeric import asinh, positive
 
 SURVEY_MEAN, SURVEY_SPREAD = 0.98, 0.09
 """Mean and standard deviation of flux over continuum over LAMOST's A to K stars."""
@@ -25,6 +24,9 @@ LEAST_CONTINUUM = 0.02
 
 TINY = 1e-6
 """No continuum is lower than this, in units of the mean flux."""
+
+LEAST_IVAR = 1e-30
+"""Inverse variances below this, in units of the mean flux, are as good as this."""
 
 LEAST_PIXELS = 0.05
 """An arm with fewer good pixels than this share has no usable continuum and is bad as a whole."""
@@ -105,64 +107,62 @@ class SpectrumPreprocessor(nn.Module):
         """
         check_shapes(flux, ivar, z, log_wavelength_start)
         with torch.autocast(flux.device.type, enabled=False):
-            flux, variance, good = scaled(flux.float(), ivar.float())
+            planes = scaled(flux.float(), ivar.float())
             if self.settings.remove_cosmic_rays:
-                good = good - cosmic_rays(flux, variance, good)
-                flux, variance = flux * good, variance * good
+                planes[:, :, REACH:-REACH].mul_(1.0 - cosmic_rays(planes))
             starts = torch.tensor([arm.log_start for arm in self.arms], dtype=torch.float64)
             position = observed_position(starts.to(flux.device), z, log_wavelength_start)
-            values, variance, good = self._over_continuum(*self._rest(flux, variance, good, position))
-            return self._standardised(values, variance, good)
-
-    def _rest(
-        self, flux: Tensor, variance: Tensor, good: Tensor, position: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Flux, variance and mask of the arms one below the other: (2 B, pixels of the longer arm)."""
-        size = max(arm.pixels for arm in self.arms)
-        flux, variance, good = (x.view(-1, size) for x in resample(flux, variance, good, position, size))
-        for i, arm in enumerate(self.arms):
-            good[i::2, arm.pixels :] = 0.0
-        enough = (good.sum(dim=1, keepdim=True) - LEAST_PIXELS * size).ge_(0.0)
-        return flux, variance, good.mul_(enough)
+            arm_rows = resample(planes, position, max(arm.pixels for arm in self.arms))
+            values, variance = self._standardised(*self._over_continuum(*arm_rows))
+            return SpectrumPixels(self._side_by_side(values), self._side_by_side(variance))
 
     def _over_continuum(self, flux: Tensor, variance: Tensor, good: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Flux over continuum, its variance and the mask; the arms side by side: (B, all pixels)."""
-        flux = flux * good
+        """Flux over continuum, its variance and the mask, rows of the two arms in turn (2 B, longer arm)."""
+        for i, arm in enumerate(self.arms):
+            good[i::2, arm.pixels :] = 0.0
+        count = good.sum(dim=1, keepdim=True)
+        good.mul_((count - LEAST_PIXELS * good.shape[1]).ge_(0.0))
+        flux.mul_(good)
         level = continuum(flux, good, self.settings.continuum_degree, self.settings.continuum_iterations)
-        mean = safe_ratio(flux.sum(dim=1, keepdim=True), good.sum(dim=1, keepdim=True))
-        least = (LEAST_CONTINUUM * mean).clamp_min(TINY)
-        good = good * (level - least).ge_(0.0)
+        mean = flux.sum(dim=1, keepdim=True) / count.clamp_min(1.0)
+        least = (LEAST_CONTINUUM * mean).clamp_min_(TINY)
+        good.mul_((level - least).ge_(0.0))
         inverse = good / torch.maximum(level, least)
-        return self._beside(flux * inverse), self._beside(variance * inverse.square()), self._beside(good)
+        return flux.mul_(inverse), variance.mul_(inverse).mul_(inverse), good
 
-    def _beside(self, values: Tensor) -> Tensor:
-        return torch.cat([values[i::2, : arm.pixels] for i, arm in enumerate(self.arms)], dim=1)
-
-    def _standardised(self, values: Tensor, variance: Tensor, good: Tensor) -> SpectrumPixels:
-        kind = self.settings.standardise
-        if kind == "survey":
-            pixels = torch.asinh((values - SURVEY_MEAN) * (good / SURVEY_SPREAD))
+    def _standardised(self, values: Tensor, variance: Tensor, good: Tensor) -> tuple[Tensor, Tensor]:
+        """Standardised pixels and their weights, both (2 B, longer arm)."""
+        if self.settings.standardise == "survey":
+            pixels = asinh(values.sub_(SURVEY_MEAN).mul_(good / SURVEY_SPREAD))
             variance = variance / SURVEY_SPREAD**2
-        elif kind == "spectrum":
-            pixels, variance = own_scale(values, variance, good)
         else:
-            edge = self.arms[0].pixels
-            blue = own_scale(values[:, :edge], variance[:, :edge], good[:, :edge])
-            red = own_scale(values[:, edge:], variance[:, edge:], good[:, edge:])
-            pixels, variance = (torch.cat(pair, dim=1) for pair in zip(blue, red, strict=True))
-        padding = (0, self.settings.pixels - values.shape[1])
-        return SpectrumPixels(
-            pad(pixels.clamp_(-LIMIT, LIMIT), padding), pad(good / (1.0 + variance), padding)
-        )
+            pixels, variance = own_scale(values, variance, good, self.settings.standardise == "spectrum")
+        return pixels.clamp_(-LIMIT, LIMIT), good / variance.add_(1.0)
+
+    def _side_by_side(self, rows: Tensor) -> Tensor:
+        """(2 B, longer arm) -> (B, P), the arms side by side, zero-padded."""
+        out = rows.new_zeros(len(rows) // 2, self.settings.pixels)
+        edge = self.arms[0].pixels
+        out[:, :edge] = rows[0::2, :edge]
+        out[:, edge : edge + self.arms[1].pixels] = rows[1::2, : self.arms[1].pixels]
+        return out
 
 
-def own_scale(values: Tensor, variance: Tensor, good: Tensor) -> tuple[Tensor, Tensor]:
-    """Values of each row with mean 0 and standard deviation 1 over the good ones, and their variance."""
-    count = good.sum(dim=1, keepdim=True).clamp_min(1.0)
-    centred = (values - (values * good).sum(dim=1, keepdim=True) / count).mul_(good)
-    spread = (centred.square().sum(dim=1, keepdim=True) / count).sqrt_()
-    inverse = safe_ratio(torch.ones_like(spread), spread)
-    return centred.mul_(inverse), variance * inverse.square_()
+def own_scale(values: Tensor, variance: Tensor, good: Tensor, together: bool) -> tuple[Tensor, Tensor]:
+    """Values with mean 0 and standard deviation 1 over the good ones, and their variance.
+
+    All are (2 B, N), two arms in turn; `together`: both arms of a spectrum have one mean and spread.
+    """
+
+    def total(rows: Tensor) -> Tensor:
+        sums = rows.sum(dim=1, keepdim=True)
+        return sums.view(-1, 2).sum(dim=1).repeat_interleave(2).unsqueeze(1) if together else sums
+
+    count = total(good).clamp_min(1.0)
+    centred = (values - total(values * good) / count).mul_(good)
+    square = total(centred.square()) / count
+    square = square.masked_fill_(square == 0, 1.0)
+    return centred.div_(square.sqrt()), variance / square
 
 
 def check_shapes(flux: Tensor, ivar: Tensor, z: Tensor, log_wavelength_start: Tensor) -> None:
@@ -173,49 +173,52 @@ def check_shapes(flux: Tensor, ivar: Tensor, z: Tensor, log_wavelength_start: Te
         raise ValueError(f"flux, ivar, z and start must be (B, N), (B, N), (B,) and (B,), not {shapes}")
 
 
-def scaled(flux: Tensor, ivar: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Flux over its mean size, its variance, and 1.0 where good; the first two 0 where bad."""
+def scaled(flux: Tensor, ivar: Tensor) -> Tensor:
+    """Flux over its mean size, its variance, and 1.0 where good; 0 where bad.
+
+    Returns
+    -------
+    Tensor
+        (3, B, REACH + N + REACH): with bad pixels on both sides, which stand for everything outside.
+    """
+    planes = flux.new_zeros(3, flux.shape[0], flux.shape[1] + 2 * REACH)
+    values, variance, good = planes[:, :, REACH:-REACH]
     ivar = torch.nan_to_num(ivar, 0.0, 0.0, 0.0)
-    good = (flux - flux).eq_(0.0) * positive(ivar)
-    flux = torch.nan_to_num(flux, 0.0, 0.0, 0.0).mul_(good)
-    size = safe_ratio(flux.abs().sum(dim=1, keepdim=True), good.sum(dim=1, keepdim=True))
-    inverse = safe_ratio(torch.ones_like(size), size)
+    torch.mul((flux - flux).eq_(0.0), positive(ivar), out=good)
+    torch.mul(torch.nan_to_num(flux, 0.0, 0.0, 0.0), good, out=values)
+    size = values.abs().sum(dim=1, keepdim=True) / good.sum(dim=1, keepdim=True).clamp_min(1.0)
+    size.masked_fill_(size == 0, 1.0)
+    values.div_(size)
     # One factor at a time: the square of a flux in physical units is no float32.
-    noise = good / (ivar * size).mul_(size).mul_(good).add_(1.0 - good)
-    return flux.mul_(inverse), noise, good
+    torch.div(good, ivar.mul_(size).mul_(size).clamp_min_(LEAST_IVAR), out=variance)
+    return planes
 
 
-def resample(
-    flux: Tensor, variance: Tensor, good: Tensor, position: Tensor, pixels: int
-) -> tuple[Tensor, Tensor, Tensor]:
+def resample(planes: Tensor, position: Tensor, pixels: int) -> tuple[Tensor, Tensor, Tensor]:
     """Linear interpolation at `position` + 0, 1, .., `pixels` - 1, with bad pixels left out.
 
     Parameters
     ----------
-    flux, variance, good
-        (B, N); the first two 0 where `good` is 0.
+    planes
+        (3, B, REACH + N + REACH) from `scaled`.
     position
-        (B, A) float64, places of the first new pixels among the old ones.
+        (B, A) float64, places of the first new pixels among the N old ones.
 
     Returns
     -------
     tuple
-        Flux, variance and 1.0 / 0.0, (B, A, pixels) each.
+        Flux, variance and 1.0 / 0.0, (B A, pixels) each.
     """
-    size = flux.shape[1]
+    width = planes.shape[2]
     first = position.floor()
-    right = (position - first).to(flux.dtype).unsqueeze(2)
-    left = 1.0 - right
-    steps = torch.arange(1, pixels + 2, device=flux.device)
-    # One bad pixel on either side stands for everything outside.
-    index = first.clamp(-pixels - 2, size + 1).long().unsqueeze(2) + steps
-    index = index.clamp_(0, size + 1).flatten(1)
-    flux, variance, good = (
-        pad(x, (1, 1)).gather(1, index).view(*position.shape, pixels + 1) for x in (flux, variance, good)
-    )
-    share = torch.lerp(good[..., :-1], good[..., 1:], right)
+    right = (position - first).to(planes.dtype).view(-1, 1)
+    steps = torch.arange(pixels + 1, device=planes.device)
+    index = first.add(REACH).clamp_(-pixels - 1, width).long().unsqueeze(2) + steps
+    index = index.clamp_(0, width - 1).flatten(1)
+    old = planes.gather(2, index.expand(3, -1, -1)).view(3, -1, pixels + 1)
+    below, above = old[:, :, :-1], old[:, :, 1:]
+    flux, share = torch.lerp(below[::2], above[::2], right)
     keep = (share - 0.5).ge_(0.0)
     inverse = keep / share.clamp_min_(0.5)
-    flux = torch.lerp(flux[..., :-1], flux[..., 1:], right).mul_(inverse)
-    variance = (left.square() * variance[..., :-1]).addcmul_(right.square(), variance[..., 1:])
-    return flux, variance.mul_(inverse.square_()), keep
+    variance = (below[1] * (1.0 - right).square()).addcmul_(above[1], right.square())
+    return flux.mul_(inverse), variance.mul_(inverse).mul_(inverse), keep
