@@ -78,9 +78,10 @@ def rotation_transfer(vsini: float, limb_darkening: float = 0.6, size: int = PAD
         u, between 0 and 1.
     """
     x = 2.0 * np.pi * np.fft.rfftfreq(size) * (vsini / PIXEL_VELOCITY)
-    x = np.where(x < 1e-4, 1e-4, x)
-    ellipse = 2.0 * j1(x) / x
-    parabola = 3.0 * (np.sin(x) - x * np.cos(x)) / x**3
+    # The closed forms lose their digits near zero; the series are good to 1e-9 there.
+    small, y = x < 0.03, np.maximum(x, 0.03)
+    ellipse = np.where(small, 1.0 - x**2 / 8.0 + x**4 / 192.0, 2.0 * j1(y) / y)
+    parabola = np.where(small, 1.0 - x**2 / 10.0 + x**4 / 280.0, 3.0 * (np.sin(y) - y * np.cos(y)) / y**3)
     weight = np.array([1.0 - limb_darkening, limb_darkening * 2.0 / 3.0])
     weight /= weight.sum()
     return np.asarray(weight[0] * ellipse + weight[1] * parabola)
@@ -129,3 +130,23 @@ def degrade(flux: FloatArray, resolution: FloatArray, start: float = GRID_RESOLU
     share = place - below
     pixel = np.arange(flux.shape[-1])
     return np.asarray((1.0 - share) * blurred[below, pixel] + share * blurred[below + 1, pixel])
+
+
+def displaced(flux: FloatArray, velocity: FloatArray) -> FloatArray:
+    """Spectrum (N,) whose features move by `velocity` km/s, (N,), slowly varying and below a pixel or so.
+
+    Lagrange interpolation through six pixels: meant for spectra that are well sampled, R below 2000.
+    """
+    n = flux.shape[-1]
+    shift = np.asarray(velocity) / PIXEL_VELOCITY
+    place = np.arange(n) - shift
+    base = np.floor(place).astype(np.intp)
+    t = place - base
+    offsets = np.arange(-2, 4)
+    result = np.zeros(n)
+    for k in offsets:
+        weight = np.ones(n)
+        for m in offsets[offsets != k]:
+            weight *= (t - m) / (k - m)
+        result += weight * flux[np.clip(base + k, 0, n - 1)]
+    return result

@@ -17,17 +17,56 @@ NOISE_KERNEL: Final = (0.155, 0.976, 0.155)
 """Resampling couples neighbours: lag-1 correlation 0.30, measured by sixth differences of real files."""
 
 
-def resolution(rng: np.random.Generator) -> FloatArray:
-    """R = wavelength / FWHM, (3909,): near 1800,
-    with its own slope in each arm and a level of its own fibre.
+RESOLUTION: Final = (
+    (3800, 4075, 4225, 4375, 4525, 4700, 4900, 5100, 5325, 5550, 5800, 5950, 6100, 6300, 6550, 7490, 7900,
+    8600), (800, 1020, 1170, 1310, 1400, 1515, 1650, 1710, 1710, 1660, 1560, 1420, 1375, 1360, 1530, 1650,
+    1640, 1810),
+)  # fmt: skip
+"""Wavelengths [Angstrom] and the median R of real spectra there."""
+
+VELOCITY_ERROR: Final = (
+    (4075, 4225, 4375, 4525, 4700, 4900, 5100, 5325, 5550, 6100, 6300, 6550, 7490, 7900, 8600),
+    (-5.0, -3.5, -5.0, -8.0, -7.0, -0.5, -0.8, 3.0, 7.5, 8.0, 9.5, 8.5, 6.0, 4.5, 4.0),
+)
+"""Wavelengths [Angstrom] and the median velocity [km/s] of real spectra against Z there."""
+
+_BLUE: Final = np.clip((WAVE - 4800.0) / 800.0, -1.2, 1.2)
+_RED: Final = np.clip((WAVE - 7500.0) / 1500.0, -1.2, 1.2)
+
+
+def resolution(rng: np.random.Generator | None = None) -> FloatArray:
+    """R = wavelength / FWHM, (3909,), of one fibre; the mean one without `rng`.
+
+    As fitted to 86 real spectra of FGK stars with S/N_g > 100: about 1700 at 5200 Angstrom, falling to 1000
+    at 4050; from 1350 to 1800 through the red arm; fibres scatter by a tenth, with a tilt.
     """
-    level = 1800.0 * np.exp(0.05 * rng.standard_normal())
-    blue = np.clip((WAVE - 3700.0) / 2200.0, 0.0, 1.0)
-    red = np.clip((WAVE - 5900.0) / 3200.0, 0.0, 1.0)
-    slopes = 0.10 + 0.04 * rng.standard_normal(2)
-    arm = 1.0 / (1.0 + np.exp(-(WAVE - 5850.0) / 40.0))
-    shape = (1 - arm) * (1 + slopes[0] * (blue - 0.5)) + arm * (1 + slopes[1] * (red - 0.5))
-    return np.asarray(np.clip(level * shape, 1300.0, 2450.0))
+    mean: FloatArray = np.interp(WAVE, *RESOLUTION)
+    if rng is None:
+        return mean
+    arm = _red_arm(rng)
+    common, blue, red = 0.06 * rng.standard_normal(3)
+    tilt_blue, tilt_red = 0.07 * rng.standard_normal(2)
+    log_factor = common + (1 - arm) * (1.4 * blue + tilt_blue * _BLUE) + arm * (1.4 * red + tilt_red * _RED)
+    return np.asarray(np.clip(mean * np.exp(log_factor), 500.0, 2450.0))
+
+
+def wavelength_error(rng: np.random.Generator | None = None) -> FloatArray:
+    """Velocity (3909,) in km/s by which the wavelength scale is off; the mean one without `rng`.
+
+    It is relative to Z. From the same fits: features near 4600 Angstrom lie 7 km/s to the blue, those near
+    6200 9 km/s to the red.
+    """
+    mean: FloatArray = np.interp(WAVE, *VELOCITY_ERROR)
+    if rng is None:
+        return mean
+    arm = _red_arm(rng)
+    tilt, level, slope = rng.standard_normal(3)
+    return np.asarray(mean + (1 - arm) * 4.0 * tilt * _BLUE + arm * (5.0 * level + 3.0 * slope * _RED))
+
+
+def _red_arm(rng: np.random.Generator) -> FloatArray:
+    """Share of the red arm in each pixel, (3909,)."""
+    return np.asarray(1.0 / (1.0 + np.exp(-(WAVE - rng.uniform(5780.0, 5950.0)) / 25.0)))
 
 
 def flux_calibration(rng: np.random.Generator) -> FloatArray:

@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desa.simulate import lamost_effects as effects
-from desa.simulate.broadening import SPEED_OF_LIGHT, broaden, degrade
+from desa.simulate.broadening import SPEED_OF_LIGHT, broaden, degrade, displaced
 from desa.simulate.chromosphere import chromospheric_flux
 from desa.simulate.emulator import SpectrumEmulator, load_emulator
 from desa.simulate.extinction import redden
 from desa.simulate.instrument import WAVE, Instrument, load_instrument
+from desa.simulate.residuals import SpectralResiduals, load_residuals
 from desa.types import Spectrum
 
 FloatArray = NDArray[np.float64]
@@ -99,6 +100,7 @@ def simulate_spectrum(
     meta: Mapping[str, Any] | None = None,
     emulator: SpectrumEmulator | None = None,
     instrument: Instrument | None = None,
+    residuals: SpectralResiduals | None = None,
 ) -> Spectrum:
     """One observation by LAMOST of a star (and its companion).
 
@@ -118,8 +120,8 @@ def simulate_spectrum(
         All randomness comes from it.
     star_id, obsid, ra, dec, release, meta
         Passed on to the `Spectrum`. `meta` gains ``and_mask``, ``z_err`` and ``rv_true``.
-    emulator, instrument
-        Others than the shipped ones.
+    emulator, instrument, residuals
+        Others than the shipped ones. ``SpectralResiduals.none()`` leaves the model uncorrected.
 
     Returns
     -------
@@ -130,7 +132,9 @@ def simulate_spectrum(
     device = instrument or load_instrument()
     star = Component(teff, log_g, fe_h, alpha_fe, vsini, rv, 1.0, activity)
     flux = composite_flux([star] if companion is None else [star, companion], emulator)
-    flux = degrade(redden(flux, WAVE, av), effects.resolution(rng)) * effects.flux_calibration(rng)
+    flux = degrade(redden(flux, WAVE, av), effects.resolution(rng))
+    flux *= np.exp(_correction(star, residuals or load_residuals(), rng))
+    flux = displaced(flux, effects.wavelength_error(rng)) * effects.flux_calibration(rng)
     flux *= flux_scale(snr_g, rng) / np.median(flux)
     ivar = effects.inverse_variance(flux, snr_g, device, rng)
     flux = flux + effects.noise(ivar, rng) + effects.sky_residuals(ivar, rng)
@@ -153,6 +157,12 @@ def simulate_spectrum(
         dec=dec,
         meta={**(meta or {}), "and_mask": and_mask[:n], "z_err": z_err, "rv_true": rv},
     )
+
+
+def _correction(star: Component, residuals: SpectralResiduals, rng: np.random.Generator) -> FloatArray:
+    """Log factor (3909,) from model to real spectra, moved to the star's velocity."""
+    rest = residuals.rest(star.teff, star.log_g, star.fe_h) + residuals.scatter(star.teff, rng)
+    return displaced(rest, np.full(len(WAVE), star.rv)) + residuals.observed
 
 
 def flux_scale(snr_g: float, rng: np.random.Generator) -> float:

@@ -1,0 +1,163 @@
+"""Make `src/desa/simulate/data/spectral_residuals.npz`: what real spectra have that the model lacks.
+
+    python scripts/build_spectral_residuals.py ../shared/data/lamost
+
+Takes two minutes. With --half, every second real spectrum is left out and the numbers go to --out, so that
+the left-out half can tell how good the correction is (`desa.simulate.check_spectra`).
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desa.files import written_whole
+from desa.simulate import lamost_effects as effects
+from desa.simulate.broadening import SPEED_OF_LIGHT, broaden, degrade, displaced
+from desa.simulate.check_spectra import SpectrumSample, read_real, subset, twin, twins
+from desa.simulate.emulator import load_emulator
+from desa.simulate.instrument import WAVE
+from desa.simulate.residuals import SpectralResiduals, label_terms
+from desa.types import Spectrum
+
+OUT = Path(__file__).parents[1] / "src" / "desa" / "simulate" / "data" / "spectral_residuals.npz"
+ARMS = (slice(25, int(np.searchsorted(WAVE, 5800))), slice(int(np.searchsorted(WAVE, 5800)), 3890))
+DEGREE = 6
+NODES = (5000.0, 5700.0, 6400.0, 7400.0)
+DIRECTIONS = 20
+
+Array = NDArray[np.float64]
+
+
+def model_spectra(sample: SpectrumSample) -> Array:
+    """Emulated spectra (N, 3909) at the catalogue's labels, with the mean resolution and wavelength error."""
+    alpha = np.clip(-0.2 * sample.fe_h, 0.0, 0.3)
+    surface = load_emulator().flux(np.column_stack([sample.teff, sample.log_g, sample.fe_h, alpha]))
+    resolution, error = effects.resolution(), effects.wavelength_error()
+    rows = []
+    for flux, z, teff in zip(surface.astype(np.float64), sample.z, sample.teff, strict=True):
+        vsini = 4.0 + 60.0 * float(np.clip((teff - 6000.0) / 1200.0, 0.0, 1.0))
+        moved = broaden(flux / np.median(flux), vsini=vsini, velocity=z * SPEED_OF_LIGHT)
+        rows.append(displaced(degrade(moved, resolution), error))
+    return np.array(rows)
+
+
+def log_ratio(sample: SpectrumSample, models: Array) -> Array:
+    """log(real / model) (N, 3909) less a polynomial in each arm; NaN where there is none."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.log(sample.flux / models)
+    usable = sample.good & np.isfinite(ratio) & (sample.flux > 0.02)
+    result = np.full(ratio.shape, np.nan)
+    for arm in ARMS:
+        terms = np.polynomial.legendre.legvander(np.linspace(-1, 1, arm.stop - arm.start), DEGREE)
+        for i, (values, good) in enumerate(zip(ratio[:, arm], usable[:, arm], strict=True)):
+            keep = good
+            for _ in range(5):
+                fit = np.linalg.lstsq(terms[keep], values[keep], rcond=None)[0]
+                left = values - terms @ fit
+                sigma = 1.4826 * np.median(np.abs(left[good]))
+                keep = good & (np.abs(left) < 3 * sigma)
+            result[i, arm] = np.where(good, left, np.nan)
+    return np.clip(result, -1.0, 1.0)
+
+
+def to_frame(ratio: Array, z: Array) -> Array:
+    """Rows moved to the rest frame (or back, with -z) by interpolation; NaN spreads to neighbours."""
+    pixel = np.arange(ratio.shape[1])
+    shift = np.log10(1 + z) / 1e-4
+    return np.array([np.interp(pixel + s, pixel, row) for row, s in zip(ratio, shift, strict=True)])
+
+
+def weighted_fit(terms: Array, values: Array, weight: Array) -> Array:
+    """Per-pixel weighted regression (K, 3909), twice, outliers beyond 4 sigma left out the second time."""
+    w = weight[:, None] * np.isfinite(values)
+    values = np.nan_to_num(values)
+    for _ in range(3):
+        normal = np.einsum("nk,nl,np->pkl", terms, terms, w, optimize=True)
+        normal += 1e-3 * weight.sum() * np.eye(terms.shape[1])
+        right = np.einsum("nk,np->pk", terms, w * values, optimize=True)
+        fit = np.linalg.solve(normal, right[..., None])[..., 0].T
+        left = values - terms @ fit
+        sigma = 1.4826 * np.median(np.abs(left), axis=0)
+        w = weight[:, None] * (w > 0) * (np.abs(left) < 4 * sigma)
+    return fit
+
+
+def means(sample: SpectrumSample, ratio: Array) -> tuple[Array, Array]:
+    """Rest-frame regression (10, 3909) and observed-frame mean (3909,), fitted in turns."""
+    terms = label_terms(sample.teff, sample.log_g, sample.fe_h)
+    weight = 1.0 / (0.02**2 + (1.0 / sample.snr[:, 1]) ** 2)
+    weight /= weight.mean()
+    observed = np.zeros(ratio.shape[1])
+    for _ in range(4):
+        rest = weighted_fit(terms, to_frame(ratio - observed, sample.z), weight)
+        left = ratio - to_frame(terms @ rest, -sample.z)
+        observed = weighted_fit(np.ones((len(terms), 1)), left, weight)[0]
+    return rest, observed
+
+
+def leftover(sample: SpectrumSample, ratio: Array, rest: Array, observed: Array) -> Array:
+    """Rest-frame log ratio (N, 3909) after the means, 0 where unknown."""
+    terms = label_terms(sample.teff, sample.log_g, sample.fe_h)
+    return np.nan_to_num(to_frame(ratio - observed, sample.z) - terms @ rest)
+
+
+def scatter(real: Array, mock: Array, sample: SpectrumSample) -> Array:
+    """Directions (nodes, K, 3909) times the standard deviation that mock spectra lack along them."""
+    result = []
+    for node in NODES:
+        near = np.exp(-0.5 * (np.log(sample.teff / node) / 0.07) ** 2) * (sample.snr[:, 1] > 30)
+        chosen = near > 0.1
+        weight = np.sqrt(near[chosen])[:, None]
+        centred = np.clip(real[chosen], -0.5, 0.5) * weight
+        _, _, directions = np.linalg.svd(centred, full_matrices=False)
+        directions = directions[:DIRECTIONS]
+        spread = [1.4826 * np.median(np.abs(x[chosen] @ directions.T), axis=0) ** 1.0 for x in (real, mock)]
+        lacking = np.sqrt(np.maximum(spread[0] ** 2 - spread[1] ** 2, 0.0))
+        print(f"{node:.0f} K: {chosen.sum()} spectra; real and mock spread along the first directions:")
+        print("   ", np.round(spread[0][:10], 2), np.round(spread[1][:10], 2))
+        result.append(directions * lacking[:, None])
+    return np.array(result)
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("lamost", type=Path)
+    parser.add_argument("--half", action="store_true")
+    parser.add_argument("--out", type=Path, default=OUT)
+    options = parser.parse_args()
+    sample = read_real(options.lamost)
+    keep = (sample.snr[:, 1] > 15) & (sample.good.mean(1) > 0.85)
+    if options.half:
+        keep &= np.arange(len(sample)) % 2 == 0
+    sample = subset(sample, keep)
+    models = model_spectra(sample)
+    ratio = log_ratio(sample, models)
+    rest, observed = means(sample, ratio)
+    arrays = {
+        "rest": rest,
+        "observed": observed,
+        "scatter_teff": np.array(NODES),
+        "scatter": np.zeros((len(NODES), 1, len(observed))),
+    }
+    corrected = SpectralResiduals(arrays)
+
+    def make(real: SpectrumSample, i: int, seed: int) -> Spectrum:
+        return twin(real, i, seed, residuals=corrected)
+
+    mock = twins(sample, make=make)
+    left_real = leftover(sample, ratio, rest, observed)
+    left_mock = leftover(sample, log_ratio(mock, models), rest, observed)
+    arrays["scatter"] = scatter(left_real, left_mock, sample)
+    arrays = {name: value.astype(np.float16) for name, value in arrays.items()}
+    with written_whole(options.out) as scratch, scratch.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+    print(f"{len(sample)} spectra; {options.out}: {options.out.stat().st_size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()

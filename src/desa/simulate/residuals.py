@@ -1,0 +1,96 @@
+"""What real LAMOST spectra have and the model lacks, measured: an empirical correction of mock spectra.
+
+`scripts/build_spectral_residuals.py` divides real DR10 spectra by the emulator's at their catalogue labels
+and keeps three small things: the mean log ratio in the star's rest frame as a function of Teff, log g and
+[Fe/H] (missing lines, line strengths beyond LTE, interstellar Na I); the mean log ratio in the observer's
+frame (tellurics, flat field); and the principal directions in which real spectra scatter about both more
+than mock ones do, by Teff.
+
+It is a correction towards what LAMOST observes and labels (LASP), not physics; without it a mock spectrum is
+the model's. It knows FGK and A stars: beyond 4600-8000 K, log g 1.5-4.8 and [Fe/H] -2 to 0.5 its value at
+the edge holds, and it fades out from 4600 to 4000 K.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from desa.types import LAMOST_PIXELS
+
+FloatArray = NDArray[np.float64]
+
+LOWEST: Final = (4600.0, 1.5, -2.0)
+HIGHEST: Final = (8000.0, 4.8, 0.5)
+FADED: Final = 4000.0
+LIMIT: Final = 2.5
+"""Draws beyond this many standard deviations are moved to it."""
+
+
+def label_terms(teff: ArrayLike, log_g: ArrayLike, fe_h: ArrayLike) -> FloatArray:
+    """Regressors (B, 10) of the rest-frame correction."""
+    labels = np.column_stack([np.atleast_1d(np.asarray(v, dtype=np.float64)) for v in (teff, log_g, fe_h)])
+    labels = np.clip(labels, LOWEST, HIGHEST)
+    t, g, m = (5040.0 / labels[:, 0] - 0.84) / 0.1, labels[:, 1] - 4.0, labels[:, 2] + 0.25
+    return np.stack([np.ones_like(t), t, t**2, t**3, g, m, t * g, t * m, g * g, m * m], axis=1)
+
+
+class SpectralResiduals:
+    """The correction, as log factors on LAMOST's pixels.
+
+    Parameters
+    ----------
+    arrays
+        An opened npz file (or mapping) as the script writes it.
+    """
+
+    def __init__(self, arrays: Any) -> None:
+        self._rest = arrays["rest"].astype(np.float64)
+        self._observed: FloatArray = arrays["observed"].astype(np.float64)
+        self._nodes = arrays["scatter_teff"].astype(np.float64)
+        self._scatter = arrays["scatter"].astype(np.float32)
+
+    def rest(self, teff: float, log_g: float, fe_h: float) -> FloatArray:
+        """(3909,) mean log ratio of real to model flux in the star's rest frame."""
+        fade = float(np.clip((teff - FADED) / (LOWEST[0] - FADED), 0.0, 1.0))
+        return np.asarray(fade * (label_terms(teff, log_g, fe_h)[0] @ self._rest))
+
+    @property
+    def observed(self) -> FloatArray:
+        """(3909,) mean log ratio in the observer's frame."""
+        return self._observed
+
+    def scatter(self, teff: float, rng: np.random.Generator) -> FloatArray:
+        """(3909,) one draw of the scatter of real spectra about the mean,
+        beyond what the mock effects make.
+        """
+        place = np.interp(teff, self._nodes, np.arange(len(self._nodes)))
+        # Each draw takes one node's directions; nearer nodes more often, so that they are never mixed.
+        node = int(np.floor(place + rng.random())) if len(self._nodes) > 1 else 0
+        directions = self._scatter[min(node, len(self._nodes) - 1)]
+        draw = np.clip(rng.standard_normal(len(directions)), -LIMIT, LIMIT)
+        return np.asarray(draw @ directions, dtype=np.float64)
+
+    @classmethod
+    def none(cls) -> SpectralResiduals:
+        """No correction."""
+        return cls(
+            {
+                "rest": np.zeros((10, LAMOST_PIXELS)),
+                "observed": np.zeros(LAMOST_PIXELS),
+                "scatter_teff": np.array([6000.0]),
+                "scatter": np.zeros((1, 1, LAMOST_PIXELS)),
+            }
+        )
+
+
+@cache
+def load_residuals() -> SpectralResiduals:
+    """The correction shipped with desa (read once a process)."""
+    path = resources.files("desa.simulate") / "data" / "spectral_residuals.npz"
+    with resources.as_file(path) as file, np.load(file, allow_pickle=False) as arrays:
+        return SpectralResiduals(dict(arrays))
