@@ -22,13 +22,13 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import avg_pool1d, pad
 
 from desa.config import LightCurvePreprocessing, SpectrumPreprocessing
 from desa.errors import FileRefused
 from desa.preprocess.continuum import chebyshev, fit
 from desa.preprocess.grids import Arm, arms, widened
-from desa.preprocess.lightcurve import LightCurveChannels, masked_moving_average
+from desa.preprocess.lightcurve import LightCurveChannels
 from desa.preprocess.numeric import fast_length, safe_ratio
 from desa.preprocess.spectrum import SpectrumPixels, check_shapes
 from desa.types import LAMOST_LOG_WAVELENGTH_STEP, LightCurve
@@ -38,6 +38,9 @@ SMOOTH = 13
 
 DEGREE = 5
 """Degree of the polynomial that each arm is divided by."""
+
+CPU_ROWS = 8
+"""Light curves transformed together on a CPU."""
 
 SIGMA = 3.0
 """Normalised pixels beyond this many standard deviations become 0."""
@@ -96,15 +99,26 @@ class PublishedLightCurve(nn.Module):
         level
             (B,) electrons per second of a relative flux of 1 (`count_level`).
         """
-        counts = widened(flux)
         if level is not None:
-            counts = counts * widened(level).unsqueeze(1)
+            flux = widened(flux) * widened(level).unsqueeze(1)
+        # A few rows of float64 stay in a CPU's cache; a GPU takes all.
+        rows = CPU_ROWS if flux.device.type == "cpu" else max(1, len(flux))
+        parts = [self._channels(widened(part)) for part in torch.split(flux, rows)]
+        return LightCurveChannels(*(torch.cat(x) for x in zip(*parts, strict=True)))
+
+    def _channels(self, counts: Tensor) -> tuple[Tensor, Tensor]:
         filled, known = interpolate_gaps(counts)
-        good = known.expand_as(filled).to(filled.dtype)
-        smooth = masked_moving_average(filled, good, SMOOTH)
-        centred = (smooth - smooth.mean(dim=1, keepdim=True)) * good
-        channels = (smooth, standardise(centred), standardise(biased_acf(centred)), log_transform(smooth))
-        return LightCurveChannels(torch.stack(channels, dim=1).float(), good > 0)
+        smooth = moving_average(filled)
+        scaled = standardise(smooth)
+        channels = (smooth, scaled, standardise(biased_acf(scaled)), log_transform(smooth))
+        return torch.stack([x.float() for x in channels], dim=1), known.expand_as(filled)
+
+
+def moving_average(values: Tensor) -> Tensor:
+    """Savitzky-Golay filter of order 1 and `SMOOTH` cadences, mirrored at the ends, of (B, L)."""
+    half = SMOOTH // 2
+    padded = pad(values.unsqueeze(1), (half, half), mode="reflect")
+    return avg_pool1d(padded, SMOOTH, stride=1).squeeze(1)
 
 
 def interpolate_gaps(values: Tensor) -> tuple[Tensor, Tensor]:
@@ -118,11 +132,11 @@ def interpolate_gaps(values: Tensor) -> tuple[Tensor, Tensor]:
     place = torch.arange(length, device=values.device).expand_as(values)
     before = place.masked_fill(~good, -1).cummax(dim=1).values
     after = place.masked_fill(~good, length).flip(1).cummin(dim=1).values.flip(1)
-    left, right = before.clamp_min(0), after.clamp_max(length - 1)
-    left, right = torch.where(before < 0, right, left), torch.where(after >= length, left, right)
-    share = safe_ratio((place - left).to(values.dtype), (right - left).to(values.dtype))
+    share = (place - before).to(values.dtype) / (after - before).clamp_min_(1)
+    share.masked_fill_(before < 0, 1.0).masked_fill_(after >= length, 0.0)
+    left, right = before.clamp_min_(0), after.clamp_max_(length - 1)
     known = good.any(dim=1, keepdim=True)
-    return torch.lerp(values.gather(1, left), values.gather(1, right), share) * known, known
+    return torch.lerp(values.gather(1, left), values.gather(1, right), share).mul_(known), known
 
 
 def standardise(values: Tensor) -> Tensor:
