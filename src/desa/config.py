@@ -74,7 +74,11 @@ class SpectrumModel(Section):
     blocks: int = 8
     heads: int = 8
     feed_forward: int = 4
-    pooling: Literal["sum", "mean", "mean_max"] = "sum"
+    pooling: Literal["sum", "mean", "mean_max", "flatten"] = Field(
+        "sum", description="flatten: a linear map of all tokens side by side, so that places keep their meaning"
+    )
+    flatten_tokens: int = Field(128, ge=1, description="tokens that come to `flatten`: pixels / 2^layers")
+    flatten_features: int = Field(128, ge=1, description="features that `flatten` gives")
     weights_channel: bool = Field(False, description="give the pixel weights to the CNN as a second channel")
     dropout: float = 0.2
     head_hidden: int = 1024
@@ -183,7 +187,7 @@ def _mini() -> dict[str, Any]:
             "cnn_widths": [16, 32, 32, 64, 64, 64],
             "log_axis": 512,
             "cnn_pooling": "flatten",
-            "stem": 24,
+            "stem": 48,
             "width": 64,
             "heads": 4,
             "blocks": 2,

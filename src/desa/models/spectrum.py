@@ -1,4 +1,4 @@
-"""The spectrum encoder: a CNN, a Conformer, a sum over tokens; and the decoder of masked filling."""
+"""The spectrum encoder: a CNN, a Conformer, pooling of the tokens; and the decoder of masked filling."""
 
 from __future__ import annotations
 
@@ -34,6 +34,10 @@ class SpectrumEncoder(nn.Module):
         )
         self.pooling = settings.pooling
         self.features = settings.width * (2 if settings.pooling == "mean_max" else 1)
+        self.flatten: nn.Linear | None = None
+        if settings.pooling == "flatten":
+            self.features = settings.flatten_features
+            self.flatten = nn.Linear(settings.width * settings.flatten_tokens, self.features)
 
     def cnn(self, pixels: Tensor, weights: Tensor | None = None) -> Tensor:
         """Tokens of the CNN alone, (B, P) -> (B, width, P / 2^layers): what the decoder reads."""
@@ -51,6 +55,8 @@ class SpectrumEncoder(nn.Module):
         x = cnn_tokens.transpose(1, 2)
         for block in self.blocks:
             x = block(x)
+        if self.flatten is not None:
+            return cast(Tensor, self.flatten(x.flatten(1)))
         if self.pooling == "mean_max":
             return torch.cat([x.mean(1), x.amax(1)], dim=1)
         return x.sum(1) if self.pooling == "sum" else x.mean(1)
