@@ -45,9 +45,13 @@ class Rotary(nn.Module):
 
     def __init__(self, head: int, base: float = 10000.0) -> None:
         super().__init__()
-        self.turned = head // 2
+        self.turned, self.base = head // 2, base
+        self.reset_constants()
+
+    def reset_constants(self) -> None:
+        """Make the frequencies, which are not stored with the weights."""
         exponents = torch.arange(0, self.turned, 2, dtype=torch.float32) / self.turned
-        self.register_buffer("inverse_frequency", base**-exponents, persistent=False)
+        self.register_buffer("inverse_frequency", self.base**-exponents, persistent=False)
 
     def tables(self, length: int) -> tuple[Tensor, Tensor]:
         """Cosines and sines, (length, head // 2) each."""

@@ -84,10 +84,10 @@ class SpectrumDecoder(nn.Module):
 
     def __init__(self, settings: SpectrumModel) -> None:
         super().__init__()
-        widths = [*settings.cnn_widths[::-1][1:], settings.cnn_widths[0]]
+        first, *others = settings.cnn_widths[:-1]
         blocks: list[nn.Module] = []
         inputs = settings.width
-        for outputs in widths[: len(settings.cnn_widths) - 1]:
+        for outputs in [*others[-2::-1], first, first] if others else [first]:
             blocks.append(
                 nn.Sequential(
                     nn.ConvTranspose1d(inputs, outputs, 4, stride=2, padding=1, bias=False),
