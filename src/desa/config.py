@@ -75,7 +75,7 @@ class SpectrumModel(Section):
     heads: int = 8
     feed_forward: int = 4
     pooling: Literal["sum", "mean", "mean_max", "flatten"] = Field(
-        "sum", description="flatten: a linear map of all tokens side by side, so that places keep their meaning"
+        "sum", description="flatten: a linear map of all tokens side by side: places keep their meaning"
     )
     flatten_tokens: int = Field(128, ge=1, description="tokens that come to `flatten`: pixels / 2^layers")
     flatten_features: int = Field(128, ge=1, description="features that `flatten` gives")
@@ -132,6 +132,7 @@ class Training(Section):
     patience: int = Field(0, ge=0, description="validations without gain before stopping; 0 = never")
     checkpoint_minutes: float = Field(5.0, gt=0)
     workers: int = Field(0, ge=0)
+    strategy: Literal["ddp", "fsdp"] = Field("ddp", description="how several processes share an encoder")
 
 
 class Objective(Section):

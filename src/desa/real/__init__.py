@@ -1,0 +1,1 @@
+"""Experiments on real files: labelled LAMOST spectra, and where known kinds of star fall."""
