@@ -1,0 +1,138 @@
+"""What Kepler and its pipeline add: photon noise, drifts after each pause, PDC's losses, flags of single stars.
+
+White noise follows the instrument's lower envelope (Jenkins et al. 2010, ApJ 713, L120): sqrt(c + 7e6 max(1,
+Kp/14)^4) / c with c = 3.46e8 * 10^(0.4 (12 - Kp)) electrons a half hour, and a scatter about it. PDC-MAP takes
+slow stellar changes for the instrument's: what a straight line and a parabola a quarter can follow is mostly
+lost, so periods beyond 20 to 30 d are damped (Smith et al. 2012, PASP 124, 1000; Gilliland et al. 2015, AJ 150,
+133).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desa.simulate.calendar import Calendar
+
+FloatArray = NDArray[np.float64]
+
+PDC_REMOVES: Final = (0.9, 0.85, 0.5)
+"""Share of the projection on Legendre polynomials of degree 1, 2, 3 that PDC takes from a quarter."""
+RECOVERY_DAYS: Final = 1.6
+COSMIC_RAYS_A_DAY: Final = 0.35
+ROLLING_BAND: Final = 131072
+
+
+@dataclass(frozen=True)
+class Detector:
+    """Noise of one star on its pixels.
+
+    Parameters
+    ----------
+    white
+        Standard deviation of a cadence in ppm, by season (4,).
+    red
+        Standard deviation in ppm of the slow noise.
+    drift
+        Typical residual drift after a pause, ppm.
+    crowding
+        Share of the aperture's light that is the target's, by season (4,).
+    rate
+        Electrons per second.
+    """
+
+    white: FloatArray
+    red: float
+    drift: float
+    crowding: FloatArray
+    rate: float
+
+
+def white_noise(kepmag: float) -> float:
+    """Lower envelope of the noise of a half hour, in ppm."""
+    c = 3.46e8 * 10 ** (0.4 * (12.0 - kepmag))
+    return float(1e6 * np.sqrt(c + 7e6 * max(1.0, kepmag / 14.0) ** 4) / c)
+
+
+def draw_detector(kepmag: float, rng: np.random.Generator) -> Detector:
+    """Noise of a star of a magnitude."""
+    floor = white_noise(kepmag)
+    season = np.exp(0.04 * rng.standard_normal(4))
+    excess = 1.0 + rng.gamma(1.2, 0.12)
+    crowding = 1.0 - np.clip(rng.gamma(1.1, 0.025 * 10 ** (0.15 * (kepmag - 13.0)), 4), 0.0005, 0.4)
+    return Detector(
+        white=np.hypot(floor * excess, 6.0) * season,
+        red=float(np.hypot(8.0, 0.12 * floor) * rng.lognormal(0.0, 0.4)),
+        drift=float(np.hypot(30.0, 0.25 * floor) * rng.lognormal(0.0, 0.7)),
+        crowding=crowding,
+        rate=float(1.74e5 * 10 ** (0.4 * (12.0 - kepmag))),
+    )
+
+
+def red_power(frequency: FloatArray, sigma: float) -> FloatArray:
+    """Power density in ppm^2/uHz of slow noise of a standard deviation in ppm: flat below 3 days, then nu^-2."""
+    knee = 4.0
+    shape = 1.0 / (1.0 + (frequency / knee) ** 2)
+    return np.asarray(sigma**2 * shape / max(float(shape.sum() * (frequency[1] - frequency[0])), 1e-12))
+
+
+def without_trend(flux: FloatArray, good: NDArray[np.bool_]) -> FloatArray:
+    """A quarter (n,) about 1 as PDC leaves it: most of a slow polynomial taken out."""
+    n = len(flux)
+    if good.sum() < 50:
+        return flux
+    x = np.linspace(-1.0, 1.0, n)
+    terms = np.stack([x, 1.5 * x**2 - 0.5, 2.5 * x**3 - 1.5 * x])
+    centred = flux - np.median(flux[good])
+    gram = terms[:, good] @ terms[:, good].T
+    fitted = np.linalg.solve(gram, terms[:, good] @ centred[good])
+    return np.asarray(flux - (np.asarray(PDC_REMOVES) * fitted) @ terms)
+
+
+def pauses(lost: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """First cadences after gaps of at least half a day, and 0."""
+    padded = np.concatenate([[False], lost, [False]]).astype(np.int8)
+    steps = np.diff(padded)
+    starts, stops = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
+    after = stops[(stops - starts) > 20]
+    return np.concatenate([[0], after[after < len(lost)]])
+
+
+def drifts(lost: NDArray[np.bool_], detector: Detector, rng: np.random.Generator) -> FloatArray:
+    """Relative flux (n,) of what is left of the thermal recoveries after each pause of a quarter."""
+    n = len(lost)
+    out = np.zeros(n)
+    decay = RECOVERY_DAYS * 48.94
+    for start in pauses(lost):
+        height = 1e-6 * detector.drift * rng.standard_normal() * 1.5
+        stop = min(n, int(start + 6 * decay))
+        out[start:stop] += height * np.exp(-np.arange(stop - start) / decay)
+    return out
+
+
+def own_flags(length: int, rng: np.random.Generator) -> NDArray[np.int32]:
+    """Quality bits (n,) that only this star has: cosmic rays, outliers taken out, rolling bands."""
+    flags = np.zeros(length, dtype=np.int32)
+    days = length / 48.94
+    for bit, mean in (
+        (128, COSMIC_RAYS_A_DAY * days),
+        (8192, 0.9 * days),
+        (2048, 0.03 * days),
+        (1024, 0.01 * days),
+    ):
+        flags[rng.integers(0, length, int(rng.poisson(mean)))] |= bit
+    if rng.random() < 0.15:
+        start = int(rng.integers(0, length))
+        flags[start : start + int(rng.integers(100, 800))] |= ROLLING_BAND
+    return flags
+
+
+def own_losses(calendar: Calendar, place: slice, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Cadences (n,) of a quarter that only this star loses."""
+    length = place.stop - place.start
+    lost = np.zeros(length, dtype=bool)
+    lost[rng.integers(0, length, int(rng.poisson(2.0)))] = True
+    return lost | calendar.lost[place]
