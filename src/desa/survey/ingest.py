@@ -118,9 +118,7 @@ def ingest(
         stars = _stored_stars(pairing, notes)
         report = ingest_report(
             kind=kind,
-            inputs={
-                name: str(root) for name, root in (roots | {"labels": labels}).items() if root is not None
-            },
+            inputs=inputs,
             settings=asdict(reading) | {"match_arcsec": match_arcsec},
             files={m: len(found[m].states) for m in found},
             roots={m: found[m].root for m in found},

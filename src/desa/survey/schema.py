@@ -135,6 +135,7 @@ def lightcurve_facts(curves: Sequence[LightCurve]) -> dict[str, list[Any]]:
     """What the survey's index keeps of light curves besides their rows."""
     return {
         "star_id": [c.star_id for c in curves],
+        "mission": [c.mission for c in curves],
         "ra": [_number(c.ra) for c in curves],
         "dec": [_number(c.dec) for c in curves],
         "magnitude": [_number(c.magnitude) for c in curves],
@@ -149,6 +150,9 @@ def spectrum_facts(spectra: Sequence[Spectrum]) -> dict[str, list[Any]]:
     facts: dict[str, list[Any]] = {
         "star_id": [s.star_id for s in spectra],
         "obsid": [s.obsid for s in spectra],
+        "release": [s.release for s in spectra],
+        "object_class": [s.object_class for s in spectra],
+        "object_subclass": [s.object_subclass for s in spectra],
         "ra": [_number(s.ra) for s in spectra],
         "dec": [_number(s.dec) for s in spectra],
         "z": [_number(s.z) for s in spectra],
@@ -168,9 +172,10 @@ def index_schema(modality: str) -> pa.Schema:
     common = [("star", pa.int32()), ("star_id", pa.string()), ("ra", pa.float64()), ("dec", pa.float64())]
     counts = [("n_samples", pa.int32()), ("n_good", pa.int32()), ("files", pa.list_(pa.string()))]
     if modality == "lightcurves":
-        return pa.schema([*common, ("magnitude", pa.float64()), *counts])
+        return pa.schema([*common, ("mission", pa.string()), ("magnitude", pa.float64()), *counts])
     numbers = [(name, pa.float64()) for name in ("z", *(f"snr_{band}" for band in BANDS))]
-    return pa.schema([*common, ("obsid", pa.string()), *numbers, *counts])
+    texts = [(name, pa.string()) for name in ("obsid", "release", "object_class", "object_subclass")]
+    return pa.schema([*common, *texts, *numbers, *counts])
 
 
 def dataset_info(schema: pa.Schema) -> dict[str, Any]:

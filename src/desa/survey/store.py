@@ -230,11 +230,16 @@ class Survey:
     def labels(self, name: str) -> NDArray[np.float64]:
         """(n_stars,) values of a label; NaN where missing, and everywhere if the survey lacks the label.
 
+        ``log_prot`` is log10 of ``prot``.
+
         Raises
         ------
         SurveyError
             If it is no known label's name and no numeric column, or a text label.
         """
+        if name == "log_prot" and name not in self.stars.column_names:
+            with np.errstate(all="ignore"):
+                return np.asarray(np.log10(self.labels("prot")))
         if name not in self.stars.column_names:
             if name.removesuffix("_err") in LABELS:
                 return np.full(self.stars.num_rows, np.nan)

@@ -14,7 +14,7 @@ from desa.errors import SurveyError
 from desa.files import written_whole
 from desa.survey import schema
 from desa.survey.schema import FORMAT
-from desa.survey.shards import Note, json_bytes, seal, write_json, write_shard
+from desa.survey.shards import Note, clear_scratch, json_bytes, seal, write_json, write_shard
 from desa.survey.stars import complete_stars, index_table
 from desa.types import LightCurve, Spectrum
 
@@ -112,6 +112,8 @@ def finish_survey(
     """
     if kind not in KINDS:
         raise SurveyError(f"a survey is {', '.join(KINDS[:-1])} or {KINDS[-1]}, not {kind!r}")
+    (path / "survey.json").unlink(missing_ok=True)
+    clear_scratch(path)
     notes: dict[Modality, list[Note]] = {}
     for modality, count in counts.items():
         if count == 0:
