@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,6 +29,13 @@ Steps = Annotated[int | None, typer.Option(min=1, help="Training steps, in place
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Survey = Annotated[Path, typer.Argument(help="Survey folder made by `desa ingest` or `desa simulate`.")]
 Resume = Annotated[bool, typer.Option(help="Go on from the last checkpoint in the output folder, if any.")]
+
+
+class Layout(Enum):
+    """What `desa simulate` writes."""
+
+    store = "store"
+    fits = "fits"
 
 
 def _screen() -> Console:
@@ -96,7 +104,7 @@ def ingest(
     """
     from desa.progress import progress_bar
     from desa.survey.ingest import ingest as run
-    from desa.survey.ingest import report_rows
+    from desa.survey.outcome import report_rows
 
     with progress_bar("reading") as progress:
         report = run(
@@ -136,7 +144,9 @@ def simulate(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to make.")],
     stars: Annotated[int, typer.Option(min=1, help="Number of stars.")] = 1000,
     seed: Annotated[int, typer.Option(help="Seed; each star has its own from it.")] = 0,
-    format: Annotated[str, typer.Option(help="store (a survey) or fits (the archives' files).")] = "store",
+    format: Annotated[
+        Layout, typer.Option(help="store (a survey) or fits (the archives' files).")
+    ] = Layout.store,
     quarters: Annotated[int, typer.Option(min=1, max=18, help="Quarters of light curve.")] = 18,
     processes: Processes = 2,
 ) -> None:
@@ -149,7 +159,13 @@ def simulate(
 
     with progress_bar("simulating") as progress:
         simulate_survey(
-            stars, seed, output, format=format, quarters=quarters, processes=processes, progress=progress
+            stars,
+            seed,
+            output,
+            format=format.value,
+            quarters=range(quarters),
+            processes=processes,
+            progress=progress,
         )
     _screen().print(f"{stars} mock stars in {output}", markup=False)
 
@@ -225,13 +241,71 @@ def align(
 ) -> None:
     """Align the two encoders with the DualFormer, on stars that have both modalities.
 
-    Example: `desa align survey --spectrum runs/spectrum/model --lightcurve runs/lightcurve/model -o runs/joint`
+    Example: `desa align survey --spectrum runs/s/model --lightcurve runs/l/model -o runs/joint`
     """
     from desa.training.run import align as run
 
     changes = {"train_align": {"steps": steps}} if steps else {}
     chosen = _settings(preset, config, seed, **changes)
     run(survey, spectrum, lightcurve, chosen, output, device=device, resume=resume, progress=True)
+
+
+@app.command()
+def embed(
+    inputs: Annotated[
+        list[Path], typer.Argument(help="Light-curve and spectrum files, or one survey folder.")
+    ],
+    model: Annotated[str, typer.Option(help="Model folder.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Parquet file to write.")],
+    match_arcsec: Annotated[float, typer.Option(min=0, help="Radius for pairs by position.")] = 3.0,
+    device: Device = "auto",
+    batch_size: Annotated[int, typer.Option(min=1, help="Stars at once.")] = 32,
+) -> None:
+    """Embed files (quarters of a star are stitched, light curves and spectra paired) or a survey.
+
+    Example: `desa embed kplr*_llc.fits spec-*.fits --model runs/joint/model -o emb.parquet`
+
+    Exit code 1 if any file was left out.
+    """
+    import desa
+    from desa.embedding import embed_files, embed_survey, write_embedding
+    from desa.progress import progress_bar
+    from desa.survey.store import Survey as Store
+    from desa.training.distributed import choose_device
+
+    loaded = desa.load(model).to(choose_device(device))
+    left_out: list[tuple[str, str]] = []
+    with progress_bar("embedding") as progress:
+        if len(inputs) == 1 and inputs[0].is_dir():
+            table = embed_survey(loaded, Store.open(inputs[0]), batch_size=batch_size, progress=progress)
+        else:
+            table, left_out = embed_files(loaded, inputs, match_arcsec=match_arcsec, progress=progress)
+    write_embedding(table, output)
+    counts = {
+        str(item["values"]): item["counts"] for item in table.column("modality").value_counts().to_pylist()
+    }
+    said = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
+    _screen().print(f"{table.num_rows} embeddings ({said}) in {output}", markup=False, highlight=False)
+    _left_out(left_out)
+    raise typer.Exit(1 if left_out else 0)
+
+
+@app.command()
+def convert(
+    checkpoint: Annotated[Path, typer.Argument(help="A published checkpoint: .pth or .safetensors.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Model folder to make.")],
+    config: Annotated[
+        Path | None, typer.Option(help="The published YAML; left out: the published sizes.")
+    ] = None,
+) -> None:
+    """Turn a published DESA checkpoint into a model folder. Files are read without running code in them.
+
+    Example: `desa convert desa_full.pth -o models/published`
+    """
+    from desa.models.published import convert as run
+
+    model = run(checkpoint, config, output)
+    _screen().print(f"{model.metadata['kind']} in {output}", markup=False, highlight=False)
 
 
 @app.command()
