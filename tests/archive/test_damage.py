@@ -81,7 +81,8 @@ def test_damaged_files(kind: str, shared: Path, tmp_path: Path) -> None:
             assert "file.fits" in str(error)
             assert "\n" not in str(error)
             continue
-        assert damage not in MUST_REFUSE, damage
+        whole_enough = kind == "k2sff" and damage == "half"  # its first table is all that is read
+        assert whole_enough or damage not in MUST_REFUSE, damage
         assert item.valid.sum() >= 10
         values = item.flux[item.valid]
         assert np.isfinite(values).all()

@@ -69,17 +69,21 @@ def test_many_quarters_keep_their_gaps(shared: Path) -> None:
         read_lightcurve([files[0], shared / QUARTER_2])
 
 
-def test_short_cadence_bins_are_means(shared: Path) -> None:
+def test_short_cadence_bins_are_the_long_cadences(shared: Path) -> None:
+    """The same quarter of another star in long cadence: the same numbers at the same times of the clock."""
     path = shared / "data/kepler/formats/kplr010666592-2009131110544_slc.fits.gz"
     lightcurve = read_lightcurve_file(path, quality="none")
     table = fits.getdata(path, 1)
-    flux, cadence = table["PDCSAP_FLUX"].astype(float), table["CADENCENO"]
-    start = cadence[0] - cadence[0] % 30
-    bins = (cadence - start) // 30
-    k = 100 + int(bins[0])
-    expected = np.nanmean(flux[bins == k]) / lightcurve.meta["median_flux"]
-    assert lightcurve.flux[k + start // 30 - lightcurve.first_cadence] == pytest.approx(expected, rel=1e-6)
+    flux, error = table["PDCSAP_FLUX"].astype(float)[3000:3030], table["PDCSAP_FLUX_ERR"][3000:3030]
+    place = 568 + 100 - lightcurve.first_cadence
+    median = lightcurve.meta["median_flux"]
+    assert lightcurve.flux[place] == pytest.approx(flux.mean() / median, rel=1e-6)
+    assert lightcurve.flux_err[place] == pytest.approx(np.sqrt((error**2).sum()) / 30 / median, rel=1e-5)
     assert lightcurve.cadence_days == pytest.approx(0.0204336, rel=1e-5)
+    long_cadence = fits.getdata(next((shared / "data/kepler/multiquarter/005735762").glob("*2009131*")), 1)
+    clock = (long_cadence["TIME"] - long_cadence["TIMECORR"])[100]
+    assert long_cadence["CADENCENO"][100] == 668
+    assert np.mean((table["TIME"] - table["TIMECORR"])[3000:3030]) == pytest.approx(clock, abs=1e-5)
 
 
 def test_spectra_of_every_layout(shared: Path) -> None:

@@ -13,75 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from desa.archive.cadences import MAX_CADENCES, on_grid
 from desa.archive.fits import integer, number, opened, text
-from desa.archive.layouts import Samples, read_samples
-from desa.archive.quality import bitmask
-from desa.errors import DamagedFile, UnsupportedFile
-from desa.types import KEPLER_CADENCE_DAYS, LightCurve
-
-HALF_HOUR_DAYS = 30.0 / 1440.0
-MAX_CADENCES = 250_000
-"""Fourteen years of long cadence; a longer grid comes from a damaged cadence number."""
-
-
-def _binned(samples: Samples) -> Samples:
-    """Short cadence and TESS to 30 minutes: means of the good samples where at least half are good."""
-    long_cadence = KEPLER_CADENCE_DAYS if samples.family == "Kepler" else HALF_HOUR_DAYS
-    count = round(long_cadence / samples.cadence_days)
-    if count < 2:
-        return samples
-    start = samples.cadence[0] - samples.cadence[0] % count
-    bins = (samples.cadence - start) // count
-    total = int(bins[-1]) + 1
-    good = np.isfinite(samples.flux) & np.isfinite(samples.time)
-    index = bins[good]
-    number_in = np.bincount(index, minlength=total).astype(np.float64)
-    enough = number_in >= 0.5 * count
-    with np.errstate(all="ignore"):
-        flux = np.bincount(index, samples.flux[good], total) / number_in
-        variance = np.bincount(index, samples.flux_err[good] ** 2, total) / number_in**2
-        time = np.bincount(index, samples.time[good], total) / number_in
-    return Samples(
-        time=np.where(enough, time, np.nan),
-        cadence=start // count + np.arange(total),
-        flux=np.where(enough, flux, np.nan),
-        flux_err=np.where(enough, np.sqrt(variance), np.nan),
-        quality=np.zeros(total, dtype=np.int64),
-        cadence_days=samples.cadence_days * count,
-        family=samples.family,
-    )
-
-
-def _checked(path: str | Path, samples: Samples, mask: int) -> Samples:
-    """Drop flagged samples and refuse what can't be a light curve."""
-    rows = samples.cadence >= 0
-    cadence = samples.cadence[rows]
-    if len(cadence) < 10:
-        raise DamagedFile(path, f"only {len(cadence)} samples")
-    if np.any(np.diff(cadence) <= 0):
-        raise DamagedFile(path, "cadence numbers do not increase", "download it again")
-    if cadence[-1] - cadence[0] > MAX_CADENCES * max(1, round(HALF_HOUR_DAYS / samples.cadence_days)):
-        raise DamagedFile(path, "cadence numbers span an impossible time", "download it again")
-    times = samples.time[rows]
-    flux = np.where((samples.quality[rows] & mask) != 0, np.nan, samples.flux[rows])
-    flux = np.where(np.isfinite(times) & (np.abs(flux) < 1e15), flux, np.nan)
-    return replace(
-        samples,
-        time=times,
-        cadence=cadence,
-        flux=flux,
-        flux_err=samples.flux_err[rows],
-        quality=samples.quality[rows],
-    )
-
-
-def _start(path: str | Path, samples: Samples, first: int) -> float:
-    """Time of cadence `first`; refuses times that do not follow the cadence numbers."""
-    good = np.flatnonzero(np.isfinite(samples.time))
-    starts = samples.time[good] - (samples.cadence[good] - first) * samples.cadence_days
-    if len(good) == 0 or np.ptp(np.percentile(starts, [5, 95])) > 1.0:
-        raise DamagedFile(path, "times do not follow the cadence numbers", "download it again")
-    return float(np.median(starts[:50]))
+from desa.archive.layouts import read_samples
+from desa.archive.quality import FAMILIES, bitmask
+from desa.errors import UnsupportedFile
+from desa.types import LightCurve
 
 
 def star_and_mission(header: Any) -> tuple[str, str]:
@@ -127,48 +64,35 @@ def read_lightcurve_file(
     """
     if flux_column not in ("pdcsap", "sap"):
         raise ValueError(f"flux_column must be pdcsap or sap, not {flux_column!r}")
-    masks = {family: bitmask(quality, family) for family in ("Kepler", "TESS")}
-    with opened(path) as hdus:
-        header = dict(hdus[0].header)
-        samples, layout = read_samples(path, hdus, flux_column)
-        samples = _binned(_checked(path, samples, masks[samples.family]))
-    good = np.flatnonzero(np.isfinite(samples.flux))
-    if len(good) < 10:
-        raise DamagedFile(path, f"only {len(good)} good samples of {len(samples.flux)}")
-    median = float(np.median(samples.flux[good]))
-    if not median > 0:
-        raise DamagedFile(path, f"the median flux is {median:.3g}, so no relative flux exists")
-    first, last = int(samples.cadence[good[0]]), int(samples.cadence[good[-1]])
-    flux = np.full(last - first + 1, np.nan, dtype=np.float32)
-    flux_err = flux.copy()
-    place = samples.cadence[good] - first
-    flux[place] = samples.flux[good] / median
-    flux_err[place] = samples.flux_err[good] / median
-    star, mission = star_and_mission(header)
-    tess = mission == "TESS"
-    keys = ("SECTOR",) if tess else ("CAMPAIGN",) if mission == "K2" else ("QUARTER",)
-    several = layout == "KEPSEISMIC"
-    return LightCurve(
-        flux=flux,
-        flux_err=flux_err,
-        first_cadence=first,
-        start_bkjd=_start(path, samples, first),
-        cadence_days=samples.cadence_days,
-        star_id=star,
-        mission="KEPSEISMIC" if several else mission,
-        quarters=() if several else tuple(integer(header, key) for key in keys if key in header),
-        ra=number(header, "RA_OBJ"),
-        dec=number(header, "DEC_OBJ"),
-        magnitude=number(header, "TESSMAG" if tess else "KEPMAG"),
-        sources=(str(path),),
-        meta={
-            "layout": layout,
-            "median_flux": median,
-            "teff": number(header, "TEFF"),
-            "log_g": number(header, "LOGG"),
-            "fe_h": number(header, "MH" if tess else "FEH"),
-        },
-    )
+    masks = {family: bitmask(quality, family) for family in FAMILIES}
+    with opened(path) as file:
+        samples, layout = read_samples(file, flux_column)
+        grid = on_grid(path, samples, masks[samples.family])
+        header = file.header
+        star, mission = star_and_mission(header)
+        tess, whole = mission == "TESS", layout == "KEPSEISMIC"
+        part = {"TESS": "SECTOR", "K2": "CAMPAIGN"}.get(mission, "QUARTER")
+        return LightCurve(
+            flux=grid.flux,
+            flux_err=grid.flux_err,
+            first_cadence=grid.first_cadence,
+            start_bkjd=grid.start_bkjd if samples.time[0] > 1 or not whole else float("nan"),
+            cadence_days=grid.cadence_days,
+            star_id=star,
+            mission="KEPSEISMIC" if whole else mission,
+            quarters=() if whole or part not in header else (integer(header, part),),
+            ra=number(header, "RA_OBJ"),
+            dec=number(header, "DEC_OBJ"),
+            magnitude=number(header, "TESSMAG" if tess else "KEPMAG"),
+            sources=(str(path),),
+            meta={
+                "layout": layout,
+                "median_flux": grid.median_flux,
+                "teff": number(header, "TEFF"),
+                "log_g": number(header, "LOGG"),
+                "fe_h": number(header, "MH" if tess else "FEH"),
+            },
+        )
 
 
 def stitch(parts: Sequence[LightCurve]) -> LightCurve:

@@ -14,13 +14,15 @@ CCD pixel, 2 bad profile, 4 no sky, 8 bright sky, 16 bad centre, 32 no data, in 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from desa.archive.fits import has_column, integer, native, number, opened, text
+from desa.archive.fits import OpenFile, Table, integer, number, opened, text
+from desa.archive.gaia import is_gaia_source
 from desa.errors import DamagedFile, UnsupportedFile
 from desa.types import LAMOST_LOG_WAVELENGTH_START, LAMOST_LOG_WAVELENGTH_STEP, Spectrum
 
@@ -28,65 +30,91 @@ SUPPORTED = "desa reads LAMOST low-resolution spectra of any release"
 MIN_PIXELS, MAX_PIXELS = 3000, 4500
 MIN_GOOD = 0.2
 """Least share of good pixels; the emptiest real file at hand has 0.48."""
+MAX_VALUE = 1e15
+"""Flux and inverse variance beyond this come from damaged bytes."""
+
+FIRST_EPIC = 200_000_000
 _COLUMNS = ("FLUX", "IVAR", "WAVELENGTH", "ANDMASK", "ORMASK")
 
-_Rows = tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None, NDArray[Any], NDArray[Any]]
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """A file's arrays (N,); the wavelength is None where the layout has none."""
+
+    flux: NDArray[np.float32]
+    ivar: NDArray[np.float32]
+    wavelength: NDArray[np.float32] | None
+    and_mask: NDArray[np.float32]
+    or_mask: NDArray[np.float32]
 
 
-def _image_rows(hdu: Any) -> tuple[_Rows, float, float]:
-    """Rows of the image layouts, with the first pixel's log wavelength and the step."""
-    data = native(hdu.data, "f4")
-    header = hdu.header
-    row = data[2]
-    rising = bool(np.all(np.diff(row) > 0)) and row[0] > 1000
-    start, step = number(header, "COEFF0"), number(header, "COEFF1")
-    wavelength = row if rising else None
-    return (data[0], data[1], wavelength, data[3], data[4]), start, step
+def _image_rows(file: OpenFile) -> _Rows:
+    """Rows of the image layouts: a third row that is no wavelength is DR1's."""
+    rows = np.ascontiguousarray(file.image(), dtype=np.float32)
+    rising = rows[2][0] > 1000 and bool(np.all(np.diff(rows[2]) > 0))
+    return _Rows(rows[0], rows[1], rows[2] if rising else None, rows[3], rows[4])
 
 
-def _table_rows(hdu: Any) -> _Rows:
-    values = [native(hdu.data.field(name)[0], "f4") for name in _COLUMNS]
-    return values[0], values[1], values[2], values[3], values[4]
+def _table_rows(file: OpenFile, table: Table) -> _Rows:
+    if len(table) != 1:
+        raise UnsupportedFile(file.path, f"a table of {len(table)} rows, not one spectrum", SUPPORTED)
+    return _Rows(*(table.column(name, "f4")[0] for name in _COLUMNS))
 
 
-def _refuse_others(path: str | Path, hdus: Any) -> None:
-    header = hdus[0].header
-    names = {str(hdu.name).upper() for hdu in hdus}
-    if {"COADD_B", "COADD_R"} & names:
-        raise UnsupportedFile(path, "a LAMOST medium-resolution spectrum", SUPPORTED)
-    if "TELESCOP" in header and text(header, "TELESCOP") in ("Kepler", "TESS"):
-        raise UnsupportedFile(path, f"a {text(header, 'TELESCOP')} file, not a spectrum", SUPPORTED)
-    raise UnsupportedFile(path, "a FITS file, but not a LAMOST low-resolution spectrum", SUPPORTED)
+def _rows(file: OpenFile) -> _Rows:
+    header = file.header
+    telescope = text(header, "TELESCOP")
+    if telescope == "LAMOST" or text(header, "ORIGIN") == "NAOC-LAMOST":
+        if header.get("NAXIS") == 2 and header.get("NAXIS2") == 5:
+            return _image_rows(file)
+        table = file.table()
+        if table is not None and table.names.issuperset(_COLUMNS):
+            return _table_rows(file, table)
+        if table is not None and "LOGLAM" in table.names:
+            raise UnsupportedFile(file.path, "a LAMOST medium-resolution spectrum", SUPPORTED)
+        if table is None:
+            raise DamagedFile(file.path, "there is no spectrum after the header", "download it again")
+    if telescope in ("Kepler", "TESS"):
+        raise UnsupportedFile(file.path, f"a {telescope} file, not a spectrum", SUPPORTED)
+    raise UnsupportedFile(file.path, "a FITS file, but not a LAMOST low-resolution spectrum", SUPPORTED)
 
 
-def _log_start(path: str | Path, wavelength: NDArray[Any] | None, start: float, step: float) -> float:
+def _log_start(path: str | Path, wavelength: NDArray[Any] | None, header: Any) -> float:
     """log10 of the first pixel's wavelength, checked against the grid all releases share."""
-    if wavelength is not None:
-        with np.errstate(all="ignore"):
-            log = np.log10(wavelength.astype(np.float64))
-        if not np.all(np.isfinite(log)):
-            raise DamagedFile(path, "wavelengths are not finite", "download it again")
-        start = float(np.median(log - LAMOST_LOG_WAVELENGTH_STEP * np.arange(len(log))))
-        grid = start + LAMOST_LOG_WAVELENGTH_STEP * np.arange(len(log))
-        if np.abs(log - grid).max() > 0.5 * LAMOST_LOG_WAVELENGTH_STEP:
+    step = LAMOST_LOG_WAVELENGTH_STEP
+    if wavelength is None:
+        start = number(header, "COEFF0")
+        if not abs(number(header, "COEFF1") / step - 1) < 1e-6:
+            raise DamagedFile(path, "no wavelength solution (COEFF0, COEFF1)")
+    else:
+        starts = np.log10(wavelength.astype(np.float64)) - step * np.arange(len(wavelength))
+        start = float(np.median(starts))
+        if not np.abs(starts - start).max() < 0.5 * step:
             raise DamagedFile(path, "wavelengths are not on LAMOST's grid of 1e-4 dex")
-    elif not np.isfinite(start) or abs(step / LAMOST_LOG_WAVELENGTH_STEP - 1) > 1e-6:
-        raise DamagedFile(path, "no wavelength solution (COEFF0, COEFF1)")
-    if abs(start - LAMOST_LOG_WAVELENGTH_START) > 0.05:
-        raise DamagedFile(path, f"first pixel at {10**start:.1f} Angstrom, not 3700")
+    if not abs(start - LAMOST_LOG_WAVELENGTH_START) < 0.05:
+        raise DamagedFile(path, "the first pixel is not near 3700 Angstrom")
     return round(start, 7)
 
 
 def star_name(header: Any) -> str:
-    """Gaia identifier where the target list names one, else the survey's designation by position."""
-    comment = text(header, "TCOMMENT")
-    if text(header, "TSOURCE") == "Kepler" and re.fullmatch(r"\d{15,19}", comment):
+    """Name of the star by a primary header.
+
+    A Gaia source number or a KIC or EPIC number where the survey's target list names one, else the
+    survey's designation by position, which all observations of a star share, else the observation's number.
+    """
+    source, comment, target = (text(header, key) for key in ("TSOURCE", "TCOMMENT", "OBJNAME"))
+    known = re.fullmatch(r"(KIC|EPIC|kplr|ktwo)\s*0*(\d{4,9})", comment)
+    if known:
+        return f"{'EPIC' if known[1] in ('EPIC', 'ktwo') else 'KIC'} {known[2]}"
+    if source == "Kepler" and re.fullmatch(r"0*[1-9]\d{4,8}", comment):
+        return f"{'EPIC' if int(comment) >= FIRST_EPIC else 'KIC'} {int(comment)}"
+    if source == "Kepler" and re.fullmatch(r"\d{15,19}", comment):
         return f"Gaia DR2 {comment}"
-    kic = re.fullmatch(r"(?:KIC|kplr)\s*0*(\d{4,9})", comment)
-    if kic:
-        return f"KIC {kic.group(1)}"
-    obsid = text(header, "OBSID")
-    return text(header, "DESIG") or (f"LAMOST {obsid}" if obsid else "")
+    place = number(header, "RA"), number(header, "DEC")
+    for name in (comment, target):
+        if re.fullmatch(r"\d{15,19}", name) and is_gaia_source(int(name), *place):
+            return f"Gaia DR2 {name}"
+    return text(header, "DESIG") or f"LAMOST {text(header, 'OBSID')}".strip()
 
 
 def _release(header: Any, has_wavelength: bool) -> str:
@@ -117,61 +145,34 @@ def read_spectrum(path: str | Path) -> Spectrum:
     DamagedFile
         For files that are empty, truncated, corrupt, or have less than `MIN_GOOD` of their pixels good.
     """
-    with opened(path) as hdus:
-        primary = hdus[0]
-        start = step = float("nan")
-        if (
-            primary.header.get("NAXIS") == 2
-            and primary.header.get("NAXIS2") == 5
-            and primary.data is not None
-        ):
-            rows, start, step = _image_rows(primary)
-        elif len(hdus) > 1 and hasattr(hdus[1], "columns") and all(has_column(hdus[1], n) for n in _COLUMNS):
-            if len(hdus[1].data) != 1:
-                raise UnsupportedFile(
-                    path, f"a table of {len(hdus[1].data)} rows, not one spectrum", SUPPORTED
-                )
-            rows = _table_rows(hdus[1])
-        else:
-            _refuse_others(path, hdus)
-        header = dict(primary.header)
-    flux, ivar, wavelength, and_mask, or_mask = rows
-    if not MIN_PIXELS <= len(flux) <= MAX_PIXELS:
-        raise UnsupportedFile(path, f"a spectrum of {len(flux)} pixels", SUPPORTED)
-    log_start = _log_start(path, wavelength, start, step)
-    release = _release(header, wavelength is not None)
-    return _spectrum(path, header, release, flux, ivar, and_mask, or_mask, log_start)
+    with opened(path) as file:
+        rows = _rows(file)
+        if not MIN_PIXELS <= len(rows.flux) <= MAX_PIXELS:
+            raise UnsupportedFile(path, f"a spectrum of {len(rows.flux)} pixels", SUPPORTED)
+        return _spectrum(path, file.header, rows)
 
 
-def _spectrum(
-    path: str | Path,
-    header: Any,
-    release: str,
-    flux: NDArray[Any],
-    ivar: NDArray[Any],
-    and_mask: NDArray[Any],
-    or_mask: NDArray[Any],
-    log_start: float,
-) -> Spectrum:
-    good = np.isfinite(flux) & np.isfinite(ivar) & (ivar > 0) & (and_mask == 0) & (np.abs(flux) < 1e15)
+def _spectrum(path: str | Path, header: Any, rows: _Rows) -> Spectrum:
+    sane = np.abs(rows.flux) < MAX_VALUE  # False for NaN
+    good = sane & (rows.ivar > 0) & (rows.ivar < MAX_VALUE) & (rows.and_mask == 0)
     if good.mean() < MIN_GOOD:
-        raise DamagedFile(path, f"only {int(good.sum())} good pixels of {len(flux)}")
-    if not np.any(flux[good] > 0):
-        raise DamagedFile(path, "no positive flux")
-    z = number(header, "Z")
+        raise DamagedFile(path, f"only {int(good.sum())} good pixels of {len(good)}")
+    values = rows.flux[good]
+    if not values.max() > 0 or values.min() == values.max():
+        raise DamagedFile(path, "no flux, or the same in all pixels")
     object_class = text(header, "CLASS").upper()
     return Spectrum(
-        flux=np.where(np.isfinite(flux) & (np.abs(flux) < 1e15), flux, 0).astype(np.float32),
-        ivar=np.where(good, ivar, 0).astype(np.float32),
-        log_wavelength_start=log_start,
-        z=z if abs(z) < 0.1 or object_class == "GALAXY" else float("nan"),
+        flux=np.where(sane, rows.flux, np.float32(0)),
+        ivar=np.where(good, rows.ivar, np.float32(0)),
+        log_wavelength_start=_log_start(path, rows.wavelength, header),
+        z=_redshift(header, object_class),
         star_id=star_name(header),
         obsid=text(header, "OBSID") or Path(text(header, "FILENAME")).stem,
-        release=release,
+        release=_release(header, rows.wavelength is not None),
         object_class=object_class,
         object_subclass=text(header, "SUBCLASS"),
         snr={band: _snr(header, band) for band in "ugriz"},
-        or_mask=np.where(np.isfinite(or_mask), or_mask, 0).astype(np.int32),
+        or_mask=np.where(np.abs(rows.or_mask) < 2**31, rows.or_mask, 0).astype(np.int32),
         ra=number(header, "RA"),
         dec=number(header, "DEC"),
         sources=(str(path),),
@@ -183,6 +184,15 @@ def _spectrum(
     )
 
 
+def _redshift(header: Any, object_class: str) -> float:
+    """Header Z where it is one: a star slower than 3000 km/s, or another object's; -9999 is none."""
+    z = number(header, "Z")
+    return z if (abs(z) < 0.01 if object_class in ("STAR", "") else -0.1 < z < 20) else float("nan")
+
+
 def _snr(header: Any, band: str) -> float:
-    value = number(header, "SNR" + band.upper())
-    return value if np.isfinite(value) else number(header, "SN_" + band.upper())
+    for key in ("SNR", "SN_"):
+        value = number(header, key + band.upper())
+        if value >= 0:
+            return value
+    return float("nan")

@@ -4,23 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from desa.archive.fits import column, has_column, native, number
+from desa.archive.fits import OpenFile, Table, number, text
 from desa.errors import UnsupportedFile
 from desa.types import KEPLER_CADENCE_DAYS
 
 BKJD_ZERO = 2454833.0
-SUPPORTED = "desa reads Kepler, K2 and TESS light curves in flux, K2SC, K2SFF and KEPSEISMIC files"
+KEPLER_CADENCE_ZERO_BKJD = 108.9331
+"""BKJD of cadence 0. The light travel time to the Sun moves it by up to 0.004 d: a fifth of a cadence."""
+
+SUPPORTED = "desa reads Kepler, K2 and TESS light curves in flux, K2SC, K2SFF, K2VARCAT and KEPSEISMIC files"
+THRUSTER_FIRING = 1 << 20
+FILLED_IN = 1
+
+_PIPELINE_COLUMNS = frozenset(
+    {"TIME", "TIMECORR", "CADENCENO", "SAP_QUALITY", "QUALITY", "POS_CORR1", "POS_CORR2"}
+    | {f"{kind}{end}" for kind in ("SAP_FLUX", "SAP_BKG", "PDCSAP_FLUX") for end in ("", "_ERR")}
+    | {f"{kind}_CENTR{axis}{end}" for kind in ("PSF", "MOM") for axis in "12" for end in ("", "_ERR")}
+)
 
 
 @dataclass(frozen=True)
 class Samples:
-    """One file's samples (N,), before they are put on a grid; time in BKJD, flux in the file's own unit."""
+    """Samples (N,) before they are put on a grid; time in BKJD, flux in the source's own unit.
+
+    Parameters
+    ----------
+    time, cadence, flux, flux_err, quality
+        (N,) each; a cadence below 0 and a time that is NaN mean no sample.
+    cadence_days
+        Days from one cadence number to the next.
+    family
+        Whose quality bits these are: ``"Kepler"``, ``"TESS"`` or ``"KEPSEISMIC"``.
+    """
 
     time: NDArray[np.float64]
     cadence: NDArray[np.int64]
@@ -31,113 +51,145 @@ class Samples:
     family: str = "Kepler"
 
 
-def _integers(hdu: Any, name: str, fallback: int) -> NDArray[np.int64]:
-    if not has_column(hdu, name):
-        return np.full(len(hdu.data), fallback, dtype=np.int64)
-    return native(hdu.data.field(name), "i8")
+def cadences_from_time(time: NDArray[np.float64], days: float) -> NDArray[np.int64]:
+    """Cadence numbers of samples that have none.
+
+    Kepler's own numbers at Kepler's long cadence (its clock ran evenly for nine years), else counted from
+    BKJD 0; -1 where the time is NaN. Counted on from the first sample, so that a step a little off the
+    mission's neither repeats nor skips a number.
+
+    Parameters
+    ----------
+    time
+        (N,) BKJD.
+    days
+        Step.
+    """
+    cadence = np.full(len(time), -1, dtype=np.int64)
+    finite = np.isfinite(time)
+    if finite.any():
+        first = time[finite][0]
+        zero = KEPLER_CADENCE_ZERO_BKJD if abs(days / KEPLER_CADENCE_DAYS - 1) < 1e-3 else 0.0
+        cadence[finite] = round((first - zero) / days) + np.rint((time[finite] - first) / days).astype(
+            np.int64
+        )
+    return cadence
 
 
-def _bkjd(hdu: Any, time: NDArray[np.float64]) -> NDArray[np.float64]:
-    zero = number(hdu.header, "BJDREFI") + number(hdu.header, "BJDREFF")
+def _time(table: Table, name: str = "TIME") -> NDArray[np.float64]:
+    """Times in BKJD by the table's own zero point (TESS counts from 2457000)."""
+    zero = number(table.header, "BJDREFI") + number(table.header, "BJDREFF")
+    time = table.column(name, "f8")
     return time + (zero - BKJD_ZERO) if np.isfinite(zero) else time
 
 
-def _pipeline(hdu: Any, flux_column: str) -> Samples:
-    """Tables of the Kepler, K2 and TESS pipelines."""
+def _pipeline(file: OpenFile, table: Table, flux_column: str) -> Samples:
+    """Tables of the Kepler, K2 and TESS pipelines.
+
+    Tools that add columns (PyKE's kepcotrend) leave a checksum that no longer holds, so it counts only
+    where the columns are the pipeline's.
+    """
+    if table.names <= _PIPELINE_COLUMNS:
+        file.check(1)
     name = {"pdcsap": "PDCSAP_FLUX", "sap": "SAP_FLUX"}[flux_column]
-    family = "Kepler" if has_column(hdu, "SAP_QUALITY") else "TESS"
-    days = number(hdu.header, "TIMEDEL")
+    family = "Kepler" if "SAP_QUALITY" in table.names else "TESS"
+    quality = "SAP_QUALITY" if family == "Kepler" else "QUALITY"
+    days = number(table.header, "TIMEDEL")
+    flux = table.column(name, "f8")
     return Samples(
-        time=_bkjd(hdu, column(hdu, "TIME", "f8")),
-        cadence=_integers(hdu, "CADENCENO", 0),
-        flux=column(hdu, name, "f8"),
-        flux_err=column(hdu, name + "_ERR", "f8"),
-        quality=_integers(hdu, "SAP_QUALITY" if family == "Kepler" else "QUALITY", 0),
+        time=_time(table),
+        cadence=table.column("CADENCENO", "i8"),
+        flux=flux,
+        flux_err=table.column(name + "_ERR", "f8"),
+        quality=table.column(quality, "i8")
+        if quality in table.names
+        else np.zeros(len(flux), dtype=np.int64),
         cadence_days=days if np.isfinite(days) and days > 0 else KEPLER_CADENCE_DAYS,
         family=family,
     )
 
 
-def _k2sc(hdu: Any, flux_column: str) -> Samples:
-    """K2SC (Aigrain et al. 2016): `flux` is corrected for the telescope's motion."""
+def _k2sc(file: OpenFile, table: Table, flux_column: str) -> Samples:
+    """K2SC (Aigrain et al. 2016): flux without the telescope's motion, from PDCSAP or from SAP."""
+    table = file.table(flux_column.removesuffix("sap").upper() or "SAP") or table
     return Samples(
-        time=column(hdu, "time", "f8"),
-        cadence=column(hdu, "cadence", "i8"),
-        flux=column(hdu, "flux", "f8"),
-        flux_err=column(hdu, "error", "f8"),
-        quality=column(hdu, "quality", "i8"),
+        time=_time(table),
+        cadence=table.column("CADENCE", "i8"),
+        flux=table.column("FLUX", "f8"),
+        flux_err=table.column("ERROR", "f8"),
+        quality=table.column("QUALITY", "i8"),
         cadence_days=KEPLER_CADENCE_DAYS,
     )
 
 
-def _k2sff(hdu: Any, flux_column: str) -> Samples:
-    """K2SFF (Vanderburg & Johnson 2014): FCOR corrected, FRAW not; MOVING marks thruster firings."""
-    flux = column(hdu, "FRAW" if flux_column == "sap" else "FCOR", "f8")
+def _k2sff(file: OpenFile, table: Table, flux_column: str) -> Samples:
+    """K2SFF (Vanderburg & Johnson 2014), best aperture: FCOR corrected, FRAW not; MOVING: thrusters fired."""
+    flux = table.column("FRAW" if flux_column == "sap" else "FCOR", "f8")
     return Samples(
-        time=column(hdu, "T", "f8"),
-        cadence=column(hdu, "CADENCENO", "i8"),
+        time=_time(table, "T"),
+        cadence=table.column("CADENCENO", "i8"),
         flux=flux,
         flux_err=np.full(len(flux), np.nan),
-        quality=np.where(column(hdu, "MOVING", "i8") > 0, 1048576, 0).astype(np.int64),
+        quality=np.where(table.column("MOVING", "i8") > 0, THRUSTER_FIRING, 0).astype(np.int64),
         cadence_days=KEPLER_CADENCE_DAYS,
     )
 
 
-def _k2varcat(hdu: Any, flux_column: str) -> Samples:
+def _k2varcat(file: OpenFile, table: Table, flux_column: str) -> Samples:
     """K2VARCAT (Armstrong et al. 2015): DETFLUX detrended, APTFLUX raw; no cadence numbers."""
+    file.check(1)
     stem = "APTFLUX" if flux_column == "sap" else "DETFLUX"
-    time = column(hdu, "TIME", "f8")
+    time = _time(table)
     return Samples(
         time=time,
-        cadence=_cadence_from_time(time, KEPLER_CADENCE_DAYS),
-        flux=column(hdu, stem, "f8"),
-        flux_err=column(hdu, stem + "_ERR", "f8"),
+        cadence=cadences_from_time(time, KEPLER_CADENCE_DAYS),
+        flux=table.column(stem, "f8"),
+        flux_err=table.column(stem + "_ERR", "f8"),
         quality=np.zeros(len(time), dtype=np.int64),
         cadence_days=KEPLER_CADENCE_DAYS,
     )
 
 
-def _kepseismic(image: NDArray[np.float64]) -> Samples:
-    """KEPSEISMIC (Garcia et al. 2011): (N, 2) image of days and ppm about 0, gaps already filled."""
-    time, ppm = native(image[:, 0], "f8"), native(image[:, 1], "f8")
-    if np.nanmedian(time) > 50_000:  # BJD - 2400000
-        time = time + 2_400_000.0 - BKJD_ZERO
+def _kepseismic(file: OpenFile) -> Samples:
+    """KEPSEISMIC (Garcia et al. 2011): an (N, 2) image of days and ppm about 0 on an even grid.
+
+    The second part says which samples were observed (1) and which filled in (2); these last are gaps.
+    Times are BJD - 2400000; a few files count from their own first sample, and their BKJD is not known.
+    """
+    image = file.image().astype(np.float64)
+    time = image[:, 0]
+    steps = np.diff(time)
+    days = float(np.median(steps))
+    if np.nanmedian(time) > 50_000:
+        time = time + (2_400_000.0 - BKJD_ZERO)
+    flags = file.hdus[1].data if len(file.hdus) > 1 else None
+    filled = np.zeros(len(time)) if flags is None or np.shape(flags) != time.shape else flags == 2
     return Samples(
         time=time,
-        cadence=_cadence_from_time(time, KEPLER_CADENCE_DAYS),
-        flux=1.0 + 1e-6 * ppm,
+        cadence=cadences_from_time(time, days) if time[0] > 1 else np.rint(time / days).astype(np.int64),
+        flux=1.0 + 1e-6 * image[:, 1],
         flux_err=np.full(len(time), np.nan),
-        quality=np.zeros(len(time), dtype=np.int64),
-        cadence_days=KEPLER_CADENCE_DAYS,
+        quality=np.where(filled, FILLED_IN, 0).astype(np.int64),
+        cadence_days=days,
+        family="KEPSEISMIC",
     )
 
 
-def _cadence_from_time(time: NDArray[np.float64], days: float) -> NDArray[np.int64]:
-    finite = np.isfinite(time)
-    if not finite.any():
-        return np.zeros(len(time), dtype=np.int64)
-    cadence = np.full(len(time), -1, dtype=np.int64)
-    cadence[finite] = np.rint((time[finite] - time[finite][0]) / days).astype(np.int64)
-    return cadence
-
-
-_Reader = Callable[[Any, str], Samples]
-_LAYOUTS: tuple[tuple[tuple[str, ...], _Reader], ...] = (
-    (("TIME", "CADENCENO", "PDCSAP_FLUX", "SAP_FLUX"), _pipeline),
-    (("CADENCE", "TRTIME", "FLUX", "ERROR"), _k2sc),
-    (("T", "FRAW", "FCOR", "CADENCENO"), _k2sff),
-    (("TIME", "APTFLUX", "DETFLUX"), _k2varcat),
+_Reader = Callable[[OpenFile, Table, str], Samples]
+_LAYOUTS: tuple[tuple[frozenset[str], str, _Reader], ...] = (
+    (frozenset({"TIME", "CADENCENO", "PDCSAP_FLUX", "SAP_FLUX"}), "pipeline", _pipeline),
+    (frozenset({"CADENCE", "TRTIME", "FLUX", "ERROR"}), "K2SC", _k2sc),
+    (frozenset({"T", "FRAW", "FCOR", "CADENCENO"}), "K2SFF", _k2sff),
+    (frozenset({"TIME", "APTFLUX", "DETFLUX"}), "K2VARCAT", _k2varcat),
 )
 
 
-def read_samples(path: str | Path, hdus: Any, flux_column: str) -> tuple[Samples, str]:
+def read_samples(file: OpenFile, flux_column: str) -> tuple[Samples, str]:
     """Read the samples of an open file.
 
     Parameters
     ----------
-    path
-        Named in errors.
-    hdus
+    file
         The open file.
     flux_column
         ``"pdcsap"`` or ``"sap"``; formats with one corrected and one raw column follow it.
@@ -151,21 +203,28 @@ def read_samples(path: str | Path, hdus: Any, flux_column: str) -> tuple[Samples
     ------
     UnsupportedFile
         For any other layout.
+    DamagedFile
+        Where the file ends early or does not agree with its checksum.
     """
-    primary = hdus[0]
-    if primary.header.get("NAXIS") == 2 and primary.header.get("NAXIS1") == 2:
-        return _kepseismic(primary.data), "KEPSEISMIC"
-    if len(hdus) < 2 or not hasattr(hdus[1], "columns"):
-        raise UnsupportedFile(path, "a FITS file without a light-curve table", SUPPORTED)
-    table = hdus[1]
-    names = {name.upper() for name in table.columns.names}
-    for needed, reader in _LAYOUTS:
-        if names.issuperset(needed):
-            return reader(table, flux_column), reader.__name__.strip("_")
-    if any("PIXELS" in name or name == "FLUX_BKG" for name in names):
-        raise UnsupportedFile(path, "a target pixel file (images, not a light curve)", SUPPORTED)
-    if any(name.startswith(("IRM", "MAG", "DELTA_MAG", "TFA", "PCA")) for name in names):
-        raise UnsupportedFile(path, "a light curve in magnitudes", SUPPORTED)
-    raise UnsupportedFile(
-        path, f"a table with unknown columns ({', '.join(sorted(names)[:4])}, ...)", SUPPORTED
-    )
+    file.check(0)
+    if file.header.get("NAXIS") == 2 and file.header.get("NAXIS1") == 2:
+        return _kepseismic(file), "KEPSEISMIC"
+    table = file.table()
+    if table is not None:
+        for needed, layout, reader in _LAYOUTS:
+            if needed <= table.names:
+                return reader(file, table, flux_column), layout
+    raise UnsupportedFile(file.path, _what_else(file.header, table), SUPPORTED)
+
+
+def _what_else(header: Any, table: Table | None) -> str:
+    """What a file is that is no light curve in flux."""
+    if text(header, "TELESCOP") == "LAMOST":
+        return "a LAMOST spectrum, not a light curve"
+    if table is None:
+        return "a FITS file without a light-curve table"
+    if any("PIXELS" in name or name == "FLUX_BKG" for name in table.names):
+        return "a target pixel file (images, not a light curve)"
+    if any(name.startswith(("IRM", "MAG", "DELTA_MAG", "TFA", "PCA")) for name in table.names):
+        return "a light curve in magnitudes"
+    return f"a table with unknown columns ({', '.join(sorted(table.names)[:4])}, ...)"

@@ -22,8 +22,8 @@ def identify(path: str | Path) -> Kind:
     UnsupportedFile, DamagedFile
         If it is neither, or can't be read. Whether all of it is sound only reading it tells.
     """
-    with opened(path) as hdus:
-        header = hdus[0].header
+    with opened(path) as file:
+        header = file.header
         telescope = text(header, "TELESCOP").upper()
         if telescope in ("KEPLER", "TESS") or header.get("NAXIS1") == 2:
             return "lightcurve"
