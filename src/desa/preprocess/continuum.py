@@ -15,7 +15,7 @@ BELOW = 1.5
 ABOVE = 3.0
 """Pixels this many standard deviations above the fit are taken for emission or defects."""
 
-RIDGE = 1e-9
+RIDGE = 1e-12
 """Added to the diagonal of the normal equations, relative to the number of pixels: keeps them solvable."""
 
 

@@ -27,6 +27,11 @@ def fast_length(least: int) -> int:
     return best
 
 
+def on_cpu(values: Tensor) -> bool:
+    """Whether a tensor lives on a CPU."""
+    return values.device.type == "cpu"
+
+
 def masked_median(values: Tensor, good: Tensor) -> Tensor:
     """Lower median of the good values of each row.
 
@@ -44,7 +49,7 @@ def masked_median(values: Tensor, good: Tensor) -> Tensor:
         device: elsewhere than on a CPU it sorts, as CUDA's `nanmedian` is refused in deterministic mode.
     """
     bad = good == 0
-    if values.device.type == "cpu":
+    if on_cpu(values):
         median = torch.nanmedian(values.masked_fill(bad, torch.nan), dim=1, keepdim=True).values
         return torch.nan_to_num(median, nan=0.0)
     ordered = values.masked_fill(bad, torch.inf).sort(dim=1).values

@@ -16,7 +16,7 @@ from desa.preprocess.numeric import asinh, positive
 SURVEY_MEAN, SURVEY_SPREAD = 0.98, 0.09
 """Mean and standard deviation of flux over continuum over LAMOST's A to K stars."""
 
-LIMIT = 10.0
+LIMIT = 30.0
 """Standardised pixels are clipped here: division by a continuum near zero makes anything."""
 
 LEAST_CONTINUUM = 0.02
