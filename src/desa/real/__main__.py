@@ -1,0 +1,85 @@
+"""``python -m desa.real DATA -o OUT`` and ``python -m desa.real evaluate MODEL DATA``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from desa.errors import DesaError
+
+
+def _run_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m desa.real", description="Experiments on real Kepler and LAMOST files."
+    )
+    parser.add_argument("data", type=Path, help="folder with kepler/ and lamost/")
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("real"), help="folder for models and tables"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--members", type=int, default=2, help="models per fold that are averaged")
+    parser.add_argument("--processes", type=int, default=2, help="models trained side by side")
+    return parser
+
+
+def _evaluate_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m desa.real evaluate", description="Measure a saved model on labelled spectra."
+    )
+    parser.add_argument("model", type=Path, help="the experiment's OUT/model")
+    parser.add_argument(
+        "data", type=Path, help="folder with dr10_compact.npz and dr10_labels.csv, or above it"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+def _evaluate(arguments: list[str], console: Console) -> None:
+    from desa.real.evaluate import coverage_table, evaluate, score_table
+    from desa.real.scores import Coverage, Score
+
+    given = _evaluate_parser().parse_args(arguments)
+    found = evaluate(given.model, given.data)
+    if given.json:
+        console.print_json(json.dumps(found))
+        return
+    scores = [Score(**row) for row in found["scores"]]
+    console.print(score_table(f"Mean absolute error, {found['spectra']} spectra", {"encoder": scores}))
+    if found["coverage"]:
+        console.print(coverage_table("Calibrated intervals", [Coverage(**row) for row in found["coverage"]]))
+
+
+def _run(arguments: list[str], console: Console) -> None:
+    from desa.real.spectra import run
+
+    given = _run_parser().parse_args(arguments)
+    run(
+        given.data,
+        given.output,
+        seed=given.seed,
+        members=given.members,
+        processes=given.processes,
+        console=console,
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """Exit code 1, and one sentence, where the input is at fault."""
+    console = Console()
+    try:
+        if arguments[:1] == ["evaluate"]:
+            _evaluate(arguments[1:], console)
+        else:
+            _run(arguments, console)
+    except DesaError as error:
+        Console(stderr=True).print(str(error), style="red", markup=False)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
