@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from queue import Queue
-from threading import Thread
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from numpy.typing import NDArray
 
 from desa.archive import read
 from desa.archive.crossmatch import nearest
@@ -21,12 +19,13 @@ from desa.archive.kepler import stitch
 from desa.errors import DesaError, FileRefused
 from desa.files import written_whole
 from desa.models.desa import Desa
+from desa.pipeline import Clock
 from desa.progress import Report
 from desa.survey.store import Survey
-from desa.training.features import lightcurve_features, pairs_of, spectrum_features
+from desa.training.features import lightcurve_features, spectrum_features, weights_hash
+from desa.training.pairs import Pairs, pairs_of, prior_of
 from desa.types import Embedding, LightCurve, Spectrum
 
-T = TypeVar("T")
 VECTORS = (
     "joint",
     "z_spectrum",
@@ -37,51 +36,44 @@ VECTORS = (
     "features_lightcurve",
 )
 
+STARS_AT_ONCE = 256
 
-def ahead(items: Iterable[T], depth: int = 2) -> Iterator[T]:
-    """The same items, prepared by a thread while the caller works on those before."""
-    queue: Queue[tuple[bool, Any]] = Queue(depth)
+Named = tuple[Embedding, str]
+"""An embedding and the identifier of the spectrum that it is from."""
 
-    def fill() -> None:
-        try:
-            for item in items:
-                queue.put((True, item))
-            queue.put((False, None))
-        except BaseException as error:  # handed to the caller, who raises it
-            queue.put((False, error))
-
-    Thread(target=fill, daemon=True).start()
-    while True:
-        more, item = queue.get()
-        if more:
-            yield item
-        elif item is None:
-            return
-        else:
-            raise item
+Pairing = tuple[LightCurve | None, Spectrum | None]
 
 
-def _column(rows: Sequence[np.ndarray | None]) -> pa.Array | None:
+def _column(rows: Sequence[NDArray[np.float32] | None]) -> pa.Array | None:
     """Fixed-size lists of float32, null where a star has none; None where no star has any."""
     width = next((len(row) for row in rows if row is not None), None)
     if width is None:
         return None
-    filled = np.stack([np.zeros(width, np.float32) if row is None else row for row in rows]).astype(
-        np.float32
-    )
+    filled = np.zeros((len(rows), width), np.float32)
+    for place, row in enumerate(rows):
+        if row is not None:
+            filled[place] = row
     missing = pa.array([row is None for row in rows])
     return pa.FixedSizeListArray.from_arrays(pa.array(filled.ravel()), width, mask=missing)
 
 
-def embedding_table(rows: Sequence[Embedding], obsid: Sequence[str], facts: dict[str, str]) -> pa.Table:
-    """A row a star: ``star_id``, ``obsid``, ``modality`` and the vectors there are, as fixed-size lists."""
+def embedding_table(rows: Sequence[Named], facts: dict[str, str]) -> pa.Table:
+    """A row a star: ``star_id``, ``obsid``, ``modality`` and the vectors there are, as fixed-size lists.
+
+    Parameters
+    ----------
+    rows
+        Embeddings and their spectra's identifiers.
+    facts
+        Go into the table's metadata as ``desa.<name>``.
+    """
     columns: dict[str, Any] = {
-        "star_id": pa.array([row.star_id for row in rows], pa.string()),
-        "obsid": pa.array(list(obsid), pa.string()),
-        "modality": pa.array([row.modality for row in rows], pa.string()),
+        "star_id": pa.array([row.star_id for row, _ in rows], pa.string()),
+        "obsid": pa.array([obsid for _, obsid in rows], pa.string()),
+        "modality": pa.array([row.modality for row, _ in rows], pa.string()),
     }
     for name in VECTORS:
-        column = _column([getattr(row, name) for row in rows])
+        column = _column([getattr(row, name) for row, _ in rows])
         if column is not None:
             columns[name] = column
     return pa.table(columns).replace_schema_metadata({f"desa.{key}": value for key, value in facts.items()})
@@ -93,7 +85,21 @@ def write_embedding(table: pa.Table, path: str | Path) -> None:
         pq.write_table(table, scratch)
 
 
-@torch.inference_mode()
+def facts_of(model: Desa, data: str) -> dict[str, str]:
+    """What a table of embeddings says of its making.
+
+    ``model`` is the hash of all weights, ``trained_on`` and ``training_survey`` what they learned from,
+    ``data`` what was embedded.
+    """
+    return {
+        "model": weights_hash(model),
+        "trained_on": str(model.metadata.get("data", "")),
+        "training_survey": str(model.metadata.get("survey", "")),
+        "prior": model.settings.dualformer.prior if model.dualformer is not None else "none",
+        "data": data,
+    }
+
+
 def embed_survey(
     model: Desa,
     survey: Survey,
@@ -101,15 +107,18 @@ def embed_survey(
     cache: Path | None = None,
     batch_size: int = 32,
     progress: Report | None = None,
+    clock: Clock | None = None,
 ) -> pa.Table:
     """Embed every star of a survey: joint where it has both modalities, else that of the one it has.
 
-    A star with several spectra gives the one of highest S/N in g.
+    A star with several spectra gives the one of highest S/N in g. Reading runs beside the computing.
+    The table's metadata say which of reading, preprocessing and model took longest (``desa.limit``).
 
     Parameters
     ----------
     model
-        The model; a part that the survey needs but the model lacks is left out.
+        The model; a part that the survey needs but the model lacks is left out. A model with a prior
+        takes it from the survey's labels.
     survey
         The survey.
     cache
@@ -118,96 +127,73 @@ def embed_survey(
         Stars at once.
     progress
         Called with (done, all) of each stage.
+    clock
+        Gets the seconds of ``read``, ``preprocess`` and ``model``.
     """
+    timer = clock or Clock(model.device)
     spectra = lightcurves = None
     if model.spectrum_encoder is not None and survey.n_spectra:
-        spectra = spectrum_features(model, survey, cache, batch_size, progress)
+        spectra = spectrum_features(model, survey, cache, batch_size, progress, timer)
     if model.lightcurve_encoder is not None and survey.n_lightcurves:
-        lightcurves = lightcurve_features(model, survey, cache, batch_size, progress)
-    snr, names = survey.spectrum_column("snr_g"), survey.stars.column("star_id").to_pylist()
-    obsids = survey.spectrum_column("obsid")
-    rows: list[tuple[Embedding, str]] = []
-    done: set[int] = set()
+        lightcurves = lightcurve_features(model, survey, cache, batch_size, progress, timer)
+    rows: list[Named] = []
     if spectra is not None and lightcurves is not None and model.dualformer is not None:
-        pairs = pairs_of(survey).best(snr)
-        done = set(pairs.star.tolist())
-        for start in range(0, len(pairs.star), 256):
-            part = slice(start, start + 256)
-            own = np.array(spectra[pairs.spectrum[part]]), np.array(lightcurves[pairs.lightcurve[part]])
-            output, joint = model.align(torch.from_numpy(own[0]), torch.from_numpy(own[1]))
-            arrays = [
-                tensor.cpu().numpy()
-                for tensor in (
-                    output.z_spectrum,
-                    output.z_lightcurve,
-                    output.p_spectrum,
-                    output.p_lightcurve,
-                    joint,
-                )
-            ]
-            for place, star in enumerate(pairs.star[part].tolist()):
-                vectors = [array[place] for array in arrays]
-                found = Embedding(names[star], "joint", own[0][place], own[1][place], *vectors)
-                rows.append((found, str(obsids[pairs.spectrum[part][place]])))
-    for features, star_of, kind in (
-        (spectra, survey.spectrum_star, "spectrum"),
-        (lightcurves, survey.lightcurve_star, "lightcurve"),
-    ):
-        if features is None:
-            continue
-        merit = snr if kind == "spectrum" else np.zeros(len(star_of))
-        for row in np.argsort(-np.nan_to_num(merit, nan=-1.0), kind="stable").tolist():
-            star = int(star_of[row])
-            if star not in done:
-                done.add(star)
-                one = Embedding(names[star], kind, **{f"features_{kind}": np.array(features[row])})
-                rows.append((one, str(obsids[row]) if kind == "spectrum" else ""))
-    rows.sort(key=lambda item: item[0].star_id)
-    return embedding_table(
-        [row for row, _ in rows], [obsid for _, obsid in rows], facts_of(model, survey.kind)
-    )
+        with timer.stage("model"):
+            rows += _joint_rows(model, survey, spectra, lightcurves)
+    done = {row.star_id for row, _ in rows}
+    if spectra is not None:
+        rows += _single_rows(survey, "spectrum", spectra, done)
+    if lightcurves is not None:
+        rows += _single_rows(survey, "lightcurve", lightcurves, done)
+    rows.sort(key=lambda row: row[0].star_id)
+    facts = facts_of(model, f"{survey.kind} survey {survey.identity}")
+    spent = " ".join(f"{name}={seconds:.2f}s" for name, seconds in sorted(timer.seconds.items()))
+    return embedding_table(rows, {**facts, "limit": timer.limit(), "seconds": spent})
 
 
-def facts_of(model: Desa, data: str) -> dict[str, str]:
-    """What a table of embeddings says of its making."""
-    return {
-        "model": str(model.metadata.get("survey", "")),
-        "trained_on": str(model.metadata.get("data", "")),
-        "data": data,
-    }
+def _joint_rows(
+    model: Desa, survey: Survey, spectra: NDArray[np.float32], lightcurves: NDArray[np.float32]
+) -> Iterator[Named]:
+    """Stars with both modalities."""
+    names, obsids = survey.stars.column("star_id").to_pylist(), survey.spectrum_column("obsid")
+    pairs = pairs_of(survey).best(survey.spectrum_column("snr_g"))
+    prior = prior_of(survey, model.settings.dualformer.prior)
+    for start in range(0, len(pairs), STARS_AT_ONCE):
+        part: Pairs = pairs.where(np.arange(start, min(start + STARS_AT_ONCE, len(pairs))))
+        own = np.array(spectra[part.spectrum]), np.array(lightcurves[part.lightcurve])
+        given = None if prior is None else prior[torch.from_numpy(part.star)].to(model.device)
+        output, joint = model.align(torch.from_numpy(own[0]), torch.from_numpy(own[1]), given)
+        parts = (output.z_spectrum, output.z_lightcurve, output.p_spectrum, output.p_lightcurve, joint)
+        arrays = [tensor.cpu().numpy() for tensor in parts]
+        for place, star in enumerate(part.star.tolist()):
+            vectors = [array[place] for array in arrays]
+            found = Embedding(names[star], "joint", own[0][place], own[1][place], *vectors)
+            yield found, str(obsids[part.spectrum[place]])
 
 
-def grouped(
-    items: Sequence[LightCurve | Spectrum], match_arcsec: float
-) -> list[tuple[LightCurve | None, Spectrum | None]]:
-    """Quarters of one star stitched; its light curve and spectrum paired by identifier or position."""
-    quarters: dict[str, list[LightCurve]] = defaultdict(list)
-    spectra: list[Spectrum] = []
-    for number, item in enumerate(items):
-        if isinstance(item, LightCurve):
-            quarters[item.star_id or f"#{number}"].append(item)
-        else:
-            spectra.append(item)
-    curves = [stitch(parts) for parts in quarters.values()]
-    by_name = {curve.star_id: place for place, curve in enumerate(curves) if curve.star_id}
-    near = nearest(
-        [s.ra for s in spectra],
-        [s.dec for s in spectra],
-        [c.ra for c in curves],
-        [c.dec for c in curves],
-        match_arcsec,
-    )
-    taken: set[int] = set()
-    pairs: list[tuple[LightCurve | None, Spectrum | None]] = []
-    for spectrum, close in zip(spectra, near.tolist(), strict=True):
-        place = by_name.get(spectrum.star_id, close)
-        taken.add(place)
-        pairs.append((curves[place] if place >= 0 else None, spectrum))
-    return pairs + [(curve, None) for place, curve in enumerate(curves) if place not in taken]
+def _single_rows(survey: Survey, kind: str, features: NDArray[np.float32], done: set[str]) -> Iterator[Named]:
+    """Stars that are not done yet, by one modality; each is put among the done ones."""
+    names = survey.stars.column("star_id").to_pylist()
+    if kind == "spectrum":
+        star_of, obsids = survey.spectrum_star, survey.spectrum_column("obsid").astype(str)
+        merit = np.nan_to_num(survey.spectrum_column("snr_g").astype(np.float64), nan=-1.0)
+    else:
+        star_of = survey.lightcurve_star
+        obsids, merit = np.full(len(star_of), ""), np.zeros(len(star_of))
+    for row in np.argsort(-merit, kind="stable").tolist():
+        name = names[int(star_of[row])]
+        if name not in done:
+            done.add(name)
+            yield Embedding(name, kind, **{f"features_{kind}": np.array(features[row])}), str(obsids[row])
 
 
 def embed_files(
-    model: Desa, paths: Sequence[str | Path], *, match_arcsec: float = 3.0, progress: Report | None = None
+    model: Desa,
+    paths: Sequence[str | Path],
+    *,
+    match_arcsec: float = 3.0,
+    batch_size: int = 32,
+    progress: Report | None = None,
 ) -> tuple[pa.Table, list[tuple[str, str]]]:
     """Embed files: quarters of a star are stitched, light curves and spectra of a star paired.
 
@@ -218,7 +204,9 @@ def embed_files(
     paths
         Files of any supported layout; one that can't be used is left out and listed.
     match_arcsec
-        Radius for pairs by position.
+        Radius for pairs by position; a common identifier goes first.
+    batch_size
+        Stars at once.
     progress
         Called with (files read, files).
 
@@ -245,36 +233,87 @@ def embed_files(
             left_out.append((str(path), str(error)))
         if progress:
             progress(done, len(paths))
-    stars = grouped(items, match_arcsec)
+    stars = pair_up(items, match_arcsec, left_out)
     if not stars:
-        raise DesaError(f"none of {len(paths)} files could be used; the first: {': '.join(left_out[0])}")
-    rows: list[Embedding] = []
-    obsids: list[str] = []
-    for kind in ("joint", "lightcurve", "spectrum"):
-        chosen = [
-            (curve, spectrum)
-            for curve, spectrum in stars
-            if kind == ("joint" if curve and spectrum else "lightcurve" if curve else "spectrum")
-        ]
-        if chosen:
-            curves = [curve for curve, _ in chosen] if kind != "spectrum" else None
-            spectra = [spectrum for _, spectrum in chosen] if kind != "lightcurve" else None
-            if kind == "joint" and model.dualformer is None:
-                curves = None
-            rows += model.embed(curves, spectra)
-            obsids += [spectrum.obsid if spectrum else "" for _, spectrum in chosen]
-    return embedding_table(rows, obsids, facts_of(model, "files")), left_out
+        raise DesaError(
+            f"none of {len(paths)} files could be used" + (f"; {': '.join(left_out[0])}" if left_out else "")
+        )
+    rows = [
+        row for kind in ("joint", "lightcurve", "spectrum") for row in _embed(model, stars, kind, batch_size)
+    ]
+    return embedding_table(rows, facts_of(model, "files")), left_out
 
 
-def timed(items: Iterable[T], spent: dict[str, float], name: str) -> Iterator[T]:
-    """The same items; adds the seconds that each took to `spent`."""
-    source = iter(items)
-    while True:
-        start = time.perf_counter()
+def _embed(model: Desa, stars: Sequence[Pairing], kind: str, batch_size: int) -> Iterator[Named]:
+    """Embeddings of the stars of one kind; without a DualFormer a pair counts as its spectrum."""
+    chosen = [pairing for pairing in stars if _kind(pairing, model) == kind]
+    for start in range(0, len(chosen), batch_size):
+        part = chosen[start : start + batch_size]
+        curves = [curve for curve, _ in part] if kind != "spectrum" else None
+        spectra = [spectrum for _, spectrum in part] if kind != "lightcurve" else None
+        found = model.embed(curves, spectra)
+        for row, (_, spectrum) in zip(found, part, strict=True):
+            yield row, spectrum.obsid if spectrum else ""
+
+
+def _kind(pairing: Pairing, model: Desa) -> str:
+    curve, spectrum = pairing
+    if spectrum is None:
+        return "lightcurve"
+    return "joint" if curve is not None and model.dualformer is not None else "spectrum"
+
+
+def pair_up(
+    items: Sequence[LightCurve | Spectrum], match_arcsec: float, left_out: list[tuple[str, str]]
+) -> list[Pairing]:
+    """Quarters of one star stitched; its light curve and spectra paired by identifier or position.
+
+    Parameters
+    ----------
+    items
+        Light curves and spectra in any order.
+    match_arcsec
+        Radius for pairs by position.
+    left_out
+        Gets (file, reason) of quarters that can't be stitched.
+
+    Returns
+    -------
+    list
+        One entry a spectrum, with the star's light curve or None; then light curves without spectrum.
+    """
+    quarters: dict[str, list[LightCurve]] = defaultdict(list)
+    spectra: list[Spectrum] = []
+    for number, item in enumerate(items):
+        if isinstance(item, LightCurve):
+            quarters[item.star_id or f"#{number}"].append(item)
+        else:
+            spectra.append(item)
+    curves: list[LightCurve] = []
+    for parts in quarters.values():
         try:
-            item = next(source)
-        except StopIteration:
-            return
-        finally:
-            spent[name] = spent.get(name, 0.0) + time.perf_counter() - start
-        yield item
+            curves.append(stitch(parts))
+        except ValueError as error:
+            left_out += [(source, f"can't be stitched: {error}") for part in parts for source in part.sources]
+    places = _places(spectra, curves, match_arcsec)
+    pairs: list[Pairing] = [
+        (curves[place] if place >= 0 else None, spectrum)
+        for place, spectrum in zip(places, spectra, strict=True)
+    ]
+    taken = set(places)
+    return pairs + [(curve, None) for place, curve in enumerate(curves) if place not in taken]
+
+
+def _places(spectra: Sequence[Spectrum], curves: Sequence[LightCurve], match_arcsec: float) -> list[int]:
+    """Each spectrum's light curve, -1 for none."""
+    by_name = {curve.star_id: place for place, curve in enumerate(curves) if curve.star_id}
+    near = nearest(
+        [spectrum.ra for spectrum in spectra],
+        [spectrum.dec for spectrum in spectra],
+        [curve.ra for curve in curves],
+        [curve.dec for curve in curves],
+        match_arcsec,
+    )
+    return [
+        by_name.get(spectrum.star_id, close) for spectrum, close in zip(spectra, near.tolist(), strict=True)
+    ]

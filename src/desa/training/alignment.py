@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import fields
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from desa.config import Settings
 from desa.losses import covariance, duality, info_nce, variance_hinge
 from desa.models.dualformer import DualFormer, DualFormerOutput
-from desa.training.features import FeatureBatch
+from desa.training.pairs import FeatureBatch
 from desa.training.task import Task
 
 COLLAPSED_RANK = 2.0
@@ -46,8 +46,30 @@ class Align(Task):
             sizes = (dualformer.spectrum_features, dualformer.lightcurve_features)
             self.decoders = nn.ModuleList(nn.Linear(dualformer.joint_size, size) for size in sizes)
 
+    def dropped(self, batch: FeatureBatch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Features, where a share ``modality_dropout`` of the stars has lost one modality or the other.
+
+        What is lost reads as the mean star's. The reconstruction still asks for the whole.
+        """
+        share = self.alignment.modality_dropout
+        if not share:
+            return batch.spectrum, batch.lightcurve
+        draw = torch.rand(len(batch), 1, generator=generator, device=generator.device)
+        draw = draw.to(batch.spectrum.device)
+        if self.dualformer.settings.whiten:
+            means = (self.dualformer.mean_spectrum, self.dualformer.mean_lightcurve)
+        else:
+            means = (batch.spectrum.mean(0), batch.lightcurve.mean(0))
+        spectrum = torch.where(draw < share / 2, means[0], batch.spectrum)
+        return spectrum, torch.where(draw > 1 - share / 2, means[1], batch.lightcurve)
+
     def terms(self, batch: FeatureBatch, output: DualFormerOutput) -> dict[str, Tensor]:
-        """Every weighted term of the loss."""
+        """Every weighted term of the loss, in float32 whatever the autocast."""
+        whole = DualFormerOutput(*(getattr(output, field.name).float() for field in fields(output)))
+        with torch.autocast(whole.p_spectrum.device.type, enabled=False):
+            return self._terms(batch, whole)
+
+    def _terms(self, batch: FeatureBatch, output: DualFormerOutput) -> dict[str, Tensor]:
         chosen = self.alignment
         p1, p2 = output.p_spectrum, output.p_lightcurve
         terms = {
@@ -72,7 +94,7 @@ class Align(Task):
         self, batch: FeatureBatch, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Sum of the terms."""
-        output = self.dualformer(batch.spectrum, batch.lightcurve, batch.prior)
+        output = self.dualformer(*self.dropped(batch, generator), batch.prior)
         terms = self.terms(batch, output)
         loss = torch.stack(list(terms.values())).sum()
         return loss, {**terms, "projection_norm": self.dualformer.projection.weight.norm()}
@@ -83,18 +105,21 @@ class Align(Task):
         """Terms, and rows kept for the rank."""
         output = self.dualformer(batch.spectrum, batch.lightcurve, batch.prior)
         terms = self.terms(batch, output)
-        self.rows.append((output.p_spectrum, output.p_lightcurve))
+        self.rows.append((output.p_spectrum.float(), output.p_lightcurve.float()))
         size = float(len(batch))
         loss = sum(float(value) for value in terms.values())
         return {"loss": (loss * size, size), **{k: (float(v) * size, size) for k, v in terms.items()}}
 
     def validation_end(self) -> dict[str, float]:
         """|A|, effective rank and smallest deviation of p; `collapsed` is 1 where the rank has gone."""
+        norm = {"projection_norm": float(self.dualformer.projection.weight.norm())}
+        if not self.rows:
+            return norm
         p1, p2 = (torch.cat(parts) for parts in zip(*self.rows, strict=True))
         self.rows = []
         ranks = (effective_rank(p1), effective_rank(p2))
         return {
-            "projection_norm": float(self.dualformer.projection.weight.norm()),
+            **norm,
             "rank_spectrum": ranks[0],
             "rank_lightcurve": ranks[1],
             "deviation_spectrum": float(p1.std(0).mean()),
@@ -103,31 +128,5 @@ class Align(Task):
         }
 
     def compilable(self) -> list[nn.Module]:
-        """The DualFormer."""
-        return [self.dualformer]
-
-
-def whitening(spectrum: Tensor, lightcurve: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Means and deviations of features, for `DualFormer.set_whitening`; 1 for a constant feature."""
-
-    def scale(rows: Tensor) -> Tensor:
-        deviation = rows.std(0)
-        return torch.where(deviation > 1e-6, deviation, torch.ones_like(deviation))
-
-    return spectrum.mean(0), scale(spectrum), lightcurve.mean(0), scale(lightcurve)
-
-
-def any_prior(name: str, labels: dict[str, Any]) -> Tensor | None:
-    """(N, k) numbers of a prior by name, NaN where missing; None for ``"none"``.
-
-    ``"photometric"``: BP-RP, M_G, RUWE. ``"published"``: Teff, log g, Prot, [Fe/H], radius, RUWE: labels, so
-    whatever predicts them from an embedding with this prior predicts what it was given.
-    """
-    columns = {
-        "none": (),
-        "photometric": ("bp_rp", "m_g", "ruwe"),
-        "published": ("teff", "log_g", "prot", "fe_h", "radius", "ruwe"),
-    }[name]
-    if not columns:
-        return None
-    return torch.stack([torch.as_tensor(labels[column], dtype=torch.float32) for column in columns], dim=1)
+        """The DualFormer's blocks."""
+        return list(self.dualformer.blocks)

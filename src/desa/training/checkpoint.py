@@ -199,6 +199,6 @@ def set_weights(task: nn.Module, values: Weights, *, sharded: bool = False) -> N
 
 
 def full_weights(task: nn.Module) -> Weights:
-    """Whole weights on the CPU of a task that may be sharded; every process must call it."""
-    options = dcp_state.StateDictOptions(full_state_dict=True, cpu_offload=True)
+    """Whole weights of a task that may be sharded; every process must call it, and gets them."""
+    options = dcp_state.StateDictOptions(full_state_dict=True)
     return dict(dcp_state.get_model_state_dict(task, options=options))

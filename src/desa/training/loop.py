@@ -308,10 +308,12 @@ class _Run:
     def judge(self, means: dict[str, float]) -> None:
         """Compare with the best validation so far."""
         history = self.history
-        history.validation = means
         value = means.get(self.task.monitor, math.nan)
+        if history.best is None:
+            history.validation = means
         if math.isfinite(value) and (history.best is None or value < history.best):
             history.best, history.best_step, history.stale = value, history.step, 0
+            history.validation = means
             self.best = weights(self.task, sharded=self.sharded)
             return
         history.stale += 1

@@ -4,91 +4,120 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from desa.config import Settings
 from desa.conformal import calibrate
 from desa.errors import ModelError, SurveyError
+from desa.files import written_whole
 from desa.models.desa import Desa
 from desa.provenance import provenance
 from desa.survey.batches import LightCurveDataset, SpectrumDataset, make_loader
 from desa.survey.store import Survey
-from desa.training.alignment import Align, any_prior, whitening
-from desa.training.distributed import choose_device, current, joined
-from desa.training.features import FeatureLoader, Pairs, lightcurve_features, pairs_of, spectrum_features
+from desa.training.alignment import Align
+from desa.training.checkpoint import full_weights
+from desa.training.distributed import barrier, choose_device, current, joined
+from desa.training.features import lightcurve_features, spectrum_features
 from desa.training.loop import fit
+from desa.training.pairs import PairLoader, Pairs, pairs_of, prior_of, whitening
+from desa.training.predictions import lightcurve_predictions, spectrum_predictions
 from desa.training.task import History, Interrupted, Task
 from desa.training.tasks import PretrainLightCurve, PretrainSpectrum
 from desa.training.tracking import training_progress
 
-MODEL, CACHE = "model", "features"
+MODEL, CACHE, FACTS = "model", "features", "run.json"
+
+SECTIONS = {
+    "spectrum": ("preprocess_spectrum", "spectrum", "objective_spectrum"),
+    "lightcurve": ("preprocess_lightcurve", "lightcurve", "objective_lightcurve"),
+    "align": ("dualformer", "alignment"),
+}
+"""The settings that shape each stage, beside its ``train_...``."""
+
+HARMLESS = {"steps", "patience", "checkpoint_minutes", "workers"}
+"""Training settings that may change from one sitting of a run to the next."""
 
 
-def identity_of(survey: Survey, settings: Settings, *more: str) -> dict[str, str]:
-    """What a run is made from, for its checkpoint: resuming with anything else is refused."""
-    described = json.dumps(settings.model_dump(mode="json", exclude={"dtype", "compile"}), sort_keys=True)
-    return {
-        "survey": survey.identity,
-        "settings": hashlib.blake2b(described.encode(), digest_size=16).hexdigest(),
-        "models": " ".join(more),
-    }
+@dataclass(frozen=True)
+class _Stage:
+    """One stage of training under way."""
 
+    name: str
+    survey: Survey
+    settings: Settings
+    out: Path
+    device: torch.device
+    resume: bool
+    progress: bool
+    made_from: str = ""
 
-def _metadata(survey: Survey, settings: Settings, history: History) -> dict[str, Any]:
-    return {
-        **provenance(data=f"{survey.kind} survey", survey=survey.identity, seed=settings.seed),
-        "steps": history.step,
-        "best_step": history.best_step,
-        "validation": {k: v for k, v in (history.validation or {}).items() if np.isfinite(v)},
-    }
+    def identity(self) -> dict[str, str]:
+        """What the run is made from: resuming its checkpoint with anything else is refused."""
+        chosen = self.settings.model_dump(mode="json", include=set(SECTIONS[self.name]))
+        training = getattr(self.settings, f"train_{self.name}").model_dump(mode="json", exclude=HARMLESS)
+        described = json.dumps([chosen, training, self.settings.dtype], sort_keys=True)
+        return {
+            "survey": self.survey.identity,
+            "settings": hashlib.blake2b(described.encode(), digest_size=16).hexdigest(),
+            "models": self.made_from,
+        }
 
+    def fit(self, task: Task, train: Callable[[int], Any], valid: Iterable[Any]) -> History:
+        """Train, and raise `Interrupted` if a signal stopped it."""
+        training = getattr(self.settings, f"train_{self.name}")
+        shown = self.progress and current().main
+        with training_progress() if shown else nullcontext() as bar:
+            history = fit(
+                task,
+                train,
+                valid,
+                training,
+                self.out,
+                seed=self.settings.seed,
+                device=self.device,
+                dtype=self.settings.dtype,
+                compile=self.settings.compile,
+                strategy=training.strategy,
+                progress=bar,
+                resume=self.resume,
+                identity=self.identity(),
+            )
+        if history.stopped == "signal":
+            raise Interrupted(
+                f"stopped by {history.signal} after step {history.step} of {training.steps}; "
+                f"the checkpoint is in {self.out}: run the same command again to go on"
+            )
+        return history
 
-def _train(
-    task: Task,
-    train: Any,
-    valid: Iterable[Any],
-    settings: Settings,
-    stage: str,
-    out: Path,
-    *,
-    device: str,
-    resume: bool,
-    progress: bool,
-    identity: dict[str, str],
-) -> History:
-    training = getattr(settings, f"train_{stage}")
-    with joined(choose_device(device)), training_progress() if progress else nullcontext() as bar:
-        history = fit(
-            task,
-            train,
-            valid,
-            training,
-            out,
-            seed=settings.seed,
-            device=choose_device(device),
-            dtype=settings.dtype,
-            compile=settings.compile,
-            progress=bar,
-            resume=resume,
-            identity=identity,
-        )
-    if history.stopped == "signal":
-        raise Interrupted(
-            f"stopped by {history.signal} after step {history.step}; run the same command again to go on"
-        )
-    return history
-
-
-def _need(count: int, what: str, survey: Survey) -> None:
-    if count < 2:
-        raise SurveyError(f"{survey.path}: the train split has {count} {what}; at least 2 are needed")
+    def finish(self, model: Desa, history: History) -> Desa:
+        """Write ``model/`` and ``run.json``."""
+        validation = {k: v for k, v in (history.validation or {}).items() if np.isfinite(v)}
+        model.metadata = {
+            **provenance(
+                data=f"{self.survey.kind} survey", survey=self.survey.identity, seed=self.settings.seed
+            ),
+            "stage": self.name,
+            "steps": history.step,
+            "best_step": history.best_step,
+            "stopped": history.stopped,
+            "seconds": round(history.seconds, 1),
+            "validation": validation,
+            "collapsed": bool(validation.get("collapsed", 0.0)),
+        }
+        if current().main:
+            model.save(self.out / MODEL)
+            with written_whole(self.out / FACTS) as scratch:
+                facts = {**model.metadata, "settings": self.settings.model_dump(mode="json")}
+                scratch.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        barrier()
+        return model
 
 
 def pretrain_spectrum(
@@ -100,7 +129,7 @@ def pretrain_spectrum(
     resume: bool = True,
     progress: bool = False,
 ) -> Desa:
-    """Pre-train the spectrum encoder on a survey's train split.
+    """Pre-train the spectrum encoder on the spectra of a survey's train split.
 
     Parameters
     ----------
@@ -109,11 +138,12 @@ def pretrain_spectrum(
     settings
         All settings; ``train_spectrum`` and ``objective_spectrum`` are this stage's.
     out
-        The run's folder: metrics, checkpoint, and at the end ``model/``.
+        The run's folder: ``metrics.jsonl``, ``tensorboard/``, ``checkpoint.pt``, and at the end ``model/``
+        (the weights that did best on the valid split) and ``run.json``.
     device
-        ``"auto"``, ``"cpu"``, ``"cuda"``.
+        ``"auto"``, ``"cpu"``, ``"cuda"``. Under `torchrun`, each process its own.
     resume
-        Go on from the folder's checkpoint.
+        Go on from the folder's checkpoint, if it has one.
     progress
         Show a bar.
 
@@ -125,35 +155,25 @@ def pretrain_spectrum(
     Raises
     ------
     SurveyError
-        If the survey holds too few spectra.
+        If the train split holds too few spectra.
+    ModelError
+        If the folder's checkpoint is of another run.
     Interrupted
         If a signal stopped the run; it can be resumed.
     """
-    survey, out = _opened(survey), Path(out)
-    labels = settings.objective_spectrum.labels
-    train, valid = (SpectrumDataset(survey, name, labels) for name in ("train", "valid"))
-    _need(len(train), "spectra", survey)
-    torch.manual_seed(settings.seed)
-    task = PretrainSpectrum(settings)
-    size = min(settings.train_spectrum.batch_size, len(train))
-    history = _train(
-        task,
-        lambda skip: make_loader(
-            train, size, settings.seed, skip=skip, drop_last=True, workers=settings.train_spectrum.workers
-        ),
-        make_loader(valid, size, shuffle=False),
-        settings,
-        "spectrum",
-        out,
-        device=device,
-        resume=resume,
-        progress=progress,
-        identity=identity_of(survey, settings),
-    )
-    model = task.model.eval()
-    quantiles, targets = spectrum_predictions(model, survey, "calibration")
-    model.calibration["spectrum"] = calibrate(quantiles, targets, settings.objective_spectrum.quantiles)
-    return _finish(model, survey, settings, history, out)
+    with joined(choose_device(device)):
+        survey = _opened(survey)
+        stage = _Stage("spectrum", survey, settings, Path(out), choose_device(device), resume, progress)
+        labels, training = settings.objective_spectrum.labels, settings.train_spectrum
+        train, valid = (SpectrumDataset(survey, split, labels) for split in ("train", "valid"))
+        _need(len(train), "spectra", survey)
+        torch.manual_seed(settings.seed)
+        task = PretrainSpectrum(settings)
+        history = stage.fit(task, *_loaders(train, valid, stage, training.batch_size, training.workers))
+        model = _whole(task.model, stage.device)
+        quantiles, targets = spectrum_predictions(model, survey, "calibration")
+        model.calibration["spectrum"] = calibrate(quantiles, targets, settings.objective_spectrum.quantiles)
+        return stage.finish(model, history)
 
 
 def pretrain_lightcurve(
@@ -166,35 +186,23 @@ def pretrain_lightcurve(
     progress: bool = False,
 ) -> Desa:
     """Pre-train the light-curve encoder; parameters, result and errors as `pretrain_spectrum`'s."""
-    survey, out = _opened(survey), Path(out)
-    labels, length = settings.objective_lightcurve.labels, settings.preprocess_lightcurve.length
-    least = settings.preprocess_lightcurve.min_valid
-    train, valid = (
-        LightCurveDataset(survey, name, length, views=2, labels=labels, min_valid=least)
-        for name in ("train", "valid")
-    )
-    _need(len(train), "light curves", survey)
-    torch.manual_seed(settings.seed)
-    task = PretrainLightCurve(settings)
-    size = min(settings.train_lightcurve.batch_size, len(train))
-    history = _train(
-        task,
-        lambda skip: make_loader(
-            train, size, settings.seed, skip=skip, drop_last=True, workers=settings.train_lightcurve.workers
-        ),
-        make_loader(valid, size, shuffle=False),
-        settings,
-        "lightcurve",
-        out,
-        device=device,
-        resume=resume,
-        progress=progress,
-        identity=identity_of(survey, settings),
-    )
-    model = task.model.eval()
-    quantiles, targets = lightcurve_predictions(model, survey, "calibration")
-    model.calibration["lightcurve"] = calibrate(quantiles, targets, settings.objective_lightcurve.quantiles)
-    return _finish(model, survey, settings, history, out)
+    with joined(choose_device(device)):
+        survey = _opened(survey)
+        stage = _Stage("lightcurve", survey, settings, Path(out), choose_device(device), resume, progress)
+        objective, crop = settings.objective_lightcurve, settings.preprocess_lightcurve
+        training = settings.train_lightcurve
+        train, valid = (
+            LightCurveDataset(survey, split, crop.length, 2, objective.labels, crop.min_valid)
+            for split in ("train", "valid")
+        )
+        _need(len(train), "light curves", survey)
+        torch.manual_seed(settings.seed)
+        task = PretrainLightCurve(settings)
+        history = stage.fit(task, *_loaders(train, valid, stage, training.batch_size, training.workers))
+        model = _whole(task.model, stage.device)
+        quantiles, targets = lightcurve_predictions(model, survey, "calibration")
+        model.calibration["lightcurve"] = calibrate(quantiles, targets, objective.quantiles)
+        return stage.finish(model, history)
 
 
 def align(
@@ -211,50 +219,47 @@ def align(
     """Align two pre-trained encoders with the DualFormer, on stars that have both modalities.
 
     The encoders are frozen, so their features are computed once and kept in ``out/features``. Other
-    parameters, result and errors as `pretrain_spectrum`'s.
+    parameters, result and errors as `pretrain_spectrum`'s. A run whose projections have lost their rank
+    is marked: ``metadata["collapsed"]``.
 
     Raises
     ------
     ModelError
         If a model folder lacks its encoder.
     """
-    survey, out = _opened(survey), Path(out)
-    model = joined_model(Desa.load(spectrum_model), Desa.load(lightcurve_model), settings)
-    model.to(choose_device(device))
-    spectrum = torch.from_numpy(np.array(spectrum_features(model, survey, out / CACHE)))
-    lightcurve = torch.from_numpy(np.array(lightcurve_features(model, survey, out / CACHE)))
-    pairs, split = pairs_of(survey), survey.split
-    names = ("bp_rp", "m_g", "ruwe", "teff", "log_g", "prot", "fe_h", "radius")
-    prior = any_prior(settings.dualformer.prior, {name: survey.labels(name) for name in names})
-    rows = {name: _rows(pairs, split[pairs.star] == name) for name in ("train", "valid")}
-    _need(len(rows["train"].star), "pairs of light curve and spectrum", survey)
-
-    def loader(part: Pairs, seed: int | None, skip: int = 0) -> FeatureLoader:
-        own = None if prior is None else prior[part.star]
+    with joined(choose_device(device)):
+        survey, out = _opened(survey), Path(out)
+        made_from = " ".join(_weights(folder) for folder in (spectrum_model, lightcurve_model))
+        stage = _Stage("align", survey, settings, out, choose_device(device), resume, progress, made_from)
+        model = joined_model(Desa.load(spectrum_model), Desa.load(lightcurve_model), settings)
+        model.to(stage.device)
+        spectrum, lightcurve = _both_features(model, survey, out / CACHE)
+        pairs, prior = pairs_of(survey), prior_of(survey, settings.dualformer.prior)
+        splits = survey.split[pairs.star]
+        train, valid = (pairs.where(splits == split) for split in ("train", "valid"))
         world = current()
-        shifted = None if seed is None else seed * world.size + world.rank
-        size = settings.train_align.batch_size
-        return FeatureLoader(spectrum[part.spectrum], lightcurve[part.lightcurve], own, size, shifted, skip)
+        _need(len(np.unique(train.star)) // world.size, "stars with light curve and spectrum", survey)
 
-    dualformer = model.need("dualformer")
-    if settings.dualformer.whiten:
-        train = rows["train"]
-        dualformer.set_whitening(*whitening(spectrum[train.spectrum], lightcurve[train.lightcurve]))
-    history = _train(
-        Align(settings, dualformer),
-        lambda skip: loader(rows["train"], settings.seed, skip),
-        loader(rows["valid"], None),
-        settings,
-        "align",
-        out,
-        device=device,
-        resume=resume,
-        progress=progress,
-        identity=identity_of(
-            survey, settings, *(_weights(folder) for folder in (spectrum_model, lightcurve_model))
-        ),
-    )
-    return _finish(model.eval(), survey, settings, history, out)
+        def loader(part: Pairs, *, skip: int = 0, shuffle: bool = True) -> PairLoader:
+            return PairLoader(
+                part,
+                spectrum,
+                lightcurve,
+                prior,
+                settings.train_align.batch_size,
+                seed=settings.seed,
+                skip=skip,
+                rank=world.rank,
+                world=world.size,
+                shuffle=shuffle,
+            )
+
+        dualformer = model.need("dualformer")
+        if settings.dualformer.whiten:
+            dualformer.set_whitening(*whitening(train, spectrum, lightcurve))
+        task = Align(settings, dualformer)
+        history = stage.fit(task, lambda skip: loader(train, skip=skip), loader(valid, shuffle=False))
+        return stage.finish(model.eval(), history)
 
 
 def joined_model(spectrum: Desa, lightcurve: Desa, settings: Settings) -> Desa:
@@ -262,19 +267,17 @@ def joined_model(spectrum: Desa, lightcurve: Desa, settings: Settings) -> Desa:
 
     Its settings are `settings`, with the encoders' and their preprocessing's own parts.
     """
+    sources = {"spectrum": spectrum, "lightcurve": lightcurve}
     chosen = settings.model_copy(
         update={
-            "spectrum": spectrum.settings.spectrum,
-            "preprocess_spectrum": spectrum.settings.preprocess_spectrum,
-            "objective_spectrum": spectrum.settings.objective_spectrum,
-            "lightcurve": lightcurve.settings.lightcurve,
-            "preprocess_lightcurve": lightcurve.settings.preprocess_lightcurve,
-            "objective_lightcurve": lightcurve.settings.objective_lightcurve,
+            section: getattr(source.settings, section)
+            for part, source in sources.items()
+            for section in SECTIONS[part]
         }
     )
     torch.manual_seed(settings.seed)
     model = Desa(chosen)
-    for part, source in (("spectrum", spectrum), ("lightcurve", lightcurve)):
+    for part, source in sources.items():
         for module in ("encoder", "head"):
             own = model.need(f"{part}_{module}")
             own.load_state_dict(source.need(f"{part}_{module}").state_dict())
@@ -284,64 +287,49 @@ def joined_model(spectrum: Desa, lightcurve: Desa, settings: Settings) -> Desa:
     return model.eval()
 
 
-@torch.inference_mode()
-def spectrum_predictions(model: Desa, survey: Survey, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Quantiles (N, K, Q) and labels (N, K) of every spectrum of a split, in the labels' units."""
-    objective = model.settings.objective_spectrum
-    data = SpectrumDataset(survey, split, objective.labels)
-    quantiles, targets = [], []
-    for batch in make_loader(data, 64, shuffle=False):
-        moved = batch.to(model.device)
-        features = model.spectrum_features(moved.flux, moved.ivar, moved.z, moved.log_wavelength_start)
-        quantiles.append(model.spectrum_quantiles(features).cpu())
-        targets.append(_targets(batch.labels, objective.labels))
-    return _stacked(quantiles, targets, len(objective.labels), len(objective.quantiles))
-
-
-@torch.inference_mode()
-def lightcurve_predictions(model: Desa, survey: Survey, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Quantiles (N, K, Q) and labels (N, K) of every light curve of a split, in the labels' units."""
-    objective = model.settings.objective_lightcurve
-    data = LightCurveDataset(
-        survey, split, model.settings.preprocess_lightcurve.length, labels=objective.labels, crop="best"
+def _loaders(
+    train: Any, valid: Any, stage: _Stage, batch_size: int, workers: int
+) -> tuple[Callable[[int], Any], Iterable[Any]]:
+    """Endless training batches from the n-th on, and the validation batches."""
+    size, seed = min(batch_size, len(train)), stage.settings.seed
+    return (
+        lambda skip: make_loader(train, size, seed, skip=skip, drop_last=True, workers=workers),
+        make_loader(valid, size, seed, shuffle=False),
     )
-    quantiles, targets = [], []
-    for batch in make_loader(data, 32, shuffle=False):
-        features = model.lightcurve_features(batch.to(model.device).flux[:, 0])
-        quantiles.append(model.lightcurve_quantiles(features).cpu())
-        targets.append(_targets(batch.labels, objective.labels))
-    return _stacked(quantiles, targets, len(objective.labels), len(objective.quantiles))
 
 
-def _targets(labels: dict[str, Tensor], names: tuple[str, ...]) -> Tensor:
-    return torch.stack([labels[name] for name in names], dim=1)
+def _both_features(
+    model: Desa, survey: Survey, cache: Path
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Cached features of both encoders; the main process computes them for all."""
+    if not current().main:
+        barrier()
+    found = spectrum_features(model, survey, cache), lightcurve_features(model, survey, cache)
+    if current().main:
+        barrier()
+    return found
 
 
-def _stacked(
-    quantiles: list[Tensor], targets: list[Tensor], labels: int, levels: int
-) -> tuple[np.ndarray, np.ndarray]:
-    if not quantiles:
-        return np.zeros((0, labels, levels)), np.zeros((0, labels))
-    return torch.cat(quantiles).double().numpy(), torch.cat(targets).double().numpy()
+def _whole(model: Desa, device: torch.device) -> Desa:
+    """The model itself, or one with all of its weights where these lie spread over processes."""
+    if not any(hasattr(parameter, "full_tensor") for parameter in model.parameters()):
+        return model.eval()
+    whole = Desa(model.settings, model.parts)
+    whole.load_state_dict(full_weights(model))
+    return whole.to(device).eval()
 
 
-def _rows(pairs: Pairs, chosen: np.ndarray) -> Pairs:
-    return Pairs(pairs.star[chosen], pairs.lightcurve[chosen], pairs.spectrum[chosen])
+def _need(count: int, what: str, survey: Survey) -> None:
+    if count < 2:
+        raise SurveyError(f"{survey.path}: the train split has {count} {what}; at least 2 are needed")
 
 
 def _weights(folder: str | Path) -> str:
     try:
-        return str(json.loads((Path(folder) / "model.json").read_text())["weights"])
+        return str(json.loads((Path(folder) / "model.json").read_text(encoding="utf-8"))["weights"])
     except (OSError, ValueError, KeyError):
         raise ModelError(f"{folder}: no model here") from None
 
 
 def _opened(survey: Survey | str | Path) -> Survey:
     return survey if isinstance(survey, Survey) else Survey.open(survey)
-
-
-def _finish(model: Desa, survey: Survey, settings: Settings, history: History, out: Path) -> Desa:
-    model.metadata = _metadata(survey, settings, history)
-    if current().main:
-        model.save(out / MODEL)
-    return model

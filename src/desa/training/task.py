@@ -70,7 +70,7 @@ class History:
     seconds
         Wall time over all its sittings.
     validation
-        The metrics of the last validation.
+        The metrics of the best validation.
     """
 
     step: int = 0

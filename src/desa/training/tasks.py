@@ -70,7 +70,7 @@ class _Pretrain(Task):
         sums = {"loss": loss, "self_supervised": own, "supervised": supervised}
         return {
             **{name: (float(value) * size, size) for name, value in sums.items()},
-            **label_errors(quantiles.float(), targets, self.objective),
+            **label_errors(quantiles, targets, self.objective),
         }
 
 
@@ -94,15 +94,16 @@ class PretrainSpectrum(_Pretrain):
             seen, hidden = mask_pixels(pixels, weights > 0, self.objective, generator)
         encoder = self.model.need("spectrum_encoder")
         tokens = encoder.cnn(seen, weights)
-        own = masked_reconstruction(self.decoder(tokens), pixels, hidden, weights)
-        quantiles = self.model.need("spectrum_head")(encoder.conformer(tokens))
+        own = masked_reconstruction(self.decoder(tokens).float(), pixels, hidden, weights)
+        quantiles = self.model.need("spectrum_head")(encoder.conformer(tokens)).float()
         targets = scaled_targets(batch.labels, self.objective)
         supervised = pinball(quantiles, targets, self.objective.quantiles, snr_weight(batch.snr_g))
         return own, supervised, quantiles, targets
 
     def compilable(self) -> list[nn.Module]:
-        """Encoder and decoder."""
-        return [self.model.need("spectrum_encoder"), self.decoder]
+        """Encoder, block by block, and decoder."""
+        encoder = self.model.need("spectrum_encoder")
+        return [encoder.embedding, *encoder.layers, *encoder.blocks, self.decoder]
 
 
 class PretrainLightCurve(_Pretrain):
@@ -122,8 +123,9 @@ class PretrainLightCurve(_Pretrain):
             channels, mask = self.model.preprocess_lightcurve(batch.flux.flatten(0, 1))
         features = self.model.need("lightcurve_encoder")(channels, mask)
         first, second = features.unflatten(0, (-1, 2)).unbind(1)
-        own = simsiam(self.predictor(first), first, self.predictor(second), second)
-        quantiles = self.model.need("lightcurve_head")(torch.cat([first, second], dim=1))
+        ahead, back = self.predictor(first).float(), self.predictor(second).float()
+        own = simsiam(ahead, first.float(), back, second.float())
+        quantiles = self.model.need("lightcurve_head")(torch.cat([first, second], dim=1)).float()
         targets = scaled_targets(batch.labels, self.objective)
         return own, pinball(quantiles, targets, self.objective.quantiles), quantiles, targets
 

@@ -1,0 +1,173 @@
+"""Which light curve goes with which spectrum, and batches of their features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from desa.survey.store import Survey
+
+
+@dataclass
+class FeatureBatch:
+    """Features of stars with both modalities; prior None or (B, k)."""
+
+    spectrum: Tensor
+    lightcurve: Tensor
+    prior: Tensor | None
+
+    def __len__(self) -> int:
+        return len(self.spectrum)
+
+    def to(self, device: torch.device) -> FeatureBatch:
+        """The same on a device."""
+        prior = None if self.prior is None else self.prior.to(device)
+        return FeatureBatch(self.spectrum.to(device), self.lightcurve.to(device), prior)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Every (light curve, spectrum) of the same star: (N,) rows of the star table and of both tables."""
+
+    star: NDArray[np.int64]
+    lightcurve: NDArray[np.int64]
+    spectrum: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.star)
+
+    def where(self, chosen: NDArray[Any]) -> Pairs:
+        """Some of them, by (N,) truth or by rows."""
+        return Pairs(self.star[chosen], self.lightcurve[chosen], self.spectrum[chosen])
+
+    def best(self, snr_g: NDArray[Any]) -> Pairs:
+        """One pair a star: its first light curve and its spectrum of highest S/N in g."""
+        merit = np.nan_to_num(np.asarray(snr_g, dtype=np.float64), nan=-1.0)[self.spectrum]
+        order = np.lexsort((self.lightcurve, -merit, self.star))
+        _, first = np.unique(self.star[order], return_index=True)
+        return self.where(order[first])
+
+
+def pairs_of(survey: Survey) -> Pairs:
+    """All pairs of a survey: each spectrum with each light curve of its star."""
+    curve_of: dict[int, list[int]] = {}
+    for row, star in enumerate(survey.lightcurve_star.tolist()):
+        curve_of.setdefault(star, []).append(row)
+    found = [
+        (star, curve, row)
+        for row, star in enumerate(survey.spectrum_star.tolist())
+        for curve in curve_of.get(star, [])
+    ]
+    table = np.array(found, dtype=np.int64).reshape(-1, 3)
+    return Pairs(table[:, 0], table[:, 1], table[:, 2])
+
+
+class PairLoader:
+    """Batches of feature pairs, each star once an epoch, in an order that seed and epoch alone decide.
+
+    A star with several pairs gives a random one of them: a batch that held a star twice would make its
+    second pair a negative of its first.
+
+    Parameters
+    ----------
+    pairs
+        The pairs to go through.
+    spectrum, lightcurve
+        Features, row by row of the survey's tables.
+    prior
+        (n_stars, k) or None.
+    batch_size
+        Pairs a batch; the rest of an epoch that fills no batch is left out.
+    seed
+        Of the order.
+    skip
+        Batches to leave out, over all epochs.
+    rank, world
+        This process of how many; they share each epoch out.
+    shuffle
+        False: every pair, in order, once; a rest of one pair is left out (it has no variance).
+    """
+
+    def __init__(
+        self,
+        pairs: Pairs,
+        spectrum: NDArray[np.float32],
+        lightcurve: NDArray[np.float32],
+        prior: Tensor | None,
+        batch_size: int,
+        *,
+        seed: int = 0,
+        skip: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        shuffle: bool = True,
+    ) -> None:
+        self.pairs, self.spectrum, self.lightcurve, self.prior = pairs, spectrum, lightcurve, prior
+        self.seed, self.skip, self.rank, self.world, self.shuffle = seed, skip, rank, world, shuffle
+        self.rows = np.argsort(pairs.star, kind="stable")
+        _, self.first, self.count = np.unique(pairs.star[self.rows], return_index=True, return_counts=True)
+        self.batch_size = min(batch_size, (len(self.first) if shuffle else len(pairs)) // world)
+
+    def __iter__(self) -> Iterator[FeatureBatch]:
+        if self.batch_size < 2:
+            return
+        if not self.shuffle:
+            order = np.arange(len(self.pairs))[self.rank :: self.world]
+            for start in range(0, len(order) - 1, self.batch_size):
+                yield self._pick(order[start : start + self.batch_size])
+            return
+        each = len(self.first) // self.world // self.batch_size
+        epoch, place = divmod(self.skip, each)
+        while True:
+            order = self._epoch(epoch)
+            for index in range(place, each):
+                yield self._pick(order[index * self.batch_size : (index + 1) * self.batch_size])
+            epoch, place = epoch + 1, 0
+
+    def _epoch(self, epoch: int) -> NDArray[np.int64]:
+        generator = np.random.default_rng([abs(self.seed), int(self.seed < 0), epoch])
+        chosen = self.rows[self.first + generator.integers(0, self.count)]
+        return np.asarray(generator.permutation(chosen)[self.rank :: self.world])
+
+    def _pick(self, rows: NDArray[np.int64]) -> FeatureBatch:
+        part = self.pairs.where(rows)
+        return FeatureBatch(
+            torch.from_numpy(np.array(self.spectrum[part.spectrum])),
+            torch.from_numpy(np.array(self.lightcurve[part.lightcurve])),
+            None if self.prior is None else self.prior[torch.from_numpy(part.star)],
+        )
+
+
+def whitening(
+    pairs: Pairs, spectrum: NDArray[np.float32], lightcurve: NDArray[np.float32]
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Means and deviations of both features over pairs, for `DualFormer.set_whitening`; 1 where constant."""
+
+    def constants(rows: NDArray[np.float32]) -> tuple[Tensor, Tensor]:
+        mean, deviation = rows.mean(0, dtype=np.float64), rows.std(0, dtype=np.float64)
+        scale = np.where(deviation > 1e-6, deviation, 1.0)
+        return torch.from_numpy(mean).float(), torch.from_numpy(scale).float()
+
+    return *constants(spectrum[pairs.spectrum]), *constants(lightcurve[pairs.lightcurve])
+
+
+PRIORS = {
+    "none": (),
+    "photometric": ("bp_rp", "m_g", "ruwe"),
+    "published": ("teff", "log_g", "prot", "fe_h", "radius", "ruwe"),
+}
+"""Labels of each prior. The published one predicts from what it was given: it leaks labels."""
+
+
+def prior_of(survey: Survey, name: str) -> Tensor | None:
+    """(n_stars, k) numbers of a prior by name, NaN where missing; None for ``"none"``."""
+    if not PRIORS[name]:
+        return None
+    columns = [torch.from_numpy(survey.labels(label)).float() for label in PRIORS[name]]
+    return torch.stack(columns, dim=1)

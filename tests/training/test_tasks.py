@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from tiny import tiny_settings
+
+from desa.survey.batches import LightCurveDataset, SpectrumDataset, make_loader
+from desa.survey.store import Survey
+from desa.survey.tensors import LightCurveBatch, SpectrumBatch
+from desa.training.loop import autocast
+from desa.training.tasks import (
+    LEAST_WEIGHT,
+    PretrainLightCurve,
+    PretrainSpectrum,
+    label_errors,
+    scaled_targets,
+    snr_weight,
+)
+
+LABELS = ("teff", "log_g", "fe_h")
+
+
+def spectrum_batch(survey: Survey) -> SpectrumBatch:
+    return next(iter(make_loader(SpectrumDataset(survey, "train", LABELS), 12)))
+
+
+def lightcurve_batch(survey: Survey) -> LightCurveBatch:
+    return next(iter(make_loader(LightCurveDataset(survey, "train", 512, 2, ("prot",)), 8)))
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_spectrum_step_reaches_every_parameter(survey: Survey) -> None:
+    torch.manual_seed(0)
+    task = PretrainSpectrum(tiny_settings())
+    loss, metrics = task(spectrum_batch(survey), generator())
+    loss.backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in task.parameters())
+    share = task.objective.supervised
+    expected = (1 - share) * metrics["self_supervised"] + share * metrics["supervised"]
+    torch.testing.assert_close(loss, expected)
+
+
+def test_lightcurve_step_reaches_every_parameter(survey: Survey) -> None:
+    torch.manual_seed(0)
+    task = PretrainLightCurve(tiny_settings())
+    loss, metrics = task(lightcurve_batch(survey), generator())
+    loss.backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in task.parameters())
+    assert -1 <= metrics["self_supervised"].item() <= 1
+
+
+def test_same_generator_same_loss(survey: Survey) -> None:
+    torch.manual_seed(0)
+    task, batch = PretrainSpectrum(tiny_settings()), spectrum_batch(survey)
+    task.eval()
+    one, same, other = (task(batch, generator(seed))[0] for seed in (1, 1, 2))
+    assert one == same and one != other
+
+
+def test_missing_labels_count_nothing(survey: Survey) -> None:
+    torch.manual_seed(0)
+    task, batch = PretrainSpectrum(tiny_settings()), spectrum_batch(survey)
+    batch.labels = {name: torch.full_like(values, torch.nan) for name, values in batch.labels.items()}
+    loss, metrics = task(batch, generator())
+    assert float(metrics["supervised"]) == 0.0
+    loss.backward()
+    assert all(torch.isfinite(p.grad).all() for p in task.parameters())
+    values = task(batch, generator(), validate=True)
+    assert values["mae_teff"] == (0.0, 0.0), "no label, no weight"
+
+
+def test_bad_pixels_change_nothing(survey: Survey) -> None:
+    torch.manual_seed(0)
+    task, batch = PretrainSpectrum(tiny_settings()).eval(), spectrum_batch(survey)
+    batch.ivar[:, 1000:1020] = 0
+    whole = task(batch, generator())[0]
+    batch.flux[:, 1000:1020] = 1e30
+    assert task(batch, generator())[0] == whole
+
+
+def test_validation_mae_is_in_the_labels_units() -> None:
+    objective = tiny_settings().objective_spectrum
+    labels = {
+        "teff": torch.tensor([5778.0, 6000.0, torch.nan]),
+        "log_g": torch.tensor([4.0, 4.5, 2.0]),
+        "fe_h": torch.full((3,), torch.nan),
+    }
+    targets = scaled_targets(labels, objective)
+    median = torch.tensor([[1.0, 4.1, 0.0], [1.0, 4.1, 0.0], [1.0, 4.1, 0.0]])
+    quantiles = median[..., None].expand(3, 3, 5)
+    errors = label_errors(quantiles, targets, objective)
+    assert errors["mae_teff"] == (pytest.approx(222.0, rel=1e-4), 2.0)
+    assert errors["mae_log_g"] == (pytest.approx(0.1 + 0.4 + 2.1, rel=1e-5), 3.0)
+    assert errors["mae_fe_h"] == (0.0, 0.0)
+
+
+def test_snr_weight_is_bounded() -> None:
+    weight = snr_weight(torch.tensor([-5.0, 0.0, 25.0, 50.0, 1e6, torch.nan]))
+    assert weight.tolist() == pytest.approx([LEAST_WEIGHT, LEAST_WEIGHT, 0.5, 1.0, 1.0, 1.0])
+
+
+@pytest.mark.parametrize("kind", ["spectrum", "lightcurve"])
+def test_bfloat16_loss_is_float32_and_close(survey: Survey, kind: str) -> None:
+    torch.manual_seed(0)
+    if kind == "spectrum":
+        task, batch = PretrainSpectrum(tiny_settings()), spectrum_batch(survey)
+    else:
+        task, batch = PretrainLightCurve(tiny_settings()), lightcurve_batch(survey)
+    exact = task(batch, generator())[0]
+    with autocast(torch.device("cpu"), "bfloat16"):
+        loss, _ = task(batch, generator())
+    assert loss.dtype == torch.float32
+    assert float(loss) == pytest.approx(float(exact), abs=0.05)
+
+
+def test_compiled_modules_are_the_ones_called(survey: Survey) -> None:
+    torch.manual_seed(0)
+    spectrum, curve = PretrainSpectrum(tiny_settings()), PretrainLightCurve(tiny_settings())
+    called: set[int] = set()
+    for task in (spectrum, curve):
+        for module in task.compilable():
+            module.register_forward_hook(lambda module, *_: called.add(id(module)))
+    spectrum(spectrum_batch(survey), generator())
+    curve(lightcurve_batch(survey), generator())
+    wanted = [*spectrum.compilable(), *curve.compilable()]
+    assert {id(module) for module in wanted} == called
