@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,7 +63,7 @@ def rest_wavelength(settings: SpectrumPreprocessing) -> NDArray[np.float64]:
     return np.concatenate([arm.wavelength for arm in arms(settings)])
 
 
-def observed_position(log_starts: Tensor, z: Tensor, log_wavelength_start: Tensor) -> Tensor:
+def observed_position(log_starts: Sequence[float], z: Tensor, log_wavelength_start: Tensor) -> Tensor:
     """Place of rest-frame wavelengths among the observed pixels.
 
     Both grids have the same step, so that the rest frame, observed / (1 + z), is one shift for all
@@ -71,7 +72,7 @@ def observed_position(log_starts: Tensor, z: Tensor, log_wavelength_start: Tenso
     Parameters
     ----------
     log_starts
-        (A,) log10 of rest wavelengths.
+        A numbers, log10 of rest wavelengths.
     z
         (B,) redshift; NaN counts as 0.
     log_wavelength_start
@@ -84,7 +85,7 @@ def observed_position(log_starts: Tensor, z: Tensor, log_wavelength_start: Tenso
     """
     redshift = torch.nan_to_num(widened(z)).clamp_min(-0.9)
     start = widened(log_wavelength_start) - torch.log10(1.0 + redshift)
-    return (widened(log_starts) - start.unsqueeze(1)) / STEP
+    return torch.stack([(log - start) / STEP for log in log_starts], dim=1)
 
 
 def widened(values: Tensor) -> Tensor:
