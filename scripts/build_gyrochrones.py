@@ -4,7 +4,8 @@
     PYTHONPATH=gyro python scripts/build_gyrochrones.py
 
 The table is the mean slow sequence of Bouma, Palumbo & Hillenbrand (2023, ApJL 947, L3), interpolated between
-open clusters from 80 Myr to 2.6 Gyr and extended to 4 Gyr, as their package gyrointerp (MIT licence) gives it.
+open clusters from 80 Myr to 2.6 Gyr and extended to 4 Gyr, as their package gyrointerp (MIT licence) gives
+it.
 """
 
 from __future__ import annotations

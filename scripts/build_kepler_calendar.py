@@ -3,7 +3,8 @@
     python scripts/build_kepler_calendar.py FOLDER    # with files *llc.fits[.gz] of several stars a quarter
 
 Kept by quarter: first and last cadence, the quality bits that all stars have, the cadences at which all stars
-have no time, or no corrected flux or a bit that spoils it (as runs), and the mean time of cadence 0. Derived numbers only; no flux is kept.
+have no time, or no corrected flux or a bit that spoils it (as runs), and the mean time of cadence 0.
+Derived numbers only; no flux is kept.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import warnings
 from collections import defaultdict
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +42,7 @@ def read(path: Path) -> tuple[int, Columns] | None:
 def runs(values: NDArray[np.int64]) -> NDArray[np.int64]:
     """(start, end, value) of the stretches of equal values that are not 0."""
     edges = np.concatenate([[0], np.flatnonzero(np.diff(values)) + 1, [len(values)]])
-    found = [(a, b, values[a]) for a, b in zip(edges[:-1], edges[1:], strict=True) if values[a] != 0]
+    found = [(a, b, values[a]) for a, b in pairwise(edges) if values[a] != 0]
     return np.array(found, dtype=np.int64).reshape(-1, 3)
 
 

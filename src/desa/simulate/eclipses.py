@@ -1,10 +1,11 @@
 """Eclipses, ellipsoidal variation, beaming and reflection of binaries, and transits.
 
-All are strictly periodic: one turn is computed on a grid that is dense in the eclipses, and the light curve is
-read off it, averaged over each half hour. An occulted part of a disc counts with the brightness (linear limb
-darkening) at the middle of the overlap, which is exact for small bodies and total eclipses and good to a few
-per cent of the depth between. Tides: the leading term of Morris & Naftilan (1993, ApJ 419, 344) times the cube
-of the inverse distance, so eccentric orbits have heartbeats. Beaming: Loeb & Gaudi (2003, ApJ 588, L117).
+All are strictly periodic: one turn is computed on a grid that is dense in the eclipses, and the light curve
+is read off it, averaged over each half hour. An occulted part of a disc counts with the brightness (linear
+limb darkening) at the middle of the overlap, which is exact for small bodies and total eclipses and good to
+a few per cent of the depth between. Tides: the leading term of Morris & Naftilan (1993, ApJ 419, 344) times
+the cube of the inverse distance, so eccentric orbits have heartbeats. Beaming: Loeb & Gaudi (2003, ApJ 588,
+L117).
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def blocked(z: FloatArray, p: float, u: float = LIMB_DARKENING) -> FloatArray:
 
 
 def _conjunction(omega: float, e: float, sign: float) -> tuple[float, float]:
-    """(mean anomaly in turns, distance over the semi-major axis) where the primary is behind (1) or in front."""
+    """(mean anomaly in turns, distance over the axis) where the primary is behind (1) or in front (-1)."""
     anomaly = sign * np.pi / 2 - omega
     eccentric = 2 * np.arctan2(np.sqrt(1 - e) * np.sin(anomaly / 2), np.sqrt(1 + e) * np.cos(anomaly / 2))
     return float((eccentric - e * np.sin(eccentric)) / (2 * np.pi)) % 1.0, float(1 - e * np.cos(eccentric))

@@ -1,8 +1,8 @@
 """Flares of active cool stars.
 
 Profile: a steep rise and a decay of two exponentials (Davenport et al. 2014, ApJ 797, 122), averaged over the
-half hour. Peaks follow a power law; rates grow with activity and towards cool stars (Davenport 2016, ApJ 829, 23;
-Yang & Liu 2019, ApJS 241, 29).
+half hour. Peaks follow a power law; rates grow with activity and towards cool stars (Davenport 2016, ApJ
+829, 23; Yang & Liu 2019, ApJS 241, 29).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def flares(time: FloatArray, teff: float, rossby: float, rng: np.random.Generato
 
 
 def profile(x: FloatArray) -> FloatArray:
-    """Flare flux over its peak, at times over its width at half maximum (Davenport et al. 2014, eq. 1 and 4)."""
+    """Flux over its peak, at times over the width at half maximum (Davenport et al. 2014, eq. 1 and 4)."""
     rise = 1 + 1.941 * x - 0.175 * x**2 - 2.246 * x**3 - 1.125 * x**4
     late = np.maximum(x, 0.0)
     decay = 0.6890 * np.exp(-1.600 * late) + 0.3030 * np.exp(-0.2783 * late)

@@ -77,8 +77,8 @@ def kroupa(mass: ArrayLike) -> FloatArray:
     return np.asarray(np.where(m < 0.5, m**-1.3, 0.5 * m**-2.3))
 
 
-def _gauss(x: FloatArray, mean: ArrayLike, sigma: ArrayLike) -> FloatArray:
-    return np.asarray(np.exp(-0.5 * ((x - mean) / sigma) ** 2) / (np.asarray(sigma) * np.sqrt(2 * np.pi)))
+def _gauss(x: FloatArray, mean: FloatArray | float, sigma: FloatArray | float) -> FloatArray:
+    return np.asarray(np.exp(-0.5 * ((x - mean) / sigma) ** 2) / (sigma * np.sqrt(2 * np.pi)))
 
 
 def born(fe_h: FloatArray, age: FloatArray) -> tuple[FloatArray, FloatArray]:

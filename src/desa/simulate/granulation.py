@@ -1,18 +1,19 @@
 """Granulation and solar-like oscillations, drawn in Fourier space.
 
-Granulation: two components of equal amplitude with spectra 1 / (1 + (nu/b)^4) (Kallinger et al. 2014, A&A 570,
-A41): a = 3382 numax^-0.609 ppm, b = 0.317 numax^0.970 and 0.948 numax^0.992 uHz, power xi a^2 / b each with xi
-= 2 sqrt(2) / pi. Oscillations: a Gaussian envelope of height 2.03e7 numax^-2.38 ppm^2/uHz and width 0.28
-numax^0.88 (same paper) over modes of degree 0 to 3 at the asymptotic frequencies (epsilon and small separations
-of Corsaro et al. 2012, ApJ 757, 190), each a Lorentzian. In red giants the dipole modes are mixed with gravity
-modes; their spacing tells core helium burning (about 300 s) from the branch (about 75 s; Mosser et al. 2014,
-A&A 572, L5). Half-hour integrations damp everything by sinc^2, and what lies above the Nyquist frequency
-folds back.
+Granulation: two components of equal amplitude with spectra 1 / (1 + (nu/b)^4) (Kallinger et al. 2014, A&A
+570, A41): a = 3382 numax^-0.609 ppm, b = 0.317 numax^0.970 and 0.948 numax^0.992 uHz, power xi a^2 / b each
+with xi = 2 sqrt(2) / pi. Oscillations: a Gaussian envelope of height 2.03e7 numax^-2.38 ppm^2/uHz and width
+0.28 numax^0.88 (same paper) over modes of degree 0 to 3 at the asymptotic frequencies (epsilon and small
+separations of Corsaro et al. 2012, ApJ 757, 190), each a Lorentzian. In red giants the dipole modes are
+mixed with gravity modes; their spacing tells core helium burning (about 300 s) from the branch (about 75 s;
+Mosser et al. 2014, A&A 572, L5). Half-hour integrations damp everything by sinc^2, and what lies above the
+Nyquist frequency folds back.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -77,7 +78,7 @@ def mode_frequencies(star: Oscillator, rng: np.random.Generator) -> tuple[FloatA
     small = 0.123 * star.dnu + 0.05
     radial = star.dnu * (order + epsilon)
     dipole = radial + star.dnu * 0.5 - 0.02 * star.dnu
-    parts = [
+    parts: list[tuple[FloatArray, FloatArray | float]] = [
         (radial, VISIBILITY[0]),
         (radial - small, VISIBILITY[2]),
         (dipole - 0.2 * star.dnu, VISIBILITY[3]),
@@ -129,14 +130,25 @@ def _oscillation_power(n: int, resolution: float, star: Oscillator, rng: np.rand
     return power
 
 
+@lru_cache(maxsize=8)
+def _attenuated_folds(n: int, resolution: float) -> tuple[tuple[FloatArray, FloatArray], ...]:
+    """(frequencies, attenuation) of the first four folds of a grid; the same for all stars of a length."""
+    frequency = np.arange(n) * resolution
+    folds = []
+    for fold in range(4):
+        high = np.asarray(fold * NYQUIST + (frequency if fold % 2 == 0 else NYQUIST - frequency))
+        folds.append((high, attenuation(high)))
+    return tuple(folds)
+
+
 def stellar_power(n: int, resolution: float, star: Oscillator, rng: np.random.Generator) -> FloatArray:
     """(n,) power density in ppm^2/uHz at multiples of `resolution` [uHz], as Kepler samples it."""
     numax = max(star.numax, SMALLEST_NUMAX)
-    frequency = np.arange(n) * resolution
     power = np.zeros(n)
-    for fold in range(4):
-        high = fold * NYQUIST + (frequency if fold % 2 == 0 else NYQUIST - frequency)
-        power += granulation_power(high, numax) * attenuation(high)
+    # Little of slow granulation lies beyond the first fold.
+    folds = _attenuated_folds(n, resolution)[: 2 if numax < 150.0 else 4]
+    for frequency, damping in folds:
+        power += granulation_power(frequency, numax) * damping
     if star.numax >= SMALLEST_NUMAX:
         power += _oscillation_power(n, resolution, star, rng)
     return power

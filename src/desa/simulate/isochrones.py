@@ -37,7 +37,8 @@ class IsochronePoint:
     eep: float
 
 
-def _point(initial_mass: float, mass: float, log_teff: float, log_l: float, eep: float) -> IsochronePoint:
+def _point(numbers: FloatArray, eep: float) -> IsochronePoint:
+    initial_mass, mass, log_teff, log_l = (float(x) for x in numbers)
     log_t = log_teff - np.log10(TEFF_SUN)
     return IsochronePoint(
         initial_mass=float(initial_mass),
@@ -90,7 +91,7 @@ class Isochrones:
         cube = self.values[i : i + 2, j : j + 2, k : k + 2]
         weights = np.array([1 - u, u])[:, None, None] * np.array([1 - v, v])[:, None] * np.array([1 - w, w])
         found = np.where(weights[..., None] > 0, weights[..., None] * cube, 0.0).sum(axis=(0, 1, 2))
-        return _point(*found, eep) if np.isfinite(found).all() else None
+        return _point(found, eep) if np.isfinite(found).all() else None
 
     def at_mass(self, fe_h: float, log_age: float, mass: float) -> IsochronePoint | None:
         """The star of an initial mass; None if it is dead or below the table (about 0.1 solar masses)."""
@@ -99,8 +100,8 @@ class Isochrones:
         masses = np.maximum.accumulate(curve[good, 0])
         if not len(masses) or not masses[0] <= mass <= masses[-1]:
             return None
-        columns = [np.interp(mass, masses, curve[good, c]) for c in (1, 2, 3)]
-        return _point(mass, *columns, float(np.interp(mass, masses, self.eep[good])))
+        columns = [np.interp(mass, masses, curve[good, c]) for c in range(4)]
+        return _point(np.array(columns), float(np.interp(mass, masses, self.eep[good])))
 
 
 def _expanded(arrays: Any, name: str) -> FloatArray:

@@ -1,9 +1,9 @@
 """What catalogues say of a mock star: values with errors, many missing, and the truth beside them.
 
 Errors and shares follow the catalogues that real surveys take their labels from: LAMOST's LASP for the
-atmosphere (errors grow towards low S/N), APOGEE-like [alpha/Fe] for a third, Gaia for photometry, Santos et al.
-(2019, 2021) for rotation (a period only where spots stand out of the noise, a few at half the period), Yu et
-al. (2018) for oscillations, Mathur et al. (2023, ApJ 952, 131) and gyrochronology for ages.
+atmosphere (errors grow towards low S/N), APOGEE-like [alpha/Fe] for a third, Gaia for photometry, Santos et
+al. (2019, 2021) for rotation (a period only where spots stand out of the noise, a few at half the period),
+Yu et al. (2018) for oscillations, Mathur et al. (2023, ApJ 952, 131) and gyrochronology for ages.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def measured_sph(curve: LightCurve, prot: float) -> float:
     """Photometric activity in ppm: mean standard deviation in windows of five periods, photon noise taken off
     (Mathur et al. 2014, A&A 562, A124).
     """
-    window = max(int(round(5 * prot / curve.cadence_days)), 50)
+    window = max(round(5 * prot / curve.cadence_days), 50)
     flux: NDArray[np.float32] = curve.flux
     number = max(len(flux) // window, 1)
     pieces = flux[: number * window].reshape(number, -1) if len(flux) >= window else flux[None, :]

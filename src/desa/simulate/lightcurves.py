@@ -41,6 +41,8 @@ class Observation:
         (L,) SAP_QUALITY.
     quarter
         (L,) quarter of each cadence, -1 where the star was not observed.
+    season
+        0 to 3: with the quarter's number it says on which of its four modules the star lies.
     detector
         Its noise.
     """
@@ -50,6 +52,7 @@ class Observation:
     raw: FloatArray
     quality: NDArray[np.int32]
     quarter: NDArray[np.int8]
+    season: int
     detector: Detector
 
 
@@ -129,7 +132,7 @@ def observe(
         raw[place] = here
         quality[place] |= kepler_noise.own_flags(span.stop - span.start, rng)
         quarter[place] = number
-    return Observation(calendar.first + start, out, raw, quality, quarter, detector)
+    return Observation(calendar.first + start, out, raw, quality, quarter, coverage.season, detector)
 
 
 def _lost(
@@ -172,7 +175,7 @@ def lightcurve_of(star: StarParameters, observation: Observation) -> LightCurve:
         place = observation.quarter == number
         median = float(np.nanmedian(flux[place]))
         flux[place] /= median
-        error[place] = 1e-6 * kepler_noise.white_noise(star.kepmag) / median
+        error[place] = 1e-6 * kepler_noise.stated_error(star.kepmag) / median
         quarters.append(int(number))
     good = np.flatnonzero(np.isfinite(flux))
     error = np.where(np.isfinite(flux), error, np.nan)

@@ -126,7 +126,7 @@ def stream(seed: int, index: int, part: int) -> np.random.Generator:
 
 def scaling_numax(mass: float, radius: float, teff: float) -> float:
     """Frequency of maximum power in uHz (Kjeldsen & Bedding 1995, A&A 293, 87)."""
-    return NUMAX_SUN * mass / radius**2 * (teff / 5777.0) ** -0.5
+    return float(NUMAX_SUN * mass / radius**2 * (teff / 5777.0) ** -0.5)
 
 
 def scaling_dnu(mass: float, radius: float) -> float:

@@ -1,9 +1,9 @@
 """Classical pulsators: delta Scuti and gamma Doradus stars.
 
-The instability strips are those of Murphy et al. (2019, MNRAS 485, 2380), who find at most 70 % of the stars in
-the middle of the delta Scuti strip to pulsate, and of Dupret et al. (2005, A&A 435, 927) for gamma Doradus.
-Pressure modes lie at 5 to 60 cycles a day, higher in hotter and denser stars; gravity modes in combs of equal
-period spacing (Li et al. 2020, MNRAS 491, 3586).
+The instability strips are those of Murphy et al. (2019, MNRAS 485, 2380), who find at most 70 % of the
+stars in the middle of the delta Scuti strip to pulsate, and of Dupret et al. (2005, A&A 435, 927) for gamma
+Doradus. Pressure modes lie at 5 to 60 cycles a day, higher in hotter and denser stars; gravity modes in
+combs of equal period spacing (Li et al. 2020, MNRAS 491, 3586).
 """
 
 from __future__ import annotations

@@ -1,20 +1,18 @@
 """A mock survey: light curves, spectra and labels of many stars, into a survey store or as archive files.
 
 The stars come in shards of fixed size. A shard depends on the survey's seed and its own number only, so any
-process may make any shard, finished ones are kept when a run is taken up again, and the bytes are the same for
-any number of processes.
+process may make any shard, finished ones are kept when a run is taken up again, and the bytes are the same
+for any number of processes.
 """
 
 from __future__ import annotations
 
-import hashlib
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from concurrent.futures import Executor, as_completed
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -24,52 +22,16 @@ import desa
 from desa.errors import SettingsError
 from desa.files import written_whole
 from desa.progress import Report
-from desa.simulate import observe
-from desa.simulate.labels import Label, observed_labels, true_labels
+from desa.simulate import files, observe
+from desa.simulate.labels import observed_labels, true_labels
 from desa.simulate.lightcurves import simulate_lightcurve
+from desa.simulate.plan import Plan, part_path, plan_of, row_of, table_of
 from desa.simulate.population import draw_star, stream
-from desa.survey.shards import json_bytes, note_of
-from desa.survey.write import finish_survey, write_lightcurves, write_spectra
+from desa.survey.parallel import Workers
+from desa.survey.shards import note_of
+from desa.survey.write import Modality, finish_survey, write_lightcurves, write_spectra
 
-SHARD_STARS: Final = 64
-PARTS: Final = "mock"
-"""Folder of the shards' star tables while a survey is made."""
 Format = Literal["store", "fits"]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a mock survey is made of; two equal plans give equal bytes.
-
-    Parameters
-    ----------
-    n_stars, seed
-        Number of stars, and the seed of all randomness.
-    quarters
-        Kepler's quarters to observe in, None: all 18.
-    repeats
-        Share of the stars with a second spectrum, and of those with a third.
-    """
-
-    n_stars: int
-    seed: int
-    quarters: tuple[int, ...] | None = None
-    repeats: tuple[float, float] = (0.15, 0.3)
-
-    def fingerprint(self, shard: int) -> str:
-        """Hash of what a shard is made from."""
-        stars = min(SHARD_STARS, self.n_stars - shard * SHARD_STARS)
-        made_of = [desa.__version__, self.seed, self.quarters, self.repeats, shard, stars, SHARD_STARS]
-        return hashlib.sha256(json_bytes(made_of)).hexdigest()
-
-    @property
-    def shards(self) -> int:
-        """Number of shards."""
-        return -(-self.n_stars // SHARD_STARS)
-
-    def stars_of(self, shard: int) -> range:
-        """Numbers of the stars in a shard."""
-        return range(shard * SHARD_STARS, min((shard + 1) * SHARD_STARS, self.n_stars))
 
 
 def simulate_star(plan: Plan, index: int) -> observe.MockStar:
@@ -82,77 +44,39 @@ def simulate_star(plan: Plan, index: int) -> observe.MockStar:
     return observe.MockStar(star, curve, spectra, labels)
 
 
-def _row(mock: observe.MockStar) -> dict[str, Label | int]:
-    star = mock.parameters
-    return {"star_id": star.star_id, "kic": star.kic, "ra": star.ra, "dec": star.dec, **mock.labels}
-
-
-def table_of(rows: Sequence[dict[str, Any]]) -> pa.Table:
-    """Star rows as a table: text where the name says so, whole numbers for kic, else float64."""
-    text, flags = {"star_id", "cmd_class", "binary_kind", "pulsator"}, {"binary", "thick_disc"}
-    columns = {}
-    for name in rows[0]:
-        kind = pa.string() if name in text else pa.bool_() if name in flags else pa.float64()
-        values = [row[name] for row in rows]
-        columns[name] = pa.array(values, pa.int64() if name == "kic" else kind)
-    return pa.table(columns)
-
-
 def make_shard(plan: Plan, path: Path, shard: int) -> int:
     """Make and write one shard of a store; returns its number."""
     made = [simulate_star(plan, index) for index in plan.stars_of(shard)]
-    with written_whole(_part(path, shard)) as scratch:
-        pq.write_table(table_of([_row(m) for m in made]), scratch, compression="zstd")
+    with written_whole(part_path(path, shard)) as scratch:
+        pq.write_table(table_of([row_of(m) for m in made]), scratch, compression="zstd")
     fingerprint = plan.fingerprint(shard)
     write_spectra(path, shard, [s for m in made for s in m.spectra], fingerprint=fingerprint)
     write_lightcurves(path, shard, [m.lightcurve for m in made], fingerprint=fingerprint)
     return shard
 
 
-def _part(path: Path, shard: int) -> Path:
-    return path / PARTS / f"{shard:05d}.parquet"
-
-
 def _is_done(plan: Plan, path: Path, shard: int) -> bool:
     """Whether an earlier run finished a shard (the light curves are written last)."""
     fingerprint = plan.fingerprint(shard)
     notes = [note_of(path / modality, shard, fingerprint) for modality in ("lightcurves", "spectra")]
-    return all(note is not None for note in notes) and _part(path, shard).is_file()
-
-
-@contextmanager
-def _workers(processes: int, executor: Executor | None) -> Iterator[Executor | None]:
-    if executor is not None or processes <= 1:
-        yield executor
-        return
-    # Threads of other libraries do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        yield pool
+    return all(note is not None for note in notes) and part_path(path, shard).is_file()
 
 
 def _run(
-    make: Callable[[Plan, Path, int], int],
-    plan: Plan,
-    path: Path,
-    todo: Sequence[int],
-    *,
-    processes: int,
-    executor: Executor | None,
-    done: Callable[[int], None],
-) -> None:
-    with _workers(min(processes, len(todo)), executor) as pool:
-        if pool is None:
-            for shard in todo:
-                done(make(plan, path, shard))
-            return
-        futures = [pool.submit(make, plan, path, shard) for shard in todo]
-        try:
-            for future in as_completed(futures):
-                done(future.result())
-        finally:
-            for future in futures:
-                future.cancel()
+    make: Callable[[int], int], todo: Sequence[int], processes: int, executor: Executor | None
+) -> Iterator[int]:
+    """Make shards, in their order or as they come."""
+    if executor is None:
+        with Workers(min(processes, len(todo))) as workers:
+            yield from workers.in_order(make, todo)
+        return
+    futures = [executor.submit(make, shard) for shard in todo]
+    try:
+        for future in as_completed(futures):
+            yield future.result()
+    finally:
+        for future in futures:
+            future.cancel()
 
 
 def simulate_survey(
@@ -177,8 +101,8 @@ def simulate_survey(
     out
         Folder to make. What an interrupted run of the same survey finished there is kept.
     format
-        ``"store"``: a survey that `desa.survey.store.Survey` opens, of kind ``"mock"``. ``"fits"``: Kepler and
-        LAMOST files with a label table, see `desa.simulate.files`.
+        ``"store"``: a survey that `desa.survey.store.Survey` opens, of kind ``"mock"``. ``"fits"``: Kepler
+        and LAMOST files with a label table, see `desa.simulate.files`.
     processes
         Number of processes; the result does not depend on it.
     quarters
@@ -202,46 +126,29 @@ def simulate_survey(
     plan = plan_of(n_stars, seed, quarters)
     path = Path(out)
     path.mkdir(parents=True, exist_ok=True)
-    if format == "fits":
-        from desa.simulate import files
-
-        make, is_done = files.make_shard, files.is_done
-    elif format == "store":
-        make, is_done = make_shard, _is_done
-    else:
+    if format not in ("store", "fits"):
         raise SettingsError(f"a mock survey's format is store or fits, not {format!r}")
+    make, is_done = (make_shard, _is_done) if format == "store" else (files.make_shard, files.is_done)
     todo = [shard for shard in range(plan.shards) if not is_done(plan, path, shard)]
     made = n_stars - sum(len(plan.stars_of(shard)) for shard in todo)
-
-    def count(shard: int) -> None:
-        nonlocal made
-        made += len(plan.stars_of(shard))
-        if progress is not None:
-            progress(made, n_stars)
-
-    if progress is not None:
-        progress(made, n_stars)
-    if format == "store" and todo:
+    report = progress or _silent
+    report(made, n_stars)
+    if todo:
         (path / "survey.json").unlink(missing_ok=True)
-    _run(make, plan, path, todo, processes=processes, executor=executor, done=count)
-    stars = pa.concat_tables([pq.read_table(_part(path, shard)) for shard in range(plan.shards)])
+    for shard in _run(partial(make, plan, path), todo, processes, executor):
+        made += len(plan.stars_of(shard))
+        report(made, n_stars)
+    stars = pa.concat_tables([pq.read_table(part_path(path, shard)) for shard in range(plan.shards)])
     if format == "fits":
-        files.finish(plan, path, stars)
-    else:
-        counts = {"lightcurves": plan.shards, "spectra": plan.shards}
-        finish_survey(path, kind="mock", counts=counts, stars=stars, report=report_of(plan, stars))  # type: ignore[arg-type]
+        files.finish(path, stars.replace_schema_metadata(None))
+    elif todo or not (path / "survey.json").is_file():
+        counts: dict[Modality, int] = {"lightcurves": plan.shards, "spectra": plan.shards}
+        finish_survey(path, kind="mock", counts=counts, stars=stars, report=report_of(plan, stars))
     return path
 
 
-def plan_of(n_stars: int, seed: int, quarters: Sequence[int] | None = None) -> Plan:
-    """A checked plan."""
-    if n_stars < 1 or seed < 0:
-        raise SettingsError(
-            f"a mock survey needs at least one star and a seed of 0 or more: {n_stars}, {seed}"
-        )
-    if quarters is not None and (not len(quarters) or not set(quarters) <= set(range(18))):
-        raise SettingsError(f"Kepler's quarters are 0 to 17, not {list(quarters)}")
-    return Plan(n_stars, seed, None if quarters is None else tuple(sorted(set(quarters))))
+def _silent(done: int, total: int) -> None:
+    """Report to nobody."""
 
 
 def report_of(plan: Plan, stars: pa.Table) -> dict[str, Any]:

@@ -1,0 +1,89 @@
+"""What a mock survey is made of, and the rows of its star table."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+
+import desa
+from desa.errors import SettingsError
+from desa.simulate.labels import Label
+from desa.simulate.observe import MockStar
+from desa.survey.shards import json_bytes
+
+SHARD_STARS: Final = 64
+PARTS: Final = "mock"
+"""Folder of the shards' star tables while a survey is made."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a mock survey is made of; two equal plans give equal bytes.
+
+    Parameters
+    ----------
+    n_stars, seed
+        Number of stars, and the seed of all randomness.
+    quarters
+        Kepler's quarters to observe in, None: all 18.
+    repeats
+        Share of the stars with a second spectrum, and of those with a third.
+    """
+
+    n_stars: int
+    seed: int
+    quarters: tuple[int, ...] | None = None
+    repeats: tuple[float, float] = (0.15, 0.3)
+
+    def fingerprint(self, shard: int) -> str:
+        """Hash of what a shard is made from."""
+        stars = min(SHARD_STARS, self.n_stars - shard * SHARD_STARS)
+        made_of = [desa.__version__, self.seed, self.quarters, self.repeats, shard, stars, SHARD_STARS]
+        return hashlib.sha256(json_bytes(made_of)).hexdigest()
+
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+        return -(-self.n_stars // SHARD_STARS)
+
+    def stars_of(self, shard: int) -> range:
+        """Numbers of the stars in a shard."""
+        return range(shard * SHARD_STARS, min((shard + 1) * SHARD_STARS, self.n_stars))
+
+
+def plan_of(n_stars: int, seed: int, quarters: Sequence[int] | None = None) -> Plan:
+    """A checked plan."""
+    if n_stars < 1 or seed < 0:
+        raise SettingsError(
+            f"a mock survey needs at least one star and a seed of 0 or more: {n_stars}, {seed}"
+        )
+    if quarters is not None and (not len(quarters) or not set(quarters) <= set(range(18))):
+        raise SettingsError(f"Kepler's quarters are 0 to 17, not {list(quarters)}")
+    return Plan(n_stars, seed, None if quarters is None else tuple(sorted(set(quarters))))
+
+
+def part_path(path: Path, shard: int) -> Path:
+    """Star table of one shard while the survey is made."""
+    return path / PARTS / f"{shard:05d}.parquet"
+
+
+def row_of(mock: MockStar) -> dict[str, Label | int]:
+    """A star's row of the star table."""
+    star = mock.parameters
+    return {"star_id": star.star_id, "kic": star.kic, "ra": star.ra, "dec": star.dec, **mock.labels}
+
+
+def table_of(rows: Sequence[dict[str, Any]]) -> pa.Table:
+    """Star rows as a table: text where the name says so, whole numbers for kic, else float64."""
+    text, flags = {"star_id", "cmd_class", "binary_kind", "pulsator"}, {"binary", "thick_disc"}
+    columns = {}
+    for name in rows[0]:
+        kind = pa.string() if name in text else pa.bool_() if name in flags else pa.float64()
+        values = [row[name] for row in rows]
+        columns[name] = pa.array(values, pa.int64() if name == "kic" else kind)
+    return pa.table(columns)
