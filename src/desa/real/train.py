@@ -168,3 +168,15 @@ def _quantiles(model: Desa, data: PixelBatch, start: int, size: int) -> torch.Te
     rows = slice(start, start + size)
     features = model.need("spectrum_encoder")(data.pixels[rows], data.weights[rows])
     return model.spectrum_quantiles(features)
+
+
+@torch.inference_mode()
+def features_of(model: Desa, spectra: LabelledSpectra, batch_size: int = 256) -> NDArray[np.float32]:
+    """(N, features) of the spectrum encoder."""
+    encoder = model.eval().need("spectrum_encoder")
+    data = observed_pixels(model, spectra)
+    parts = [
+        encoder(data.pixels[i : i + batch_size], data.weights[i : i + batch_size])
+        for i in range(0, len(data), batch_size)
+    ]
+    return np.asarray(torch.cat(parts).numpy())
