@@ -23,7 +23,7 @@ from desa.files import written_whole
 from desa.types import LAMOST_PIXELS
 
 OUT = Path(__file__).parents[1] / "src" / "desa" / "simulate" / "data" / "lamost_instrument.npz"
-COMPONENTS = 12
+COMPONENTS = 25
 BACKGROUND_AT_SNR_1 = 30.0
 WAVE = 10 ** (3.5682 + 1e-4 * np.arange(LAMOST_PIXELS))
 ARM_JOIN = 5900.0
@@ -70,15 +70,18 @@ def mask_statistics(folder: Path) -> dict[str, NDArray[np.generic]]:
         good = np.unpackbits(data["good_packed"], axis=1)[:, :LAMOST_PIXELS].astype(bool)
     counts: list[tuple[int, int]] = []
     lengths: list[int] = []
+    places = np.zeros(LAMOST_PIXELS)
     for mask, n in zip(good, pixels, strict=True):
         starts, sizes = runs(~mask[:n])
         red = WAVE[starts] > ARM_JOIN
         counts.append((int((~red).sum()), int(red.sum())))
         lengths.extend(sizes.tolist())
+        np.add.at(places, starts, 1.0)
     kinds, how_many = np.unique(pixels, return_counts=True)
     return {
         "bad_runs": np.array(counts, dtype=np.int16),
-        "bad_run_lengths": np.percentile(np.minimum(lengths, 200), np.linspace(0, 100, 1001)).astype(
+        "bad_run_places": gaussian_filter1d(places, 20.0).astype(np.float16),
+        "bad_run_lengths": np.percentile(np.minimum(lengths, 60), np.linspace(0, 100, 1001)).astype(
             np.float32
         ),
         "pixel_counts": kinds.astype(np.int32),
@@ -97,12 +100,13 @@ def main() -> None:
     left = rows - design @ trend
     left = np.clip(left, -2.5, 2.5)
     u, s, vt = np.linalg.svd(left, full_matrices=False)
+    scores = u[:, :COMPONENTS] * s[:COMPONENTS]
     arrays = {
         "response_trend": trend.astype(np.float16),
-        "response_vectors": (vt[:COMPONENTS] * s[:COMPONENTS, None] / np.sqrt(len(rows))).astype(np.float16),
-        "response_scatter": np.sqrt(
-            ((left - (u[:, :COMPONENTS] * s[:COMPONENTS]) @ vt[:COMPONENTS]) ** 2).mean(0)
-        ).astype(np.float16),
+        "response_vectors": vt[:COMPONENTS].astype(np.float16),
+        "response_scores": scores.astype(np.float32),
+        "response_log_snr": snr.astype(np.float32),
+        "response_scatter": np.sqrt(((left - scores @ vt[:COMPONENTS]) ** 2).mean(0)).astype(np.float16),
         **mask_statistics(folder),
     }
     print(

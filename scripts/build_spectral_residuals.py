@@ -9,6 +9,7 @@ the left-out half can tell how good the correction is (`desa.simulate.check_spec
 from __future__ import annotations
 
 import argparse
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +26,11 @@ from desa.types import Spectrum
 
 OUT = Path(__file__).parents[1] / "src" / "desa" / "simulate" / "data" / "spectral_residuals.npz"
 ARMS = (slice(25, int(np.searchsorted(WAVE, 5800))), slice(int(np.searchsorted(WAVE, 5800)), 3890))
-DEGREE = 6
-NODES = (5000.0, 5700.0, 6400.0, 7400.0)
-DIRECTIONS = 20
+DEGREE = 5
+DIRECTIONS = 60
+DONOR_SNR = 20.0
+SNR_CENTRES = (28.0, 60.0, 150.0)
+TRIMMED_NORMAL_VARIANCE = 0.623
 
 Array = NDArray[np.float64]
 
@@ -105,22 +108,33 @@ def leftover(sample: SpectrumSample, ratio: Array, rest: Array, observed: Array)
     return np.nan_to_num(to_frame(ratio - observed, sample.z) - terms @ rest)
 
 
-def scatter(real: Array, mock: Array, sample: SpectrumSample) -> Array:
-    """Directions (nodes, K, 3909) times the standard deviation that mock spectra lack along them."""
-    result = []
-    for node in NODES:
-        near = np.exp(-0.5 * (np.log(sample.teff / node) / 0.07) ** 2) * (sample.snr[:, 1] > 30)
-        chosen = near > 0.1
-        weight = np.sqrt(near[chosen])[:, None]
-        centred = np.clip(real[chosen], -0.5, 0.5) * weight
-        _, _, directions = np.linalg.svd(centred, full_matrices=False)
-        directions = directions[:DIRECTIONS]
-        spread = [1.4826 * np.median(np.abs(x[chosen] @ directions.T), axis=0) ** 1.0 for x in (real, mock)]
-        lacking = np.sqrt(np.maximum(spread[0] ** 2 - spread[1] ** 2, 0.0))
-        print(f"{node:.0f} K: {chosen.sum()} spectra; real and mock spread along the first directions:")
-        print("   ", np.round(spread[0][:10], 2), np.round(spread[1][:10], 2))
-        result.append(directions * lacking[:, None])
-    return np.array(result)
+def robust_variance(values: Array) -> Array:
+    """Variance of columns, from the middle 90 % (so that neither tails nor a sharp core count alone)."""
+    low, high = np.percentile(values, [5, 95], axis=0)
+    inside = np.where((values >= low) & (values <= high), values, np.nan)
+    return np.nanvar(inside, axis=0) / TRIMMED_NORMAL_VARIANCE
+
+
+def scatter(real: Array, mock: Array, snr: Array) -> tuple[Array, Array]:
+    """Directions (K, 3909), and coefficients (donors, K) shrunk to the variance that mock spectra lack."""
+    weight = (np.clip(snr, 20, 150) / 150.0)[:, None]
+    _, _, directions = np.linalg.svd(np.clip(real, -0.4, 0.4) * weight, full_matrices=False)
+    directions = directions[:DIRECTIONS]
+    coefficients, mocked = real @ directions.T, mock @ directions.T
+    edges = [0.0, *np.sqrt(np.multiply(SNR_CENTRES[1:], SNR_CENTRES[:-1])), np.inf]
+    shares, limits = [], []
+    for low, high in pairwise(edges):
+        near = (snr >= low) & (snr < high)
+        variance = robust_variance(coefficients[near])
+        lacking = 1.0 - robust_variance(mocked[near]) / variance
+        shares.append(np.sqrt(np.clip(lacking, 0.0, 1.0)))
+        limits.append(5.0 * np.sqrt(variance))
+        print(f"S/N {low:.0f}-{high:.0f}: {near.sum()} spectra; share of the scatter that mock spectra lack:")
+        print(np.round(shares[-1], 2))
+    place = np.log(SNR_CENTRES)
+    share = np.array([np.interp(np.log(snr), place, s) for s in np.array(shares).T]).T
+    limit = np.array([np.interp(np.log(snr), place, s) for s in np.array(limits).T]).T
+    return directions, np.clip(coefficients, -limit, limit) * share
 
 
 def main() -> None:
@@ -138,21 +152,18 @@ def main() -> None:
     models = model_spectra(sample)
     ratio = log_ratio(sample, models)
     rest, observed = means(sample, ratio)
-    arrays = {
-        "rest": rest,
-        "observed": observed,
-        "scatter_teff": np.array(NODES),
-        "scatter": np.zeros((len(NODES), 1, len(observed))),
-    }
-    corrected = SpectralResiduals(arrays)
+    corrected = SpectralResiduals.of_means(rest, observed)
 
     def make(real: SpectrumSample, i: int, seed: int) -> Spectrum:
         return twin(real, i, seed, residuals=corrected)
 
+    donors = sample.snr[:, 1] > DONOR_SNR
     mock = twins(sample, make=make)
-    left_real = leftover(sample, ratio, rest, observed)
-    left_mock = leftover(sample, log_ratio(mock, models), rest, observed)
-    arrays["scatter"] = scatter(left_real, left_mock, sample)
+    left_real = leftover(sample, ratio, rest, observed)[donors]
+    left_mock = leftover(sample, log_ratio(mock, models), rest, observed)[donors]
+    directions, scores = scatter(left_real, left_mock, sample.snr[donors, 1])
+    arrays = {"rest": rest, "observed": observed, "directions": directions, "scores": scores}
+    arrays["score_teff"], arrays["score_snr"] = sample.teff[donors], sample.snr[donors, 1]
     arrays = {name: value.astype(np.float16) for name, value in arrays.items()}
     with written_whole(options.out) as scratch, scratch.open("wb") as file:
         np.savez_compressed(file, **arrays)

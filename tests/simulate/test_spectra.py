@@ -215,10 +215,10 @@ def test_residual_correction() -> None:
     assert np.std(residuals.rest(5777, 4.4, 0.0)[600:3700]) < 0.03
     assert not residuals.rest(3900, 4.5, 0.0).any()
     np.testing.assert_array_equal(residuals.rest(8000, 4.4, 0.0), residuals.rest(9500, 4.4, 0.0))
-    assert 0 < np.std(residuals.scatter(5777, rng)[600:3700]) < 0.05
+    assert 0 < np.std(residuals.scatter(5777, 50, rng)[600:3700]) < 0.05
     none = SpectralResiduals.none()
     assert (
-        not none.rest(5777, 4.4, 0.0).any() and not none.scatter(5777, rng).any() and not none.observed.any()
+        not none.rest(5777, 4.4, 0.0).any() and not none.scatter(5777, 50, rng).any() and not none.observed.any()
     )
 
 

@@ -115,7 +115,7 @@ def twin(
         vsini=typical_vsini(teff, rng),
         rv=float(sample.z[i]) * SPEED_OF_LIGHT + error,
         activity=float(rng.normal(-4.95, 0.2)) if teff < 6500 else float("nan"),
-        av=float(rng.exponential(0.4)),
+        av=float(rng.exponential(0.2)),
         snr_g=snr_g,
         rng=rng,
         residuals=residuals,

@@ -49,30 +49,48 @@ class Instrument:
     def __init__(self, arrays: Any) -> None:
         self._trend = arrays["response_trend"].astype(np.float64)
         self._vectors = arrays["response_vectors"].astype(np.float64)
+        self._scores = arrays["response_scores"].astype(np.float64)
+        self._log_snr = arrays["response_log_snr"].astype(np.float64)
         self._scatter = arrays["response_scatter"].astype(np.float64)
         self._runs = arrays["bad_runs"].astype(np.int64)
+        self._places = arrays["bad_run_places"].astype(np.float64)
         self._lengths = arrays["bad_run_lengths"].astype(np.float64)
         self._pixels = arrays["pixel_counts"].astype(np.int64)
         self._pixel_shares = arrays["pixel_count_shares"].astype(np.float64)
 
     def response(self, snr_g: float, rng: np.random.Generator) -> FloatArray:
-        """(3909,) S/N squared per unit of photon rate: throughput of both arms, sky lines, fibre, night."""
-        log_snr = float(np.clip(np.log10(max(snr_g, 1.0)), 1.0, 2.5)) - 1.7
-        draw = np.clip(rng.standard_normal(len(self._vectors)), -2.5, 2.5)
+        """(3909,) S/N squared per unit of photon rate: throughput of both arms, sky lines, fibre, night.
+
+        A blend of two real observations of like S/N_g, so that none is repeated.
+        """
+        log_snr = float(np.clip(np.log10(max(snr_g, 1.0)), 1.0, 2.5))
+        near = np.exp(-0.5 * ((self._log_snr - log_snr) / 0.15) ** 2) + 1e-6
+        one, other = rng.choice(len(near), size=2, p=near / near.sum())
+        angle = rng.uniform(0.0, 0.25 * np.pi)
+        draw = np.cos(angle) * self._scores[one] + np.sin(angle) * self._scores[other]
         fine = self._scatter * np.clip(rng.standard_normal(LAMOST_PIXELS), -2.5, 2.5)
-        return np.asarray(np.exp(self._trend[0] + self._trend[1] * log_snr + draw @ self._vectors + fine))
+        mean = self._trend[0] + self._trend[1] * (log_snr - 1.7)
+        return np.asarray(np.exp(mean + draw @ self._vectors + fine))
 
     def bad_pixels(self, rng: np.random.Generator) -> list[slice]:
         """Runs of pixels without a good measurement: cosmic rays, bad columns, as many as in a real file."""
         blue, red = self._runs[rng.integers(len(self._runs))]
         edge = int(np.searchsorted(WAVE, ARM_JOIN))
-        starts = np.concatenate([rng.integers(0, edge, blue), rng.integers(edge, LAMOST_PIXELS, red)])
+        in_blue = _draw_places(self._places[:edge], blue, rng)
+        in_red = _draw_places(self._places[edge:], red, rng) + edge
+        starts = np.concatenate([in_blue, in_red])
         lengths = rng.choice(self._lengths, size=len(starts)).astype(np.int64)
         return [slice(int(s), int(s + n)) for s, n in zip(starts, lengths, strict=True)]
 
     def pixel_count(self, rng: np.random.Generator) -> int:
         """How many pixels the file has: 3909 in four of five, else cut at the red end."""
         return int(rng.choice(self._pixels, p=self._pixel_shares / self._pixel_shares.sum()))
+
+
+def _draw_places(density: FloatArray, count: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """`count` pixels drawn by an unnormalised density."""
+    total = np.cumsum(density)
+    return np.searchsorted(total, rng.random(count) * total[-1])
 
 
 @cache

@@ -27,8 +27,11 @@ FloatArray = NDArray[np.float64]
 LOWEST: Final = (4600.0, 1.5, -2.0)
 HIGHEST: Final = (8000.0, 4.8, 0.5)
 FADED: Final = 4000.0
-LIMIT: Final = 2.5
-"""Draws beyond this many standard deviations are moved to it."""
+TEFF_OF_SCORES: Final = (4700.0, 7900.0)
+TEFF_WIDTH: Final = 0.04
+SNR_OF_SCORES: Final = (25.0, 250.0)
+SNR_WIDTH: Final = 0.3
+"""Scatter is taken from stars whose ln Teff and ln S/N_g differ by about these."""
 
 
 def label_terms(teff: ArrayLike, log_g: ArrayLike, fe_h: ArrayLike) -> FloatArray:
@@ -51,8 +54,10 @@ class SpectralResiduals:
     def __init__(self, arrays: Any) -> None:
         self._rest = arrays["rest"].astype(np.float64)
         self._observed: FloatArray = arrays["observed"].astype(np.float64)
-        self._nodes = arrays["scatter_teff"].astype(np.float64)
-        self._scatter = arrays["scatter"].astype(np.float32)
+        self._directions = arrays["directions"].astype(np.float32)
+        self._scores = arrays["scores"].astype(np.float32)
+        self._log_teff = np.log(arrays["score_teff"].astype(np.float64))
+        self._log_snr = np.log(arrays["score_snr"].astype(np.float64))
 
     def rest(self, teff: float, log_g: float, fe_h: float) -> FloatArray:
         """(3909,) mean log ratio of real to model flux in the star's rest frame."""
@@ -64,28 +69,34 @@ class SpectralResiduals:
         """(3909,) mean log ratio in the observer's frame."""
         return self._observed
 
-    def scatter(self, teff: float, rng: np.random.Generator) -> FloatArray:
-        """(3909,) one draw of the scatter of real spectra about the mean,
-        beyond what the mock effects make.
+    def scatter(self, teff: float, snr_g: float, rng: np.random.Generator) -> FloatArray:
+        """(3909,) one draw of the scatter of real spectra about the mean, beyond what the mock effects make.
+
+        Two real stars of like Teff and S/N_g are drawn, one leading, and their coefficients blended, so that
+        the scatter keeps its tails and what it depends on, and no star is repeated.
         """
-        place = np.interp(teff, self._nodes, np.arange(len(self._nodes)))
-        # Each draw takes one node's directions; nearer nodes more often, so that they are never mixed.
-        node = int(np.floor(place + rng.random())) if len(self._nodes) > 1 else 0
-        directions = self._scatter[min(node, len(self._nodes) - 1)]
-        draw = np.clip(rng.standard_normal(len(directions)), -LIMIT, LIMIT)
-        return np.asarray(draw @ directions, dtype=np.float64)
+        if not len(self._scores):
+            return np.zeros(self._observed.shape)
+        teff, snr_g = np.clip(teff, *TEFF_OF_SCORES), np.clip(snr_g, *SNR_OF_SCORES)
+        square = ((np.log(teff) - self._log_teff) / TEFF_WIDTH) ** 2
+        square += ((np.log(snr_g) - self._log_snr) / SNR_WIDTH) ** 2
+        near = np.cumsum(np.exp(-0.5 * square) + 1e-9)
+        one, other = np.searchsorted(near, rng.random(2) * near[-1])
+        angle = rng.uniform(0.0, 0.25 * np.pi) * rng.choice([-1.0, 1.0])
+        draw = np.cos(angle) * self._scores[one] + np.sin(angle) * self._scores[other]
+        return np.asarray(draw @ self._directions, dtype=np.float64)
 
     @classmethod
     def none(cls) -> SpectralResiduals:
         """No correction."""
-        return cls(
-            {
-                "rest": np.zeros((10, LAMOST_PIXELS)),
-                "observed": np.zeros(LAMOST_PIXELS),
-                "scatter_teff": np.array([6000.0]),
-                "scatter": np.zeros((1, 1, LAMOST_PIXELS)),
-            }
-        )
+        return cls.of_means(np.zeros((10, LAMOST_PIXELS)), np.zeros(LAMOST_PIXELS))
+
+    @classmethod
+    def of_means(cls, rest: FloatArray, observed: FloatArray) -> SpectralResiduals:
+        """The mean corrections (10, 3909) and (3909,) alone, without scatter."""
+        nothing = {"directions": np.zeros((0, 1)), "scores": np.zeros((0, 0)), "score_teff": np.zeros(0)}
+        nothing["score_snr"] = np.zeros(0)
+        return cls({"rest": rest, "observed": observed, **nothing})
 
 
 @cache

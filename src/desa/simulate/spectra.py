@@ -133,7 +133,7 @@ def simulate_spectrum(
     star = Component(teff, log_g, fe_h, alpha_fe, vsini, rv, 1.0, activity)
     flux = composite_flux([star] if companion is None else [star, companion], emulator)
     flux = degrade(redden(flux, WAVE, av), effects.resolution(rng))
-    flux *= np.exp(_correction(star, residuals or load_residuals(), rng))
+    flux *= np.exp(_correction(star, snr_g, residuals or load_residuals(), rng))
     flux = displaced(flux, effects.wavelength_error(rng)) * effects.flux_calibration(rng)
     flux *= flux_scale(snr_g, rng) / np.median(flux)
     ivar = effects.inverse_variance(flux, snr_g, device, rng)
@@ -159,9 +159,11 @@ def simulate_spectrum(
     )
 
 
-def _correction(star: Component, residuals: SpectralResiduals, rng: np.random.Generator) -> FloatArray:
+def _correction(
+    star: Component, snr_g: float, residuals: SpectralResiduals, rng: np.random.Generator
+) -> FloatArray:
     """Log factor (3909,) from model to real spectra, moved to the star's velocity."""
-    rest = residuals.rest(star.teff, star.log_g, star.fe_h) + residuals.scatter(star.teff, rng)
+    rest = residuals.rest(star.teff, star.log_g, star.fe_h) + residuals.scatter(star.teff, snr_g, rng)
     return displaced(rest, np.full(len(WAVE), star.rv)) + residuals.observed
 
 
