@@ -53,6 +53,13 @@ def test_files_that_are_no_settings(tmp_path: Path) -> None:
         settings("tiny")
 
 
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_a_partial_change_keeps_the_rest_of_its_section(preset: str) -> None:
+    changed = settings(preset, objective_spectrum={"mask_fraction": 0.3})
+    assert changed.objective_spectrum.mask_fraction == 0.3
+    assert changed.objective_spectrum.labels == settings(preset).objective_spectrum.labels != ()
+
+
 def test_published_is_the_papers() -> None:
     chosen = settings("published")
     assert chosen.spectrum.cnn_widths == (64, 128, 256, 1024, 2048, 2048)

@@ -314,7 +314,7 @@ def settings(preset: str = "mini", **changes: Any) -> Settings:
         ``"mini"`` (trains in minutes on two cores), ``"small"`` (up to 5 M parameters) or
         ``"published"`` (the paper's).
     **changes
-        Nested dictionaries, merged into the preset: ``spectrum={"blocks": 1}``.
+        Nested dictionaries, merged into the preset: ``spectrum={"blocks": 1}`` changes that alone.
 
     Raises
     ------
@@ -324,7 +324,9 @@ def settings(preset: str = "mini", **changes: Any) -> Settings:
     if preset not in PRESETS:
         raise SettingsError(f"unknown preset '{preset}': there are {', '.join(PRESETS)}")
     try:
-        return Settings.model_validate(_merge(PRESETS[preset](), changes))
+        # Sections that a preset leaves out have defaults of their own, which a partial change must keep.
+        whole = _merge(Settings().model_dump(), PRESETS[preset]())
+        return Settings.model_validate(_merge(whole, changes))
     except ValidationError as error:
         raise SettingsError(_say(error)) from None
 

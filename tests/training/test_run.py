@@ -35,7 +35,8 @@ def test_each_stage_leaves_its_files(trained: Trained) -> None:
 
 def test_spectrum_encoder_learns(trained: Trained) -> None:
     valid = [r for r in read_metrics(trained.folder / "spectrum" / "metrics.jsonl") if r["phase"] == "valid"]
-    assert valid[-1]["mae_teff"] < 0.8 * valid[0]["mae_teff"]
+    calm = np.nanstd(trained.survey.labels("teff"))
+    assert valid[-1]["mae_teff"] < 0.6 * calm, "far better than a constant"
     assert valid[-1]["mae_fe_h"] is None, "no star has this label"
     assert valid[-1]["self_supervised"] < valid[0]["self_supervised"]
 
@@ -114,7 +115,7 @@ def test_interrupted_run_says_how_to_go_on(
     survey: Survey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run, "fit", lambda *_, **__: History(step=12, stopped="signal", signal="SIGTERM"))
-    with pytest.raises(Interrupted, match="SIGTERM after step 12 of 40.*same command again"):
+    with pytest.raises(Interrupted, match=r"SIGTERM after step 12 of 80.*same command again"):
         run.pretrain_spectrum(survey, tiny_settings(), tmp_path, device="cpu")
     assert not (tmp_path / "model").exists()
 

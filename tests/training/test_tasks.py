@@ -65,7 +65,7 @@ def test_missing_labels_count_nothing(survey: Survey) -> None:
     task, batch = PretrainSpectrum(tiny_settings()), spectrum_batch(survey)
     batch.labels = {name: torch.full_like(values, torch.nan) for name, values in batch.labels.items()}
     loss, metrics = task(batch, generator())
-    assert float(metrics["supervised"]) == 0.0
+    assert metrics["supervised"].item() == 0.0
     loss.backward()
     assert all(torch.isfinite(p.grad).all() for p in task.parameters())
     values = task(batch, generator(), validate=True)
@@ -95,6 +95,21 @@ def test_validation_mae_is_in_the_labels_units() -> None:
     assert errors["mae_teff"] == (pytest.approx(222.0, rel=1e-4), 2.0)
     assert errors["mae_log_g"] == (pytest.approx(0.1 + 0.4 + 2.1, rel=1e-5), 3.0)
     assert errors["mae_fe_h"] == (0.0, 0.0)
+
+
+def test_head_starts_at_the_labels_quantiles() -> None:
+    torch.manual_seed(0)
+    task = PretrainSpectrum(tiny_settings())
+    labels = torch.stack(
+        [torch.linspace(4000, 7000, 101), torch.linspace(3, 5, 101), torch.full((101,), torch.nan)], dim=1
+    )
+    labels[::2, 1] = torch.nan
+    before = task.model.need("spectrum_head").layers[-1].bias.detach().clone().view(3, 5)
+    task.start_at(labels)
+    bias = task.model.need("spectrum_head").layers[-1].bias.detach().view(3, 5)
+    torch.testing.assert_close(bias[0] * 5778, torch.tensor([4300.0, 4750.0, 5500.0, 6250.0, 6700.0]))
+    assert abs(float(bias[1, 2]) - 4.0) < 1e-6
+    assert torch.equal(bias[2], before[2]), "nobody has the third label"
 
 
 def test_snr_weight_is_bounded() -> None:

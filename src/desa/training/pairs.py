@@ -169,5 +169,5 @@ def prior_of(survey: Survey, name: str) -> Tensor | None:
     """(n_stars, k) numbers of a prior by name, NaN where missing; None for ``"none"``."""
     if not PRIORS[name]:
         return None
-    columns = [torch.from_numpy(survey.labels(label)).float() for label in PRIORS[name]]
+    columns = [torch.from_numpy(survey.labels(label).astype(np.float32)) for label in PRIORS[name]]
     return torch.stack(columns, dim=1)

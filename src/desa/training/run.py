@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from desa.config import Settings
 from desa.conformal import calibrate
@@ -169,6 +171,7 @@ def pretrain_spectrum(
         _need(len(train), "spectra", survey)
         torch.manual_seed(settings.seed)
         task = PretrainSpectrum(settings)
+        task.start_at(_labels(survey, labels, train.star))
         history = stage.fit(task, *_loaders(train, valid, stage, training.batch_size, training.workers))
         model = _whole(task.model, stage.device)
         quantiles, targets = spectrum_predictions(model, survey, "calibration")
@@ -198,6 +201,7 @@ def pretrain_lightcurve(
         _need(len(train), "light curves", survey)
         torch.manual_seed(settings.seed)
         task = PretrainLightCurve(settings)
+        task.start_at(_labels(survey, objective.labels, train.star))
         history = stage.fit(task, *_loaders(train, valid, stage, training.batch_size, training.workers))
         model = _whole(task.model, stage.device)
         quantiles, targets = lightcurve_predictions(model, survey, "calibration")
@@ -298,9 +302,15 @@ def _loaders(
     )
 
 
+def _labels(survey: Survey, names: Sequence[str], star: NDArray[np.int64]) -> Tensor:
+    """(N, K) labels of rows that belong to stars."""
+    columns = [survey.labels(name)[star] for name in names]
+    return torch.from_numpy(np.stack(columns, axis=1) if columns else np.zeros((len(star), 0)))
+
+
 def _both_features(
     model: Desa, survey: Survey, cache: Path
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Cached features of both encoders; the main process computes them for all."""
     if not current().main:
         barrier()

@@ -48,6 +48,8 @@ def label_errors(quantiles: Tensor, targets: Tensor, objective: Objective) -> di
 class _Pretrain(Task):
     """What both encoders' pre-training shares."""
 
+    head = ""
+
     def losses(self, batch: Any, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Self-supervised loss, supervised loss, predicted quantiles, targets."""
         raise NotImplementedError
@@ -55,6 +57,30 @@ class _Pretrain(Task):
     def __init__(self, settings: Settings, model: Desa, objective: Objective) -> None:
         super().__init__()
         self.settings, self.model, self.objective = settings, model, objective
+
+    @torch.no_grad()
+    def start_at(self, labels: Tensor) -> None:
+        """Let the head begin with the quantiles of the training labels, whatever it is shown.
+
+        Teff is near 1 in units of 5778 K and spreads by a tenth of that: a head that begins at 0 spends
+        hundreds of steps on the way there.
+
+        Parameters
+        ----------
+        labels
+            (N, K) in the labels' units, NaN where missing. A label that nobody has keeps its beginning.
+        """
+        levels = torch.tensor(self.objective.quantiles, dtype=torch.float64)
+        scale = torch.tensor(self.objective.scales, dtype=torch.float64)
+        wanted = torch.nanquantile(labels.double() / scale, levels, dim=0).T
+        bias = self.model.need(self.head).layers[-1].bias
+        known = torch.isfinite(wanted)
+        bias.copy_(torch.where(known, wanted.to(bias), bias.view_as(wanted)).flatten())
+
+    def quantiles(self, features: Tensor) -> Tensor:
+        """(B, K, Q) of the head, in float32 throughout: bfloat16 has 3 digits, Teff needs more."""
+        with torch.autocast(features.device.type, enabled=False):
+            return torch.as_tensor(self.model.need(self.head)(features.float()))
 
     def training_step(self, batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Hybrid loss of a batch."""
@@ -78,6 +104,7 @@ class PretrainSpectrum(_Pretrain):
     """Masked filling and stellar parameters from one forward pass of the masked spectrum."""
 
     name = "spectrum"
+    head = "spectrum_head"
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings, Desa(settings, ["spectrum"]), settings.objective_spectrum)
@@ -95,7 +122,7 @@ class PretrainSpectrum(_Pretrain):
         encoder = self.model.need("spectrum_encoder")
         tokens = encoder.cnn(seen, weights)
         own = masked_reconstruction(self.decoder(tokens).float(), pixels, hidden, weights)
-        quantiles = self.model.need("spectrum_head")(encoder.conformer(tokens)).float()
+        quantiles = self.quantiles(encoder.conformer(tokens))
         targets = scaled_targets(batch.labels, self.objective)
         supervised = pinball(quantiles, targets, self.objective.quantiles, snr_weight(batch.snr_g))
         return own, supervised, quantiles, targets
@@ -110,6 +137,7 @@ class PretrainLightCurve(_Pretrain):
     """Two crops of a star agree (SimSiam), and tell its rotation period."""
 
     name = "lightcurve"
+    head = "lightcurve_head"
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings, Desa(settings, ["lightcurve"]), settings.objective_lightcurve)
@@ -125,7 +153,7 @@ class PretrainLightCurve(_Pretrain):
         first, second = features.unflatten(0, (-1, 2)).unbind(1)
         ahead, back = self.predictor(first).float(), self.predictor(second).float()
         own = simsiam(ahead, first.float(), back, second.float())
-        quantiles = self.model.need("lightcurve_head")(torch.cat([first, second], dim=1)).float()
+        quantiles = self.quantiles(torch.cat([first, second], dim=1))
         targets = scaled_targets(batch.labels, self.objective)
         return own, pinball(quantiles, targets, self.objective.quantiles), quantiles, targets
 
