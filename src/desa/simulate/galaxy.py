@@ -3,7 +3,8 @@
 A star is drawn in one go from weights on the isochrones' grid: born(age, [Fe/H]) x initial mass function x
 volume in which Kepler would have picked it. Between the grid's nodes the density is linear.
 
-* Two discs. Thin: constant star formation for 10 Gyr, mean [Fe/H] falling and its spread growing with age as
+* Two discs. Thin: star formation over 10 Gyr, slightly growing towards today (Mor et al. 2019, A&A 624,
+  L1, in outline), mean [Fe/H] falling and its spread growing with age as
   in the solar neighbourhood (Casagrande et al. 2011, A&A 530, A138); scale height growing with age. Thick: 8
   to 12 Gyr, [Fe/H] about -0.5, scale height 900 pc, 6 % of the local stars (Juric et al. 2008, ApJ 673, 864).
 * [alpha/Fe]: the two sequences of Hayden et al. (2015, ApJ 808, 132).
@@ -85,7 +86,7 @@ def born(fe_h: FloatArray, age: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Stars born in the thin and thick disc per Gyr and dex, not normalised."""
     mean = 0.03 - 0.014 * age
     spread = 0.13 + 0.012 * age
-    thin = np.where(age < 10.0, 0.1, 0.0) * _gauss(fe_h, mean, spread)
+    thin = np.where(age < 10.0, 0.13 * np.exp(-age / 13.0), 0.0) * _gauss(fe_h, mean, spread)
     thick = THICK_SHARE * _gauss(age, 10.0, 1.0) * _gauss(fe_h, -0.5, 0.25)
     return thin, thick
 

@@ -24,6 +24,8 @@ PDC_REMOVES: Final = (0.9, 0.85, 0.5)
 STATED_KP: Final = (9.0, 11.0, 12.5, 13.5, 14.5, 15.5, 17.0)
 STATED_OVER_ENVELOPE: Final = (1.02, 1.06, 1.10, 1.29, 1.41, 1.51, 2.3)
 """Median PDCSAP_FLUX_ERR of 165 real stars over the envelope of `white_noise`."""
+RED_KNEES: Final = (2.0, 0.3)
+"""uHz: drifts over days, and over a month, that PDC leaves."""
 RECOVERY_DAYS: Final = 1.6
 COSMIC_RAYS_A_DAY: Final = 0.35
 ROLLING_BAND: Final = 131072
@@ -38,7 +40,7 @@ class Detector:
     white
         Standard deviation of a cadence in ppm, by season (4,).
     red
-        Standard deviation in ppm of the slow noise.
+        Standard deviations in ppm of the slow noise, by component of `RED_KNEES`.
     drift
         Typical residual drift after a pause, ppm.
     crowding
@@ -48,7 +50,7 @@ class Detector:
     """
 
     white: FloatArray
-    red: float
+    red: tuple[float, float]
     drift: float
     crowding: FloatArray
     rate: float
@@ -73,18 +75,30 @@ def draw_detector(kepmag: float, rng: np.random.Generator) -> Detector:
     crowding = 1.0 - np.clip(rng.gamma(1.1, 0.025 * 10 ** (0.15 * (kepmag - 13.0)), 4), 0.0005, 0.4)
     return Detector(
         white=np.hypot(floor * excess, 6.0) * season,
-        red=float(np.hypot(8.0, 0.12 * floor) * rng.lognormal(0.0, 0.4)),
+        red=(
+            float(np.hypot(35.0, 0.15 * floor) * rng.lognormal(0.0, 0.4)),
+            float(np.hypot(170.0, 0.3 * floor) * rng.lognormal(0.0, 0.6)),
+        ),
         drift=float(np.hypot(30.0, 0.25 * floor) * rng.lognormal(0.0, 0.7)),
         crowding=crowding,
         rate=float(2.18e5 * 10 ** (0.4 * (12.0 - kepmag))),
     )
 
 
-def red_power(frequency: FloatArray, sigma: float) -> FloatArray:
-    """Power density in ppm^2/uHz of slow noise of a standard deviation in ppm: flat, then nu^-2."""
-    knee = 4.0
-    shape = 1.0 / (1.0 + (frequency / knee) ** 2)
-    return np.asarray(sigma**2 * shape / max(float(shape.sum() * (frequency[1] - frequency[0])), 1e-12))
+def red_power(frequency: FloatArray, sigmas: tuple[float, float]) -> FloatArray:
+    """Power density in ppm^2/uHz of slow noise: components flat below their knee, then falling as nu^-2.
+
+    Parameters
+    ----------
+    frequency
+        (N,) uHz, from 0 in even steps.
+    sigmas
+        Standard deviations in ppm, by component of `RED_KNEES`.
+    """
+    power = np.zeros_like(frequency)
+    for sigma, knee in zip(sigmas, RED_KNEES, strict=True):
+        power += sigma**2 * 2.0 / (np.pi * knee) / (1.0 + (frequency / knee) ** 2)
+    return power
 
 
 def without_trend(flux: FloatArray, good: NDArray[np.bool_]) -> FloatArray:

@@ -28,7 +28,7 @@ from desa.simulate.isochrones import TAMS, IsochronePoint
 
 FloatArray = NDArray[np.float64]
 
-KRAFT_TEFF: Final = 6250.0
+KRAFT_TEFF: Final = 6400.0
 CRITICAL_ROSSBY: Final = 1.80
 """0.91 times the Sun's 25.4 d over its turnover time of 12.9 d."""
 KM_S_PER_RADIUS_DAY: Final = 50.58
@@ -37,16 +37,17 @@ KM_S_PER_RADIUS_DAY: Final = 50.58
 SPH_ROSSBY: Final = (0.02, 0.10, 0.25, 0.50, 0.70, 0.90, 1.15, 1.45, 1.80, 2.30, 4.0)
 SPH_TEFF: Final = (3500.0, 4050.0, 4550.0, 5050.0, 5500.0, 5900.0, 6300.0, 6800.0)
 LOG_SPH: Final = (
-    (3.95, 3.84, 3.28, 3.09, 3.20, 3.18, 3.15, 3.05, 2.9, 2.7, 2.4),
-    (4.05, 3.99, 3.30, 3.06, 3.22, 3.02, 2.93, 2.85, 2.7, 2.5, 2.2),
-    (4.15, 4.10, 3.44, 3.24, 3.27, 3.11, 2.92, 2.82, 2.68, 2.45, 2.2),
-    (4.10, 3.95, 3.65, 3.45, 3.45, 3.26, 2.96, 2.78, 2.60, 2.40, 2.1),
-    (3.95, 3.80, 3.66, 3.48, 3.52, 3.28, 2.92, 2.63, 2.42, 2.22, 2.0),
-    (3.70, 3.60, 3.45, 3.42, 3.34, 3.20, 2.88, 2.50, 2.20, 2.02, 1.9),
-    (3.30, 3.20, 3.10, 3.08, 2.98, 2.78, 2.55, 2.30, 2.08, 1.95, 1.8),
-    (2.70, 2.60, 2.60, 2.55, 2.50, 2.45, 2.35, 2.25, 2.10, 1.95, 1.7),
+    (3.95, 3.84, 3.28, 3.09, 3.20, 3.18, 3.00, 2.85, 2.70, 2.50, 2.2),
+    (4.05, 3.99, 3.30, 3.06, 3.22, 3.00, 2.82, 2.68, 2.45, 2.25, 2.0),
+    (4.15, 4.10, 3.44, 3.24, 3.27, 3.08, 2.82, 2.60, 2.40, 2.15, 1.9),
+    (4.10, 3.95, 3.65, 3.45, 3.45, 3.22, 2.85, 2.52, 2.25, 2.05, 1.8),
+    (3.95, 3.80, 3.66, 3.48, 3.52, 3.25, 2.80, 2.38, 2.10, 1.90, 1.7),
+    (3.70, 3.60, 3.45, 3.42, 3.34, 3.15, 2.75, 2.28, 1.95, 1.80, 1.6),
+    (3.30, 3.20, 3.10, 3.08, 2.98, 2.75, 2.45, 2.15, 1.95, 1.80, 1.6),
+    (2.90, 2.80, 2.80, 2.75, 2.65, 2.55, 2.45, 2.35, 2.25, 2.10, 1.8),
 )
-"""log10 Sph [ppm], rows by Teff, columns by Rossby number."""
+"""log10 Sph [ppm], rows by Teff, columns by Rossby number; below the medians of the catalogues where these hold
+only the more active of the stars."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def _dwarf_period(teff: float, radius: float, age: float, rng: np.random.Generat
 
 
 def _hot_period(teff: float, radius: float, rng: np.random.Generator) -> float:
-    mean = float(np.interp(teff, (6100, 6400, 6700, 7200, 8000, 10000), (11, 17, 30, 80, 130, 150)))
+    mean = float(np.interp(teff, (6100, 6400, 6600, 6900, 7200, 8000, 10000), (8, 11, 18, 45, 75, 125, 150)))
     speed = mean / 1.596 * float(np.linalg.norm(rng.standard_normal(3)))
     return max(KM_S_PER_RADIUS_DAY * radius / max(speed, 2.0), 0.25)
 
