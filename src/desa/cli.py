@@ -57,7 +57,7 @@ def _left_out(rows: list[tuple[str, str]]) -> None:
     if rows:
         console.print(f"{len(rows)} left out:", style="yellow")
     for path, reason in rows:
-        console.print(f"  {path}: {reason}", markup=False, highlight=False)
+        console.print(f"  {path}: {reason}", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
