@@ -26,7 +26,7 @@ from desa.survey.outcome import ingest_report, report_rows
 from desa.survey.pairing import Named, Pairing, pair
 from desa.survey.parallel import Workers
 from desa.survey.reading import Reading, Shard, make_shard
-from desa.survey.scan import FileState, Glance, file_root, glance, list_files
+from desa.survey.scan import FileState, file_root, glances, list_files
 from desa.survey.shards import Note, clear_scratch, json_bytes, note_of
 from desa.survey.write import KINDS, Modality, finish_survey
 
@@ -159,11 +159,6 @@ def _lock(path: Path, handle: int) -> None:
         raise SurveyError(f"{path}: another run is making this survey; wait for it to end") from None
 
 
-def _glances(task: tuple[Path, Sequence[str]]) -> list[Glance]:
-    root, names = task
-    return [glance(root / name) for name in names]
-
-
 def _find(roots: Mapping[str, Path], out: Path, workers: Workers) -> dict[Modality, _Found]:
     """List the files and put them together by the star their headers name."""
     found: dict[Modality, _Found] = {}
@@ -177,7 +172,7 @@ def _find(roots: Mapping[str, Path], out: Path, workers: Workers) -> dict[Modali
         root, states = file_root(roots[modality]), list_files(roots[modality], skip=out)
         names = [state.name for state in states]
         tasks = ((root, names[start : start + SCAN_FILES]) for start in range(0, len(names), SCAN_FILES))
-        seen = (item for items in workers.in_order(_glances, tasks) for item in items)
+        seen = (item for items in workers.in_order(glances, tasks) for item in items)
         one = _Found(root, {state.name: state for state in states})
         groups: dict[str, int] = {}
         for name, what in zip(names, seen, strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -137,3 +137,9 @@ def glance(path: Path) -> Glance:
         except (fits.VerifyError, ValueError, TypeError, KeyError):
             return Glance()
     return Glance()
+
+
+def glances(task: tuple[Path, Sequence[str]]) -> list[Glance]:
+    """`glance` at some files below a root, for a worker process."""
+    root, names = task
+    return [glance(root / name) for name in names]
