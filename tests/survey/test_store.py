@@ -1,5 +1,6 @@
 import json
 import pickle
+from pathlib import Path
 
 import datasets
 import numpy as np
@@ -43,6 +44,15 @@ def test_arrays_are_views_of_the_file(survey):
     flux = survey.lightcurve_flux(3)
     assert not flux.flags.owndata and not flux.flags.writeable
     assert np.shares_memory(flux, survey.lightcurve_flux(3))
+
+
+def test_views_keep_no_files_open(tmp_path):
+    """A survey of thousands of shards would run out of file descriptors."""
+    survey = small_survey(tmp_path / "s", shard_size=1)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    views = [survey.lightcurve_flux(row) for row in range(survey.n_lightcurves)]
+    assert len(list(Path("/proc/self/fd").iterdir())) < before + 5
+    assert all(np.isfinite(view[0]) for view in views)
 
 
 def test_hugging_face_opens_both(survey):
