@@ -8,6 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from archive_files import write_quarter, write_spectrum
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from desa.archive import read
 from desa.errors import DamagedFile, FileRefused, UnsupportedFile
@@ -68,10 +71,50 @@ def _raw(path: Path) -> bytes:
     return gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
 
 
+WRITTEN: dict[str, Callable[[Path], object]] = {
+    "kepler": lambda path: write_quarter(path, n=600),
+    "kepler without checksum": lambda path: write_quarter(path, n=600, checksum=False),
+    "tess": lambda path: write_quarter(path, n=1200, tess=True, first=6000, days=2 / 1440),
+    "lamost dr1": lambda path: write_spectrum(path, "DR1"),
+    "lamost dr5": lambda path: write_spectrum(path, "DR5"),
+    "lamost dr10": lambda path: write_spectrum(path, "DR10"),
+}
+
+
 @pytest.mark.real
 @pytest.mark.parametrize("kind", KINDS)
 def test_damaged_files(kind: str, shared: Path, tmp_path: Path) -> None:
-    raw = _raw(shared / "data" / KINDS[kind])
+    _damage(_raw(shared / "data" / KINDS[kind]), kind, tmp_path)
+
+
+@pytest.mark.parametrize("kind", WRITTEN)
+def test_damaged_files_written_here(kind: str, tmp_path: Path) -> None:
+    WRITTEN[kind](tmp_path / "whole")
+    _damage((tmp_path / "whole").read_bytes(), "written " + kind, tmp_path)
+
+
+@pytest.mark.parametrize("kind", WRITTEN)
+@settings(max_examples=60, deadline=None)
+@given(cut=st.floats(0, 1), seed=st.integers(0, 10**6), flips=st.integers(0, 30))
+def test_any_cut_and_any_flips(
+    kind: str, cut: float, seed: int, flips: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A sentence, or what can be a light curve or a spectrum; never another exception."""
+    path = tmp_path_factory.getbasetemp() / "cut and flipped"
+    WRITTEN[kind](path)
+    raw = path.read_bytes()
+    raw = _flip(raw, seed, 0, len(raw), flips)
+    path.write_bytes(raw[: max(1, int(len(raw) * (1 - cut**4)))])
+    try:
+        item = read(path)
+    except FileRefused as error:
+        assert "cut and flipped" in str(error)
+        return
+    assert item.valid.sum() >= 10
+    assert np.ptp(item.flux[item.valid]) > 0
+
+
+def _damage(raw: bytes, kind: str, tmp_path: Path) -> None:
     for damage, spoil in DAMAGES.items():
         target = tmp_path / "file.fits"
         target.write_bytes(spoil(raw))

@@ -121,7 +121,7 @@ def test_galaxies_are_read_but_flagged(shared: Path) -> None:
 def test_inspect_lines(shared: Path, tmp_path: Path) -> None:
     row = describe(shared / QUARTER_2)
     json.dumps(row)
-    assert "KIC 10002792: Kepler light curve, quarters 2, 4070/4342 good" in format_line(row)
+    assert "KIC 10002792: Kepler light curve, quarter 2, 4070/4342 good" in format_line(row)
     (tmp_path / "x.fits").write_bytes(b"hello")
     assert "x.fits: REFUSED: not a FITS file" in format_line(describe(tmp_path / "x.fits"))
 

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from desa.archive.kepler import read_lightcurve, stitch
+from desa.archive.cadences import MIN_SAMPLES, on_grid
+from desa.archive.fits import number
+from desa.archive.kepler import read_lightcurve, star_and_mission, stitch
 from desa.archive.lamost import read_spectrum
-from desa.errors import WrongModality
-from desa.types import (
-    KEPLER_CADENCE_DAYS,
-    LAMOST_LOG_WAVELENGTH_START,
-    LAMOST_LOG_WAVELENGTH_STEP,
-    LAMOST_PIXELS,
-    LightCurve,
-    Spectrum,
-)
+from desa.archive.layouts import BKJD_ZERO, Samples, cadences_from_time
+from desa.archive.resample import onto_lamost_grid
+from desa.errors import DamagedFile, UnsupportedFile, WrongModality
+from desa.types import LightCurve, Spectrum
 
-BKJD_ZERO = 2454833.0
+LIGHTCURVE = "the lightkurve light curve"
+SPECTRUM = "the specutils spectrum"
+ASSUMED_ERROR = 0.01
+"""Error of a spectrum that comes without, as a share of its median flux."""
 
 
 def to_lightcurve(source: Any) -> LightCurve:
@@ -30,16 +30,19 @@ def to_lightcurve(source: Any) -> LightCurve:
     Parameters
     ----------
     source
-        `LightCurve`; a path or a sequence of them; ``lightkurve.LightCurve`` (its ``time`` in any astropy
-        format, flux in flux units or relative); ``lightkurve.LightCurveCollection`` (one star's parts, each
-        divided by its own median).
+        `LightCurve`; a path; ``lightkurve.LightCurve`` (its ``time`` in any astropy format; its ``flux`` in
+        any unit that is proportional to flux; samples that it has were good to whoever read it); a sequence
+        of these or a ``lightkurve.LightCurveCollection``: one star's parts, each divided by its own median.
+        Samples shorter than half an hour are binned.
 
     Raises
     ------
     WrongModality
         For a spectrum or any other object.
     UnsupportedFile, DamagedFile
-        As the file reader's.
+        As the file reader's, for objects too.
+    ValueError
+        For parts that can't be stitched.
     """
     if isinstance(source, LightCurve):
         return source
@@ -47,7 +50,8 @@ def to_lightcurve(source: Any) -> LightCurve:
         return read_lightcurve(source)
     if hasattr(source, "flux") and hasattr(source, "time") and not hasattr(source, "spectral_axis"):
         return _from_lightkurve(source)
-    if isinstance(source, Sequence) or (hasattr(source, "__getitem__") and hasattr(source, "__len__")):
+    listed = hasattr(source, "__getitem__") and hasattr(source, "__len__") and not hasattr(source, "keys")
+    if listed and not hasattr(source, "flux"):
         parts = list(source)
         if parts and all(isinstance(part, (str, Path)) for part in parts):
             return read_lightcurve(parts)
@@ -66,51 +70,57 @@ def _values(quantity: Any) -> NDArray[np.float64]:
 
 
 def _from_lightkurve(source: Any) -> LightCurve:
-    bkjd = _values(source.time.jd) - BKJD_ZERO
-    flux, flux_err = _values(source.flux), _values(source.flux_err)
-    names = {str(name).lower() for name in getattr(source, "columns", ())}
-    finite = np.isfinite(bkjd)
-    if finite.sum() < 10:
-        raise WrongModality(f"the light curve has {int(finite.sum())} times; at least 10 are needed")
-    if "cadenceno" in names:
-        cadence = np.nan_to_num(_values(source["cadenceno"]), nan=-1).astype(np.int64)
-        step = float(np.median(np.diff(bkjd[finite]) / np.maximum(np.diff(cadence[finite]), 1)))
-    else:
-        step = float(np.median(np.diff(bkjd[finite])))
-        cadence = np.rint((bkjd - bkjd[finite][0]) / step, where=finite, out=np.full(len(bkjd), -1.0)).astype(
-            np.int64
-        )
-    if abs(step / KEPLER_CADENCE_DAYS - 1) > 0.03:
-        cadence = np.floor((bkjd - bkjd[finite][0]) / KEPLER_CADENCE_DAYS).astype(np.int64)
-        step = KEPLER_CADENCE_DAYS
-    good = finite & np.isfinite(flux)
-    first = int(cadence[good].min())
-    place, total = cadence[good] - first, int(cadence[good].max()) - first + 1
-    with np.errstate(all="ignore"):
-        count = np.bincount(place, minlength=total).astype(np.float64)
-        mean = np.bincount(place, flux[good], total) / count
-        error = np.sqrt(np.bincount(place, flux_err[good] ** 2, total)) / count
-    median = float(np.nanmedian(mean))
-    meta = getattr(source, "meta", {})
-    label = str(meta.get("OBJECT") or meta.get("LABEL") or "")
-    parts = [meta[key] for key in ("QUARTER", "CAMPAIGN", "SECTOR") if isinstance(meta.get(key), int)]
+    if type(source).__name__ in ("FoldedLightCurve", "BinnedFoldedLightCurve"):
+        raise UnsupportedFile(LIGHTCURVE, "folded: it has phases, not times", "give it before .fold()")
+    if str(getattr(source.flux, "unit", "")) in ("mag", "mmag"):
+        raise UnsupportedFile(LIGHTCURVE, "in magnitudes", "give flux")
+    meta: Mapping[str, Any] = {str(key).upper(): value for key, value in getattr(source, "meta", {}).items()}
+    grid = on_grid(LIGHTCURVE, _samples(source, meta), 0)
+    star, mission = star_and_mission(meta)
+    tess = mission.upper() == "TESS"
+    parts = [
+        meta[key] for key in ("QUARTER", "CAMPAIGN", "SECTOR") if isinstance(meta.get(key), (int, np.integer))
+    ]
     return LightCurve(
-        flux=(mean / median).astype(np.float32),
-        flux_err=(error / median).astype(np.float32),
-        first_cadence=first,
-        start_bkjd=float(np.median(bkjd[good] - place * step)),
-        cadence_days=step,
-        star_id=label,
-        mission=str(meta.get("MISSION") or meta.get("TELESCOP") or ""),
-        quarters=tuple(parts),
-        ra=_number(meta.get("RA")),
-        dec=_number(meta.get("DEC")),
-        magnitude=_number(meta.get("KEPMAG", meta.get("TESSMAG"))),
+        flux=grid.flux,
+        flux_err=grid.flux_err,
+        first_cadence=grid.first_cadence,
+        start_bkjd=grid.start_bkjd,
+        cadence_days=grid.cadence_days,
+        star_id=star or str(meta.get("LABEL") or ""),
+        mission=mission,
+        quarters=tuple(int(part) for part in parts[:1]),
+        ra=number(meta, "RA_OBJ" if "RA_OBJ" in meta else "RA"),
+        dec=number(meta, "DEC_OBJ" if "DEC_OBJ" in meta else "DEC"),
+        magnitude=number(meta, "TESSMAG" if tess else "KEPMAG"),
+        meta={"layout": "lightkurve", "median_flux": grid.median_flux},
     )
 
 
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, (int, float)) else float("nan")
+def _samples(source: Any, meta: Mapping[str, Any]) -> Samples:
+    """Samples in the order of time, without repeats; cadence numbers are made up where there are none."""
+    time, flux, flux_err = _values(source.time.jd) - BKJD_ZERO, _values(source.flux), _values(source.flux_err)
+    rows = np.flatnonzero(np.isfinite(time))
+    if len(rows) < MIN_SAMPLES:
+        raise DamagedFile(LIGHTCURVE, f"only {len(rows)} samples have a time")
+    rows = rows[np.argsort(time[rows], kind="stable")]
+    steps = np.diff(time[rows])
+    days = float(np.median(steps[steps > 0])) if np.any(steps > 0) else float("nan")
+    if not days > 0:
+        raise DamagedFile(LIGHTCURVE, "all samples have the same time")
+    family = "TESS"
+    cadence = cadences_from_time(time[rows], days)
+    own = next((name for name in getattr(source, "columns", ()) if str(name).lower() == "cadenceno"), None)
+    if own is not None:
+        numbers = np.nan_to_num(_values(source[own])[rows], nan=-1.0).astype(np.int64)
+        if np.all(np.diff(numbers) > 0):
+            cadence = numbers
+            family = "TESS" if str(meta.get("TELESCOP", "")).upper() == "TESS" else "Kepler"
+            days = float((time[rows][-1] - time[rows][0]) / (cadence[-1] - cadence[0]))
+    _, kept = np.unique(cadence, return_index=True)
+    rows, cadence = rows[kept], cadence[kept]
+    none = np.zeros(len(rows), dtype=np.int64)
+    return Samples(time[rows], cadence, flux[rows], flux_err[rows], none, days, family)
 
 
 def to_spectrum(source: Any) -> Spectrum:
@@ -119,17 +129,18 @@ def to_spectrum(source: Any) -> Spectrum:
     Parameters
     ----------
     source
-        `Spectrum`; a path; a ``specutils`` spectrum (one-dimensional; wavelengths taken as vacuum, its
-        uncertainty as what it says it is, 1 % of the median flux where it has none; its redshift as the
-        star's). It is put on LAMOST's grid by linear interpolation of flux and variance; outside its range
-        and under its mask the pixels are bad.
+        `Spectrum`; a path; a ``specutils`` spectrum (one-dimensional, any spectral axis, wavelengths taken as
+        vacuum, not shifted to the star's frame; its uncertainty as what it says it is, `ASSUMED_ERROR` where
+        it has none; its redshift as the star's). It is put on LAMOST's grid, keeping the flux and the
+        information; pixels outside its range or under its mask are bad. It should be of LAMOST's
+        resolution, R = 1800, or be brought to it before.
 
     Raises
     ------
     WrongModality
         For a light curve or any other object.
     UnsupportedFile, DamagedFile
-        As the file reader's.
+        As the file reader's, for objects too.
     """
     if isinstance(source, Spectrum):
         return source
@@ -143,7 +154,7 @@ def to_spectrum(source: Any) -> Spectrum:
 def _ivar(source: Any, flux: NDArray[np.float64]) -> NDArray[np.float64]:
     uncertainty = getattr(source, "uncertainty", None)
     if uncertainty is None:
-        return np.full(len(flux), 1.0 / (0.01 * np.nanmedian(np.abs(flux))) ** 2)
+        return np.full(len(flux), 1.0 / (ASSUMED_ERROR * np.nanmedian(np.abs(flux))) ** 2)
     values = _values(getattr(uncertainty, "quantity", uncertainty.array))
     with np.errstate(all="ignore"):
         kind = uncertainty.uncertainty_type
@@ -151,31 +162,27 @@ def _ivar(source: Any, flux: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _from_specutils(source: Any) -> Spectrum:
-    wavelength = np.asarray(source.spectral_axis.to_value("AA"), dtype=np.float64)
     flux = _values(source.flux)
     if flux.ndim != 1:
-        raise WrongModality(f"one spectrum at a time is needed, not an array of shape {flux.shape}")
+        raise UnsupportedFile(SPECTRUM, f"of shape {flux.shape}, not one spectrum", "give one at a time")
+    wavelength = np.asarray(source.spectral_axis.to_value("AA"), dtype=np.float64)
     ivar = _ivar(source, flux)
     mask = getattr(source, "mask", None)
-    good = (
-        np.isfinite(flux)
-        & np.isfinite(ivar)
-        & (ivar > 0)
-        & (np.asarray(mask) == 0 if mask is not None else True)
-    )
-    order = np.argsort(wavelength)
-    wavelength, flux, ivar, good = wavelength[order], flux[order], ivar[order], good[order]
-    if good.sum() < 100:
-        raise WrongModality(f"the spectrum has only {int(good.sum())} good pixels")
-    grid = 10 ** (LAMOST_LOG_WAVELENGTH_START + LAMOST_LOG_WAVELENGTH_STEP * np.arange(LAMOST_PIXELS))
-    value = np.interp(grid, wavelength[good], flux[good])
-    variance = np.interp(grid, wavelength[good], 1 / ivar[good])
-    covered = np.interp(grid, wavelength, good.astype(np.float64), left=0, right=0) > 0.99
-    z = source.redshift if getattr(source, "redshift", None) is not None else np.nan
+    good = np.isfinite(flux) & np.isfinite(ivar) & (ivar > 0) & np.isfinite(wavelength)
+    if mask is not None:
+        good &= np.asarray(mask) == 0
+    value, weight = onto_lamost_grid(wavelength, np.where(good, flux, 0), np.where(good, ivar, 0))
+    if not np.any(weight > 0):
+        raise UnsupportedFile(SPECTRUM, "no good pixel in LAMOST's range, 3700 to 9100 Angstrom")
+    if not value[weight > 0].max() > 0:
+        raise DamagedFile(SPECTRUM, "no positive flux")
+    meta = getattr(source, "meta", None) or {}
+    z = getattr(source, "redshift", None)
     return Spectrum(
         flux=value.astype(np.float32),
-        ivar=np.where(covered, 1 / variance, 0).astype(np.float32),
-        z=float(getattr(z, "value", z)),
+        ivar=weight.astype(np.float32),
+        z=float("nan") if z is None else float(getattr(z, "value", z)),
+        star_id=str(meta.get("OBJECT") or meta.get("object") or ""),
         release="memory",
         meta={"is_star": True},
     )

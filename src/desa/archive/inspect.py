@@ -55,10 +55,12 @@ def format_line(row: dict[str, Any]) -> str:
     if row["status"] != "ok":
         return f"{row['file']}: REFUSED: {row['reason']}" + (f"; {row['advice']}" if row["advice"] else "")
     if row["kind"] == "light curve":
-        quarters = ",".join(str(quarter) for quarter in row["quarters"]) or "-"
-        what = f"{row['mission']} light curve, quarters {quarters}"
-        end = ""
+        part = {"TESS": "sector", "K2": "campaign"}.get(row["mission"], "quarter")
+        quarters = f", {part} {','.join(map(str, row['quarters']))}" if row["quarters"] else ""
+        what, end = f"{row['mission']} light curve{quarters}", ""
     else:
         what = f"LAMOST {row['release']} spectrum, {row['class']}"
         end = f", z {row['z']}" + ("" if row["is_star"] else ", NOT A STAR by the survey's class")
-    return f"{row['file']}: {row['star']}: {what}, {row['good']}/{row['total']} good, S/N {row['snr']}{end}"
+    snr = "unknown" if row["snr"] is None else row["snr"]
+    star = row["star"] or "unnamed star"
+    return f"{row['file']}: {star}: {what}, {row['good']}/{row['total']} good, S/N {snr}{end}"

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from desa.archive.cadences import MAX_CADENCES, on_grid
-from desa.archive.fits import integer, number, opened, text
+from desa.archive.fits import OpenFile, integer, number, opened, text
 from desa.archive.layouts import read_samples
-from desa.archive.quality import FAMILIES, bitmask
+from desa.archive.quality import bitmask
 from desa.errors import UnsupportedFile
 from desa.types import LightCurve
 
@@ -64,35 +64,60 @@ def read_lightcurve_file(
     """
     if flux_column not in ("pdcsap", "sap"):
         raise ValueError(f"flux_column must be pdcsap or sap, not {flux_column!r}")
-    masks = {family: bitmask(quality, family) for family in FAMILIES}
+    bitmask(quality, "Kepler")
     with opened(path) as file:
-        samples, layout = read_samples(file, flux_column)
-        grid = on_grid(path, samples, masks[samples.family])
-        header = file.header
-        star, mission = star_and_mission(header)
-        tess, whole = mission == "TESS", layout == "KEPSEISMIC"
-        part = {"TESS": "SECTOR", "K2": "CAMPAIGN"}.get(mission, "QUARTER")
-        return LightCurve(
-            flux=grid.flux,
-            flux_err=grid.flux_err,
-            first_cadence=grid.first_cadence,
-            start_bkjd=grid.start_bkjd if samples.time[0] > 1 or not whole else float("nan"),
-            cadence_days=grid.cadence_days,
-            star_id=star,
-            mission="KEPSEISMIC" if whole else mission,
-            quarters=() if whole or part not in header else (integer(header, part),),
-            ra=number(header, "RA_OBJ"),
-            dec=number(header, "DEC_OBJ"),
-            magnitude=number(header, "TESSMAG" if tess else "KEPMAG"),
-            sources=(str(path),),
-            meta={
-                "layout": layout,
-                "median_flux": grid.median_flux,
-                "teff": number(header, "TEFF"),
-                "log_g": number(header, "LOGG"),
-                "fe_h": number(header, "MH" if tess else "FEH"),
-            },
-        )
+        return lightcurve_of(file, flux_column=flux_column, quality=quality)
+
+
+def lightcurve_of(
+    file: OpenFile, *, flux_column: str = "pdcsap", quality: str | int = "default"
+) -> LightCurve:
+    """Read an open file; as `read_lightcurve_file`."""
+    samples, layout = read_samples(file, flux_column)
+    grid = on_grid(file.path, samples, bitmask(quality, samples.family))
+    header = file.header
+    star, mission = star_and_mission(header)
+    tess, whole = mission == "TESS", layout == "KEPSEISMIC"
+    part = {"TESS": "SECTOR", "K2": "CAMPAIGN"}.get(mission, "QUARTER")
+    return LightCurve(
+        flux=grid.flux,
+        flux_err=grid.flux_err,
+        first_cadence=grid.first_cadence,
+        start_bkjd=float("nan") if whole and samples.time[0] < 1 else grid.start_bkjd,
+        cadence_days=grid.cadence_days,
+        star_id=star,
+        mission="KEPSEISMIC" if whole else mission,
+        quarters=() if whole or part not in header else (integer(header, part),),
+        ra=number(header, "RA_OBJ"),
+        dec=number(header, "DEC_OBJ"),
+        magnitude=number(header, "TESSMAG" if tess else "KEPMAG"),
+        sources=(str(file.path),),
+        meta={
+            "layout": layout,
+            "median_flux": grid.median_flux,
+            "teff": number(header, "TEFF"),
+            "log_g": number(header, "LOGG"),
+            "fe_h": number(header, "MH" if tess else "FEH"),
+        },
+    )
+
+
+def _aligned(parts: Sequence[LightCurve]) -> list[LightCurve]:
+    """Parts in the order of their cadence numbers, which are made to agree with the times.
+
+    Numbers of other makers may start anywhere; the missions' own agree with time to a fifth of a cadence.
+    """
+    days = parts[0].cadence_days
+    zeros = np.array([part.start_bkjd - part.first_cadence * days for part in parts])
+    known = np.sort(zeros[np.isfinite(zeros)])
+    if not len(known):
+        return sorted(parts, key=lambda part: part.first_cadence)
+    shifts = np.nan_to_num((zeros - known[len(known) // 2]) / days)
+    moved = [
+        replace(part, first_cadence=part.first_cadence + round(shift)) if abs(shift) > 1 else part
+        for part, shift in zip(parts, shifts, strict=True)
+    ]
+    return sorted(moved, key=lambda part: part.first_cadence)
 
 
 def stitch(parts: Sequence[LightCurve]) -> LightCurve:
@@ -101,20 +126,17 @@ def stitch(parts: Sequence[LightCurve]) -> LightCurve:
     Raises
     ------
     ValueError
-        Without parts, for parts of different stars or cadences, or for the same quarter twice.
+        Without parts; for parts of different stars or cadences; for the same quarter twice, which are parts
+        that share more than half of the shorter one's good samples.
     """
     if not parts:
         raise ValueError("no light curve to stitch")
-    ordered = sorted(parts, key=lambda part: part.first_cadence)
-    stars = {part.star_id for part in ordered if part.star_id}
+    stars = {part.star_id for part in parts if part.star_id}
     if len(stars) > 1:
         raise ValueError(f"light curves of different stars: {', '.join(sorted(stars))}")
-    days = ordered[0].cadence_days
-    if any(abs(part.cadence_days / days - 1) > 1e-3 for part in ordered):
+    if any(abs(part.cadence_days / parts[0].cadence_days - 1) > 1e-3 for part in parts):
         raise ValueError("light curves of different cadence")
-    quarters = [quarter for part in ordered for quarter in part.quarters]
-    if len(set(quarters)) < len(quarters) and len({part.first_cadence for part in ordered}) < len(ordered):
-        raise ValueError(f"the same quarter twice (quarters {quarters})")
+    ordered = _aligned(parts)
     first = ordered[0].first_cadence
     length = max(part.first_cadence + len(part) for part in ordered) - first
     if length > MAX_CADENCES:
@@ -123,14 +145,19 @@ def stitch(parts: Sequence[LightCurve]) -> LightCurve:
     flux_err = flux.copy()
     for part in ordered:
         place = slice(part.first_cadence - first, part.first_cadence - first + len(part))
-        free = ~np.isfinite(flux[place])
-        flux[place] = np.where(free, part.flux, flux[place])
-        flux_err[place] = np.where(free, part.flux_err, flux_err[place])
+        taken = np.isfinite(flux[place])
+        shared = int((taken & part.valid).sum())
+        if 2 * shared > min(int(part.valid.sum()), int(np.isfinite(flux).sum())):
+            numbers = ", ".join(map(str, part.quarters)) or "unnumbered"
+            raise ValueError(f"the same quarter twice ({numbers}: {shared} good samples are there already)")
+        flux[place] = np.where(taken, flux[place], part.flux)
+        flux_err[place] = np.where(taken, flux_err[place], part.flux_err)
     return replace(
         ordered[0],
         flux=flux,
         flux_err=flux_err,
-        quarters=tuple(sorted(set(quarters))),
+        star_id=next(iter(stars), ""),
+        quarters=tuple(sorted({quarter for part in ordered for quarter in part.quarters})),
         sources=tuple(source for part in ordered for source in part.sources),
     )
 
@@ -146,6 +173,8 @@ def read_lightcurve(
         Also where the files are of different stars, cadences, or twice the same quarter.
     """
     files = [paths] if isinstance(paths, (str, Path)) else list(paths)
+    if not files:
+        raise ValueError("no files: give one or more of one star")
     parts = [read_lightcurve_file(path, flux_column=flux_column, quality=quality) for path in files]
     try:
         return stitch(parts)

@@ -48,35 +48,45 @@ class _Rows:
     or_mask: NDArray[np.float32]
 
 
-def _image_rows(file: OpenFile) -> _Rows:
-    """Rows of the image layouts: a third row that is no wavelength is DR1's."""
-    rows = np.ascontiguousarray(file.image(), dtype=np.float32)
-    rising = rows[2][0] > 1000 and bool(np.all(np.diff(rows[2]) > 0))
-    return _Rows(rows[0], rows[1], rows[2] if rising else None, rows[3], rows[4])
+def is_lamost(header: Any) -> bool:
+    """Whether a primary header is of a LAMOST file."""
+    return text(header, "TELESCOP") == "LAMOST" or text(header, "ORIGIN") == "NAOC-LAMOST"
 
 
-def _table_rows(file: OpenFile, table: Table) -> _Rows:
-    if len(table) != 1:
-        raise UnsupportedFile(file.path, f"a table of {len(table)} rows, not one spectrum", SUPPORTED)
-    return _Rows(*(table.column(name, "f4")[0] for name in _COLUMNS))
+def find_layout(file: OpenFile) -> Table | None:
+    """The one-row table of an open file's spectrum, None for an image of five rows.
 
-
-def _rows(file: OpenFile) -> _Rows:
+    Raises
+    ------
+    UnsupportedFile
+        For anything but a LAMOST low-resolution spectrum.
+    DamagedFile
+        Where the file ends early.
+    """
     header = file.header
     telescope = text(header, "TELESCOP")
-    if telescope == "LAMOST" or text(header, "ORIGIN") == "NAOC-LAMOST":
+    if is_lamost(header):
         if header.get("NAXIS") == 2 and header.get("NAXIS2") == 5:
-            return _image_rows(file)
+            return None
         table = file.table()
-        if table is not None and table.names.issuperset(_COLUMNS):
-            return _table_rows(file, table)
-        if table is not None and "LOGLAM" in table.names:
-            raise UnsupportedFile(file.path, "a LAMOST medium-resolution spectrum", SUPPORTED)
         if table is None:
             raise DamagedFile(file.path, "there is no spectrum after the header", "download it again")
+        if "LOGLAM" in table.names:
+            raise UnsupportedFile(file.path, "a LAMOST medium-resolution spectrum", SUPPORTED)
+        if table.names.issuperset(_COLUMNS) and len(table) == 1:
+            return table
     if telescope in ("Kepler", "TESS"):
         raise UnsupportedFile(file.path, f"a {telescope} file, not a spectrum", SUPPORTED)
     raise UnsupportedFile(file.path, "a FITS file, but not a LAMOST low-resolution spectrum", SUPPORTED)
+
+
+def _rows(file: OpenFile) -> _Rows:
+    table = find_layout(file)
+    if table is not None:
+        return _Rows(*(table.column(name, "f4")[0] for name in _COLUMNS))
+    rows = np.ascontiguousarray(file.image(), dtype=np.float32)
+    rising = rows[2][0] > 1000 and bool(np.all(np.diff(rows[2]) > 0))  # else it is DR1's normalised flux
+    return _Rows(rows[0], rows[1], rows[2] if rising else None, rows[3], rows[4])
 
 
 def _log_start(path: str | Path, wavelength: NDArray[Any] | None, header: Any) -> float:
@@ -146,13 +156,14 @@ def read_spectrum(path: str | Path) -> Spectrum:
         For files that are empty, truncated, corrupt, or have less than `MIN_GOOD` of their pixels good.
     """
     with opened(path) as file:
-        rows = _rows(file)
-        if not MIN_PIXELS <= len(rows.flux) <= MAX_PIXELS:
-            raise UnsupportedFile(path, f"a spectrum of {len(rows.flux)} pixels", SUPPORTED)
-        return _spectrum(path, file.header, rows)
+        return spectrum_of(file)
 
 
-def _spectrum(path: str | Path, header: Any, rows: _Rows) -> Spectrum:
+def spectrum_of(file: OpenFile) -> Spectrum:
+    """Read an open file; as `read_spectrum`."""
+    path, header, rows = file.path, file.header, _rows(file)
+    if not MIN_PIXELS <= len(rows.flux) <= MAX_PIXELS:
+        raise UnsupportedFile(path, f"a spectrum of {len(rows.flux)} pixels", SUPPORTED)
     sane = np.abs(rows.flux) < MAX_VALUE  # False for NaN
     good = sane & (rows.ivar > 0) & (rows.ivar < MAX_VALUE) & (rows.and_mask == 0)
     if good.mean() < MIN_GOOD:

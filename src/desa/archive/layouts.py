@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -184,6 +185,26 @@ _LAYOUTS: tuple[tuple[frozenset[str], str, _Reader], ...] = (
 )
 
 
+def find_layout(file: OpenFile) -> tuple[str, Callable[[str], Samples]]:
+    """Name of an open file's layout, and what reads its samples.
+
+    Raises
+    ------
+    UnsupportedFile
+        For any other layout.
+    DamagedFile
+        Where the file ends early.
+    """
+    if file.header.get("NAXIS") == 2 and file.header.get("NAXIS1") == 2:
+        return "KEPSEISMIC", lambda _: _kepseismic(file)
+    table = file.table()
+    if table is not None:
+        for needed, layout, reader in _LAYOUTS:
+            if needed <= table.names:
+                return layout, partial(reader, file, table)
+    raise UnsupportedFile(file.path, _what_else(file.header, table), SUPPORTED)
+
+
 def read_samples(file: OpenFile, flux_column: str) -> tuple[Samples, str]:
     """Read the samples of an open file.
 
@@ -206,15 +227,9 @@ def read_samples(file: OpenFile, flux_column: str) -> tuple[Samples, str]:
     DamagedFile
         Where the file ends early or does not agree with its checksum.
     """
+    layout, read = find_layout(file)
     file.check(0)
-    if file.header.get("NAXIS") == 2 and file.header.get("NAXIS1") == 2:
-        return _kepseismic(file), "KEPSEISMIC"
-    table = file.table()
-    if table is not None:
-        for needed, layout, reader in _LAYOUTS:
-            if needed <= table.names:
-                return reader(file, table, flux_column), layout
-    raise UnsupportedFile(file.path, _what_else(file.header, table), SUPPORTED)
+    return read(flux_column), layout
 
 
 def _what_else(header: Any, table: Table | None) -> str:

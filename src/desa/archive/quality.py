@@ -56,20 +56,18 @@ KEPSEISMIC_BITS: Final = {1: "filled in, not observed"}
 """Second part of a KEPSEISMIC file, where 2 stands for filled in."""
 
 _KEPLER_DEFAULT = 1 | 2 | 4 | 8 | 32 | 256 | 16384 | 65536 | 1048576
-_TESS_DEFAULT = 1 | 2 | 4 | 8 | 32 | 128 | 512 | 4096 | 16384
+_TESS_DEFAULT = 1 | 2 | 4 | 8 | 16 | 32 | 128 | 512 | 4096 | 16384
 
 PRESETS: Final = {
     "Kepler": {
         "none": 0,
         "default": _KEPLER_DEFAULT,
-        "hard": _KEPLER_DEFAULT | 64 | 128 | 1024 | 4096 | 8192,
+        "hard": _KEPLER_DEFAULT | 64 | 128 | 1024 | 4096 | 8192 | 524288,
     },
     "KEPSEISMIC": {"none": 0, "default": 1, "hard": 1},
-    "TESS": {"none": 0, "default": _TESS_DEFAULT, "hard": _TESS_DEFAULT | 16 | 64 | 1024 | 2048},
+    "TESS": {"none": 0, "default": _TESS_DEFAULT, "hard": _TESS_DEFAULT | 64 | 1024 | 2048},
 }
 """Bits whose samples are dropped, by mission family and name of the choice."""
-
-FAMILIES: Final = tuple(PRESETS)
 
 
 def bitmask(quality: str | int, family: str) -> int:
