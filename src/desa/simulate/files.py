@@ -26,7 +26,7 @@ from desa.simulate.fits_lamost import write_lamost
 from desa.simulate.labels import observed_labels, true_labels
 from desa.simulate.lightcurves import lightcurve_of
 from desa.simulate.lightcurves import observe as observe_kepler
-from desa.simulate.plan import Plan, part_path, row_of, table_of
+from desa.simulate.plan import Plan, write_part
 from desa.simulate.population import draw_star, stream
 
 CATALOGUE: Final = {
@@ -80,20 +80,8 @@ def make_star(plan: Plan, path: Path, index: int) -> observe.MockStar:
 
 def make_shard(plan: Plan, path: Path, shard: int) -> int:
     """Write the files of one shard's stars; returns the shard's number."""
-    rows = [row_of(make_star(plan, path, index)) for index in plan.stars_of(shard)]
-    table = table_of(rows).replace_schema_metadata({"fingerprint": plan.fingerprint(shard)})
-    with written_whole(part_path(path, shard)) as scratch:
-        pq.write_table(table, scratch, compression="zstd")
+    write_part(plan, path, shard, [make_star(plan, path, index) for index in plan.stars_of(shard)])
     return shard
-
-
-def is_done(plan: Plan, path: Path, shard: int) -> bool:
-    """Whether an earlier run wrote a shard's files (its table comes last)."""
-    part = part_path(path, shard)
-    if not part.is_file():
-        return False
-    metadata = pq.read_schema(part).metadata or {}
-    return metadata.get(b"fingerprint") == plan.fingerprint(shard).encode()
 
 
 def catalogue_of(stars: pa.Table) -> pa.Table:

@@ -22,6 +22,8 @@ TAMS, RGB_TIP, ZAHB, TAHB = 454, 605, 631, 707
 
 LOG_G_SUN: Final = 4.438
 TEFF_SUN: Final = 5772.0
+CONTRACTED: Final = 0.7
+"""log10 of an age in Gyr at which all stars of the table have reached the main sequence."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class Isochrones:
         j, v = _place(self.log_age, log_age)
         low = (1 - v) * self.values[i, j] + v * self.values[i, j + 1]
         high = (1 - v) * self.values[i + 1, j] + v * self.values[i + 1, j + 1]
+        # MIST ends at 0.6 solar masses for [Fe/H] = +0.5; smaller stars are taken from below.
+        high = np.where(np.isfinite(high), high, low)
         return np.asarray((1 - u) * low + u * high)
 
     def at_phase(self, fe_h: float, log_age: float, eep: float) -> IsochronePoint | None:
@@ -94,10 +98,15 @@ class Isochrones:
         return _point(found, eep) if np.isfinite(found).all() else None
 
     def at_mass(self, fe_h: float, log_age: float, mass: float) -> IsochronePoint | None:
-        """The star of an initial mass; None if it is dead or below the table (about 0.1 solar masses)."""
+        """The star of an initial mass; None if it is dead or below the table (about 0.1 solar masses).
+
+        A small star that is still contracting is taken as it will be on the main sequence.
+        """
         curve = self._curve(fe_h, log_age)
         good = np.isfinite(curve).all(axis=1)
         masses = np.maximum.accumulate(curve[good, 0])
+        if len(masses) and mass < masses[0] and log_age < CONTRACTED:
+            return self.at_mass(fe_h, CONTRACTED, mass)
         if not len(masses) or not masses[0] <= mass <= masses[-1]:
             return None
         columns = [np.interp(mass, masses, curve[good, c]) for c in range(4)]

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 import desa
 from desa.errors import SettingsError
+from desa.files import written_whole
 from desa.simulate.labels import Label
 from desa.simulate.observe import MockStar
 from desa.survey.shards import json_bytes
@@ -33,43 +35,77 @@ class Plan:
         Kepler's quarters to observe in, None: all 18.
     repeats
         Share of the stars with a second spectrum, and of those with a third.
+    shard_stars
+        Stars a shard.
     """
 
     n_stars: int
     seed: int
     quarters: tuple[int, ...] | None = None
     repeats: tuple[float, float] = (0.15, 0.3)
+    shard_stars: int = SHARD_STARS
 
     def fingerprint(self, shard: int) -> str:
         """Hash of what a shard is made from."""
-        stars = min(SHARD_STARS, self.n_stars - shard * SHARD_STARS)
-        made_of = [desa.__version__, self.seed, self.quarters, self.repeats, shard, stars, SHARD_STARS]
+        stars = self.stars_of(shard)
+        made_of = [desa.__version__, self.seed, self.quarters, self.repeats, stars.start, stars.stop]
         return hashlib.sha256(json_bytes(made_of)).hexdigest()
 
     @property
     def shards(self) -> int:
         """Number of shards."""
-        return -(-self.n_stars // SHARD_STARS)
+        return -(-self.n_stars // self.shard_stars)
 
     def stars_of(self, shard: int) -> range:
         """Numbers of the stars in a shard."""
-        return range(shard * SHARD_STARS, min((shard + 1) * SHARD_STARS, self.n_stars))
+        return range(shard * self.shard_stars, min((shard + 1) * self.shard_stars, self.n_stars))
 
 
-def plan_of(n_stars: int, seed: int, quarters: Sequence[int] | None = None) -> Plan:
-    """A checked plan."""
-    if n_stars < 1 or seed < 0:
+def plan_of(
+    n_stars: int, seed: int, quarters: Sequence[int] | None = None, shard_stars: int = SHARD_STARS
+) -> Plan:
+    """A checked plan.
+
+    Raises
+    ------
+    SettingsError
+        For numbers that make no survey.
+    """
+    if n_stars < 1 or seed < 0 or shard_stars < 1:
         raise SettingsError(
-            f"a mock survey needs at least one star and a seed of 0 or more: {n_stars}, {seed}"
+            f"a mock survey needs a star or more and a seed of 0 or more, not {n_stars} and {seed}"
         )
     if quarters is not None and (not len(quarters) or not set(quarters) <= set(range(18))):
         raise SettingsError(f"Kepler's quarters are 0 to 17, not {list(quarters)}")
-    return Plan(n_stars, seed, None if quarters is None else tuple(sorted(set(quarters))))
+    return Plan(
+        n_stars, seed, None if quarters is None else tuple(sorted(set(quarters))), shard_stars=shard_stars
+    )
 
 
-def part_path(path: Path, shard: int) -> Path:
-    """Star table of one shard while the survey is made."""
+def _part_path(path: Path, shard: int) -> Path:
     return path / PARTS / f"{shard:05d}.parquet"
+
+
+def write_part(plan: Plan, path: Path, shard: int, stars: Sequence[MockStar]) -> None:
+    """Keep a shard's rows of the star table until the survey is whole."""
+    table = table_of([row_of(star) for star in stars])
+    with written_whole(_part_path(path, shard)) as scratch:
+        marked = table.replace_schema_metadata({"fingerprint": plan.fingerprint(shard)})
+        pq.write_table(marked, scratch, compression="zstd")
+
+
+def has_part(plan: Plan, path: Path, shard: int) -> bool:
+    """Whether a shard's rows are there, of this very plan."""
+    part = _part_path(path, shard)
+    if not part.is_file():
+        return False
+    return (pq.read_schema(part).metadata or {}).get(b"fingerprint") == plan.fingerprint(shard).encode()
+
+
+def read_parts(plan: Plan, path: Path) -> pa.Table:
+    """All rows of the star table."""
+    parts = (pq.read_table(_part_path(path, shard)) for shard in range(plan.shards))
+    return pa.concat_tables([part.replace_schema_metadata(None) for part in parts])
 
 
 def row_of(mock: MockStar) -> dict[str, Label | int]:

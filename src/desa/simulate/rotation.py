@@ -46,8 +46,8 @@ LOG_SPH: Final = (
     (3.30, 3.20, 3.10, 3.08, 2.98, 2.75, 2.45, 2.15, 1.95, 1.80, 1.6),
     (2.90, 2.80, 2.80, 2.75, 2.65, 2.55, 2.45, 2.35, 2.25, 2.10, 1.8),
 )
-"""log10 Sph [ppm], rows by Teff, columns by Rossby number; below the medians of the catalogues where these hold
-only the more active of the stars."""
+"""log10 Sph [ppm], rows by Teff, columns by Rossby number; below the catalogues' medians
+where these hold only the more active of the stars."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ FloatArray = NDArray[np.float64]
 
 POINTS_PER_TURN: Final = 30
 LIMB_DARKENING: Final = 0.6
-SPH_PER_SPOT: Final = 0.40
+SPH_PER_SPOT: Final = 0.178
 """Standard deviation within five turns, over root of the number of spots, of spots of unit area seen at
 random inclinations: measured on simulations."""
 

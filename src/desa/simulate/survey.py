@@ -16,16 +16,14 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 import desa
 from desa.errors import SettingsError
-from desa.files import written_whole
 from desa.progress import Report
 from desa.simulate import files, observe
 from desa.simulate.labels import observed_labels, true_labels
 from desa.simulate.lightcurves import simulate_lightcurve
-from desa.simulate.plan import Plan, part_path, plan_of, row_of, table_of
+from desa.simulate.plan import SHARD_STARS, Plan, has_part, plan_of, read_parts, write_part
 from desa.simulate.population import draw_star, stream
 from desa.survey.parallel import Workers
 from desa.survey.shards import note_of
@@ -47,8 +45,7 @@ def simulate_star(plan: Plan, index: int) -> observe.MockStar:
 def make_shard(plan: Plan, path: Path, shard: int) -> int:
     """Make and write one shard of a store; returns its number."""
     made = [simulate_star(plan, index) for index in plan.stars_of(shard)]
-    with written_whole(part_path(path, shard)) as scratch:
-        pq.write_table(table_of([row_of(m) for m in made]), scratch, compression="zstd")
+    write_part(plan, path, shard, made)
     fingerprint = plan.fingerprint(shard)
     write_spectra(path, shard, [s for m in made for s in m.spectra], fingerprint=fingerprint)
     write_lightcurves(path, shard, [m.lightcurve for m in made], fingerprint=fingerprint)
@@ -59,7 +56,7 @@ def _is_done(plan: Plan, path: Path, shard: int) -> bool:
     """Whether an earlier run finished a shard (the light curves are written last)."""
     fingerprint = plan.fingerprint(shard)
     notes = [note_of(path / modality, shard, fingerprint) for modality in ("lightcurves", "spectra")]
-    return all(note is not None for note in notes) and part_path(path, shard).is_file()
+    return all(note is not None for note in notes) and has_part(plan, path, shard)
 
 
 def _run(
@@ -89,6 +86,7 @@ def simulate_survey(
     quarters: Sequence[int] | None = None,
     progress: Report | None = None,
     executor: Executor | None = None,
+    shard_stars: int = SHARD_STARS,
 ) -> Path:
     """Make a mock survey.
 
@@ -112,6 +110,8 @@ def simulate_survey(
     executor
         Runs the shards instead of processes of its own: any `concurrent.futures.Executor`, such as
         ``dask.distributed.Client(address).get_executor()``; its workers must see `out`.
+    shard_stars
+        Stars a file.
 
     Returns
     -------
@@ -123,12 +123,12 @@ def simulate_survey(
     SettingsError
         For numbers that make no survey.
     """
-    plan = plan_of(n_stars, seed, quarters)
+    plan = plan_of(n_stars, seed, quarters, shard_stars)
     path = Path(out)
     path.mkdir(parents=True, exist_ok=True)
     if format not in ("store", "fits"):
         raise SettingsError(f"a mock survey's format is store or fits, not {format!r}")
-    make, is_done = (make_shard, _is_done) if format == "store" else (files.make_shard, files.is_done)
+    make, is_done = (make_shard, _is_done) if format == "store" else (files.make_shard, has_part)
     todo = [shard for shard in range(plan.shards) if not is_done(plan, path, shard)]
     made = n_stars - sum(len(plan.stars_of(shard)) for shard in todo)
     report = progress or _silent
@@ -138,10 +138,10 @@ def simulate_survey(
     for shard in _run(partial(make, plan, path), todo, processes, executor):
         made += len(plan.stars_of(shard))
         report(made, n_stars)
-    stars = pa.concat_tables([pq.read_table(part_path(path, shard)) for shard in range(plan.shards)])
+    stars = read_parts(plan, path)
     if format == "fits":
-        files.finish(path, stars.replace_schema_metadata(None))
-    elif todo or not (path / "survey.json").is_file():
+        files.finish(path, stars)
+    else:
         counts: dict[Modality, int] = {"lightcurves": plan.shards, "spectra": plan.shards}
         finish_survey(path, kind="mock", counts=counts, stars=stars, report=report_of(plan, stars))
     return path
