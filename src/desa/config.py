@@ -82,6 +82,7 @@ class SpectrumModel(Section):
     weights_channel: bool = Field(False, description="give the pixel weights to the CNN as a second channel")
     dropout: float = 0.2
     head_hidden: int = 1024
+    head_batch_norm: bool = True
 
     @property
     def width(self) -> int:

@@ -46,11 +46,16 @@ class Prediction(NamedTuple):
 
 
 def head_for(
-    features: int, hidden: int, objective: Objective, activation: str, dropout: float
+    features: int,
+    hidden: int,
+    objective: Objective,
+    activation: str,
+    dropout: float,
+    batch_norm: bool = True,
 ) -> QuantileHead:
     """The quantile head of an encoder."""
     return QuantileHead(
-        features, hidden, len(objective.labels), len(objective.quantiles), activation, dropout
+        features, hidden, len(objective.labels), len(objective.quantiles), activation, dropout, batch_norm
     )
 
 
@@ -94,6 +99,7 @@ class Desa(nn.Module):
                 settings.objective_spectrum,
                 "silu",
                 settings.spectrum.dropout,
+                settings.spectrum.head_batch_norm,
             )
         if "dualformer" in parts:
             if self.spectrum_encoder is None or self.lightcurve_encoder is None:

@@ -34,10 +34,14 @@ class SpectrumEncoder(nn.Module):
         )
         self.pooling = settings.pooling
         self.features = settings.width * (2 if settings.pooling == "mean_max" else 1)
-        self.flatten: nn.Linear | None = None
+        self.flatten: nn.Sequential | None = None
         if settings.pooling == "flatten":
             self.features = settings.flatten_features
-            self.flatten = nn.Linear(settings.width * settings.flatten_tokens, self.features)
+            self.flatten = nn.Sequential(
+                nn.Linear(settings.width * settings.flatten_tokens, self.features),
+                nn.LayerNorm(self.features),
+                nn.SiLU(),
+            )
 
     def cnn(self, pixels: Tensor, weights: Tensor | None = None) -> Tensor:
         """Tokens of the CNN alone, (B, P) -> (B, width, P / 2^layers): what the decoder reads."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -23,6 +23,9 @@ from desa.real.train import EPOCHS, QUANTILES, fine_tune, predict
 
 Array = NDArray[np.float64]
 Say = Callable[[str], None]
+
+TrainOne = tuple[Path, Path, Path, int | None, int, int, int]
+"""Arguments of `train_one`."""
 
 FOLDS = 5
 
@@ -77,14 +80,26 @@ def train_one(
     seed: int,
     epochs: int,
 ) -> Path:
-    """Fine-tune on all folds but one (or on all, with None), on one thread; return the model's folder."""
-    torch.set_num_threads(1)
+    """Fine-tune on all folds but one (or on all, with None); return the model's folder."""
     spectra = read_spectra(directory)
     rows = np.ones(len(spectra), dtype=bool)
     if kept_back is not None:
         rows = fold_numbers(spectra, split_seed) != kept_back
     fine_tune(Desa.load(pretrained), spectra.select(rows), out, seed=seed, epochs=epochs)
     return out / "model"
+
+
+def _trained(arguments: list[TrainOne], processes: int) -> Iterator[tuple[int | None, Path]]:
+    """Fold kept back and model's folder of each job as it gets done; one process is this one."""
+    if processes == 1:
+        for given in arguments:
+            yield given[3], train_one(*given)
+        return
+    context, one_thread = get_context("spawn"), torch.set_num_threads
+    with ProcessPoolExecutor(processes, context, one_thread, (1,)) as pool:
+        waiting = {pool.submit(train_one, *given): given[3] for given in arguments}
+        for future in as_completed(waiting):
+            yield waiting[future], future.result()
 
 
 def train_members(
@@ -107,23 +122,21 @@ def train_members(
     """
     jobs = [(kept, member) for kept in (*range(FOLDS), None) for member in range(members)]
     found: dict[int | None, list[Path]] = {kept: [] for kept, _ in jobs}
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        waiting = {
-            pool.submit(
-                train_one,
-                pretrained,
-                directory,
-                out / ("all" if kept is None else f"fold-{kept}") / f"member-{member}",
-                kept,
-                split_seed,
-                1000 * member + (FOLDS if kept is None else kept),
-                epochs,
-            ): kept
-            for kept, member in jobs
-        }
-        for done, future in enumerate(as_completed(waiting), 1):
-            found[waiting[future]].append(future.result())
-            say(f"fine-tuned {done} of {len(jobs)} models")
+    arguments = [
+        (
+            pretrained,
+            directory,
+            out / ("all" if kept is None else f"fold-{kept}") / f"member-{member}",
+            kept,
+            split_seed,
+            1000 * member + (FOLDS if kept is None else kept),
+            epochs,
+        )
+        for kept, member in jobs
+    ]
+    for done, (kept, path) in enumerate(_trained(arguments, processes), 1):
+        found[kept].append(path)
+        say(f"fine-tuned {done} of {len(jobs)} models")
     return {kept: sorted(paths) for kept, paths in found.items()}
 
 

@@ -6,6 +6,7 @@ import csv
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -154,11 +155,11 @@ def read_spectra(directory: str | Path, max_teff: float = MAX_TEFF) -> LabelledS
     compact = folder / "dr10_compact.npz"
     table = read_table(folder / "dr10_labels.csv")
     try:
-        with np.load(compact, allow_pickle=False) as arrays:
+        with compact.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             obsid = arrays["obsid"].astype(np.int64)
             flux = arrays["flux_over_median_f16"].astype(np.float32)
             good = np.unpackbits(arrays["good_packed"], axis=1)[:, : flux.shape[1]].astype(bool)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise DamagedFile(compact, f"can't be read ({error})") from None
     row_of = {int(name): row for row, name in enumerate(table["obsid"])}
     missing = [name for name in obsid.tolist() if name not in row_of]

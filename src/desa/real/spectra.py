@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def run(
     spectra = read_spectra(directory)
     say(f"{len(spectra)} labelled spectra with Teff < 8000 K; pre-training on mock spectra")
     training = PRETRAINING.model_copy(update={"steps": pretraining_steps})
-    with training_progress() as progress:
+    with training_progress() if console.is_terminal else nullcontext() as progress:
         pretrain(
             spectra, out / "pretrained", chosen=real_settings(seed), training=training, progress=progress
         )

@@ -69,6 +69,7 @@ def real_settings(seed: int = 0) -> Settings:
             "flatten_tokens": 80,
             "flatten_features": 128,
             "dropout": 0.0,
+            "head_batch_norm": False,
         },
         objective_spectrum={"labels": LABELS, "scales": SCALES, "quantiles": QUANTILES},
     )

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+from sklearn.metrics import roc_auc_score
+
+from desa.real.baselines import baselines
+from desa.real.neighbours import auc, auc_error, nearest, separation
+from desa.real.scores import cross_coverage, score, score_line
+
+
+def test_scores_by_hand() -> None:
+    labels = np.zeros((4, 3))
+    predicted = np.array([[10.0, 0.1, 0.0], [-20.0, 0.1, 0.2], [30.0, 0.1, 0.0], [0.0, 0.1, 0.2]])
+    rows = score(predicted, labels, np.array([10.0, 50.0, 60.0, 70.0]))
+    teff = rows[0]
+    assert (teff.label, teff.group, teff.count) == ("teff", "all", 4)
+    assert teff.mae == 15.0 and teff.median_error == 15.0 and teff.bias == 5.0
+    assert teff.mae_err == pytest.approx(np.std([10, 20, 30, 0], ddof=1) / 2)
+    good = [row for row in rows if row.group != "all"]
+    assert good[0].count == 3 and good[0].mae == pytest.approx(50 / 3)
+    assert score_line(rows, "all").startswith("teff 15.0")
+
+
+def test_cross_calibrated_intervals_cover_what_they_say() -> None:
+    rng = np.random.default_rng(0)
+    count, levels = 3000, (0.05, 0.16, 0.5, 0.84, 0.95)
+    labels = rng.standard_normal((count, 3))
+    narrow = np.broadcast_to(0.3 * norm.ppf(levels), (count, 3, 5))
+    rows = cross_coverage(narrow, labels, rng.integers(0, 5, count), levels)
+    assert {row.nominal for row in rows} == {0.68, 0.9}
+    for row in rows:
+        assert abs(row.share - row.nominal) < 4 * row.share_err
+        assert row.half_width == pytest.approx(norm.ppf((1 + row.nominal) / 2), rel=0.1)
+
+
+def test_baselines_learn_a_linear_relation_and_see_no_test_label(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("desa.real.baselines.KERNEL_GRID", {"alpha": [1e-2], "gamma": [3e-4, 3e-3]})
+    rng = np.random.default_rng(1)
+    hidden = rng.standard_normal((300, 5))
+    pixels = (hidden @ rng.standard_normal((5, 200))).astype(np.float32)
+    pixels += 0.01 * rng.standard_normal(pixels.shape).astype(np.float32)
+    labels = hidden[:, :3] * [500.0, 0.3, 0.4] + [6000.0, 4.0, 0.0]
+    train = np.arange(300) < 200
+    found = baselines(pixels, labels, train, ~train)
+    spoiled = baselines(pixels, np.where(train[:, None], labels, 0.0), train, ~train)
+    for name, values in found.items():
+        assert (np.abs(values - labels[~train]).mean(0) < labels.std(0) * 0.35).all(), name
+        np.testing.assert_array_equal(values, spoiled[name])
+
+
+def test_auc_is_the_mann_whitney_statistic() -> None:
+    rng = np.random.default_rng(2)
+    member = rng.random(200) < 0.3
+    values = np.round(rng.standard_normal(200) + member, 1)
+    assert auc(values, member) == pytest.approx(roc_auc_score(member, values))
+    assert np.isnan(auc(values, np.zeros(200, bool)))
+
+
+def test_auc_error_is_that_of_many_samples() -> None:
+    rng = np.random.default_rng(3)
+    areas = []
+    for _ in range(400):
+        member = np.arange(120) < 40
+        areas.append(auc(rng.standard_normal(120) + member, member))
+    assert auc_error(float(np.mean(areas)), 40, 80) == pytest.approx(np.std(areas), rel=0.25)
+
+
+def test_neighbours_leave_the_object_itself_out() -> None:
+    near = nearest(np.arange(30.0)[:, None], 2)
+    assert not (near == np.arange(30)[:, None]).any()
+    assert set(near[10].tolist()) == {9, 11}
+
+
+def test_separation_tells_a_cluster_from_noise() -> None:
+    rng = np.random.default_rng(4)
+    member = np.arange(150) < 30
+    clustered = rng.standard_normal((150, 4)) + 4.0 * member[:, None]
+    apart = separation(clustered, member, "cluster")
+    assert apart.auc > 0.97 and (apart.members, apart.others) == (30, 120)
+    none = separation(rng.standard_normal((150, 4)), member, "noise")
+    assert abs(none.auc - none.chance) < 3 * none.chance_err

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from folder import write_lamost
+from rich.console import Console
+
+from desa.archive.lamost import read_spectrum
+from desa.models.inputs import spectrum_tensors
+from desa.real.__main__ import main
+from desa.real.augment import augment
+from desa.real.crossvalidate import fold_numbers
+from desa.real.data import read_spectra
+from desa.real.evaluate import evaluate
+from desa.real.mocks import MockMaker, draw_labels, upper_envelope
+from desa.real.spectra import run
+from desa.real.task import observed_pixels, shuffled_batches
+from desa.real.train import QUANTILES, TYPICAL, new_model, predict, real_settings
+from desa.simulate.emulator import load_emulator
+
+
+def test_mock_labels_are_inside_the_grid() -> None:
+    labels = draw_labels(np.random.default_rng(0), 500)
+    assert load_emulator().inside(labels).all()
+    assert np.ptp(labels[:, 0]) > 3500 and (labels[:, 1] < 3.0).sum() > 10
+
+
+def test_mock_batches_repeat_and_look_like_their_donors(tmp_path: Path) -> None:
+    write_lamost(tmp_path, 8)
+    spectra = read_spectra(tmp_path)
+    maker = MockMaker(spectra)
+    first, again, other = maker.batch(3, 16), maker.batch(3, 16), maker.batch(4, 16)
+    np.testing.assert_array_equal(first.flux, again.flux)
+    assert not np.array_equal(first.flux, other.flux)
+    assert np.isfinite(first.flux).all() and (first.ivar[:, 3900:] == 0).all()
+    level = np.median(first.flux[:, :3900], axis=1)
+    assert (level > 0.6).all() and (level < 1.4).all()
+
+
+def test_mock_pixels_are_the_emulators_lines(tmp_path: Path) -> None:
+    """Without much noise, the preprocessed mock spectrum is flux over continuum of its labels."""
+    write_lamost(tmp_path, 8)
+    maker = MockMaker(read_spectra(tmp_path))
+    maker.noise[:] = 1e-4
+    mock = maker.batch(0, 32)
+    hot = np.argmax(mock.labels[:, 0])
+    cool = np.argmin(np.abs(mock.labels[:, 0] - 4500) + 1e4 * (mock.labels[:, 2] < -0.5))
+    h_beta = int((np.log10(4862.7 * (1 + mock.z[hot])) - 3.5682) / 1e-4)
+    depth = mock.flux[:, h_beta - 3 : h_beta + 4].min(1) / np.median(
+        mock.flux[:, h_beta - 120 : h_beta + 120], axis=1
+    )
+    assert depth[hot] < depth[cool]
+
+
+def test_the_envelope_runs_along_the_top() -> None:
+    flux = np.ones((1, 3909), np.float32)
+    flux[0, 1000:1010] = 0.2
+    good = np.ones((1, 3909), bool)
+    good[0, 2000:2020] = False
+    flux[0, 2000:2020] = 0.0
+    np.testing.assert_allclose(upper_envelope(flux, good), 1.0, atol=1e-6)
+
+
+def test_augmentation_repeats_and_keeps_bad_pixels_bad() -> None:
+    pixels, weights = torch.randn(6, 500), torch.rand(6, 500)
+    weights[:, 100:130] = 0
+    first = augment(pixels, weights, torch.Generator().manual_seed(1))
+    again = augment(pixels, weights, torch.Generator().manual_seed(1))
+    assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
+    assert (first[0][first[1] == 0] == 0).all() and (first[1][:, 100:130] == 0).all()
+    kept = first[1] > 0
+    assert torch.equal(first[1][kept], weights[kept])
+    assert 0 < (first[0][kept] - pixels[kept]).abs().median() < 0.5
+
+
+def test_an_untrained_head_starts_at_typical_labels(tmp_path: Path) -> None:
+    write_lamost(tmp_path, 8)
+    found = predict([new_model(real_settings())], read_spectra(tmp_path))
+    assert found.shape == (8, 3, len(QUANTILES))
+    np.testing.assert_allclose(np.median(found, axis=(0, 2)), TYPICAL, rtol=0.3, atol=0.4)
+
+
+def test_an_epoch_visits_every_spectrum_once(tmp_path: Path) -> None:
+    write_lamost(tmp_path, 12)
+    data = observed_pixels(new_model(real_settings()), read_spectra(tmp_path))
+    batches = shuffled_batches(data, 4, seed=5, first=0)
+    seen = torch.cat([next(batches).targets for _ in range(3)])
+    assert torch.equal(seen[:, 0].sort().values, data.targets[:, 0].sort().values)
+    late = shuffled_batches(data, 4, seed=5, first=4)
+    next(batches)
+    assert torch.equal(next(batches).targets, next(late).targets)
+
+
+def test_the_whole_experiment_in_small(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("desa.real.baselines.KERNEL_GRID", {"alpha": [1e-2], "gamma": [1e-3, 1e-2]})
+    write_lamost(tmp_path / "data", 48)
+    out = tmp_path / "out"
+    facts = run(
+        tmp_path / "data",
+        out,
+        members=1,
+        processes=1,
+        pretraining_steps=2,
+        epochs=1,
+        console=Console(quiet=True),
+    )
+    assert facts["spectra"] == 48 and set(facts["scores"]) >= {"encoder", "60 components + kernel ridge"}
+    assert (out / "out_of_fold.parquet").is_file() and json.loads((out / "spectra.json").read_text())
+    spectra = read_spectra(tmp_path / "data")
+    assert len(np.unique(fold_numbers(spectra, 0))) == 5
+    write_lamost(tmp_path / "kept", 20, seed=9)
+    found = evaluate(out / "model", tmp_path / "kept")
+    assert found["spectra"] == 20 and len(found["coverage"]) == 6
+    assert main(["evaluate", str(out / "model"), str(tmp_path / "kept"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["spectra"] == 20
+    assert main(["evaluate", str(out / "model"), str(tmp_path / "nowhere")]) == 1
+    assert "dr10_compact.npz" in capsys.readouterr().err.replace("\n", "")
+
+
+@pytest.mark.real
+def test_compact_spectra_give_the_pixels_of_their_fits_files(shared: Path) -> None:
+    spectra = read_spectra(shared / "data")
+    model = new_model(real_settings())
+    names = {int(obsid): row for row, obsid in enumerate(spectra.obsid)}
+    found = []
+    for path in sorted((shared / "data" / "lamost" / "dr10_fits").glob("*.fits.gz"))[::30]:
+        spectrum = read_spectrum(path)
+        row = names.get(int(spectrum.obsid))
+        if row is not None:
+            found.append((spectrum, row))
+    assert len(found) >= 2
+    direct = model.preprocess_spectrum(*spectrum_tensors([spectrum for spectrum, _ in found]))
+    compact = observed_pixels(model, spectra.select(np.array([row for _, row in found])))
+    both = (direct.weights > 0) & (compact.weights > 0)
+    difference = (direct.pixels - compact.pixels)[both].abs()
+    assert both.float().mean() > 0.8 * (compact.weights > 0).float().mean()
+    assert difference.median() < 0.02 and difference.quantile(0.99) < 0.3
