@@ -72,7 +72,7 @@ def _primary_cards(star: StarParameters, quarter: int, season: int) -> Iterator[
     yield "EXTVER", 1, "extension version number"
     yield "ORIGIN", "desa mock survey", "institution responsible for creating this file"
     # lightkurve knows the layout by this name.
-    yield "CREATOR", "desa simulate, as FluxExporter2PipelineModule", "program that wrote it"
+    yield "CREATOR", "desa simulate, as FluxExporter2PipelineModule", ""
     yield "MOCK", True, "simulated, not observed"
     yield "TELESCOP", "Kepler", "telescope"
     yield "INSTRUME", "Kepler Photometer", "detector type"
