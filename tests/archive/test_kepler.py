@@ -29,6 +29,7 @@ def test_gaps_flags_errors_and_start(file: Path) -> None:
     flux[:3] = np.nan
     time[100:110] = np.nan
     quality[50], quality[60] = 32768, 16384  # no fine point: kept; detector anomaly: dropped
+    flux[299] = 1e12
     error = np.full(n, 3, "f4")
     error[70], error[71] = 0, np.nan
     changed = {"TIME": time, "PDCSAP_FLUX": flux, "SAP_QUALITY": quality, "PDCSAP_FLUX_ERR": error}
@@ -38,8 +39,9 @@ def test_gaps_flags_errors_and_start(file: Path) -> None:
     assert np.array_equal(np.flatnonzero(~found.valid), gaps)
     assert found.first_cadence == 3003
     assert found.start_bkjd == time[3]
-    median = np.median(flux[3:][found.valid])
-    assert np.allclose(found.flux[found.valid], flux[3:][found.valid] / median, rtol=1e-6)
+    assert len(found) == 299 - 3
+    median = np.median(flux[3:299][found.valid])
+    assert np.allclose(found.flux[found.valid], flux[3:299][found.valid] / median, rtol=1e-6)
     assert np.isnan(found.flux_err[[67, 68]]).all()
     assert found.flux_err[0] == pytest.approx(3 / median)
     assert (found.star_id, found.mission, found.quarters) == ("KIC 8462852", "Kepler", (2,))

@@ -141,6 +141,16 @@ def test_impossible_spectra(file: Path, damage: dict[str, float], sentence: str)
         read_spectrum(file)
 
 
+def test_blown_up_values_are_bad_pixels(file: Path) -> None:
+    write_spectrum(file)
+    with fits.open(file, mode="update") as hdus:
+        hdus[1].data["FLUX"][0, 1000] *= 2.0**40
+        hdus[1].data["IVAR"][0, 2000] *= 2.0**40
+    found = read_spectrum(file)
+    assert np.array_equal(np.flatnonzero(~found.valid), [*range(23), 1000, 2000])
+    assert found.flux[1000] == 0
+
+
 def test_what_is_not_a_lamost_spectrum(file: Path) -> None:
     write_quarter(file)
     with pytest.raises(UnsupportedFile, match="a Kepler file, not a spectrum"):

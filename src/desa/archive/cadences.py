@@ -17,8 +17,8 @@ MIN_SAMPLES = 10
 MAX_CADENCES = 250_000
 """Fourteen years of long cadence; a longer grid comes from a damaged cadence number."""
 
-MAX_FLUX = 1e15
-"""No star gives more e-/s; such values come from damaged bytes."""
+MAX_OVER_MEDIAN = 1e4
+"""Flux this far beyond its median comes from damaged bytes; the greatest flares reach about 100."""
 
 _SHORT_CADENCE_OFFSET = 11_540
 """Kepler's short cadences 30 n - 11540 and the 29 after it are taken in long cadence n."""
@@ -70,7 +70,7 @@ def on_grid(path: str | Path, samples: Samples, mask: int) -> Gridded:
     place = samples.cadence[good] - first
     flux[place] = values / median
     error = samples.flux_err[good] / median
-    flux_err[place] = np.where((error > 0) & (error < MAX_FLUX), error, np.nan)
+    flux_err[place] = np.where((error > 0) & (error < MAX_OVER_MEDIAN), error, np.nan)
     return Gridded(flux, flux_err, first, _start(path, samples, good[0]), samples.cadence_days, median)
 
 
@@ -84,12 +84,15 @@ def _checked(path: str | Path, samples: Samples, mask: int) -> Samples:
         raise DamagedFile(path, "cadence numbers do not increase", "download it again")
     if (cadence[-1] - cadence[0]) * samples.cadence_days > MAX_CADENCES * HALF_HOUR_DAYS:
         raise DamagedFile(path, "cadence numbers span an impossible time", "download it again")
-    good = np.isfinite(time) & (np.abs(samples.flux[rows]) < MAX_FLUX) & ((samples.quality[rows] & mask) == 0)
+    flux = samples.flux[rows]
+    good = np.isfinite(time) & np.isfinite(flux) & ((samples.quality[rows] & mask) == 0)
+    if good.any():
+        good &= np.abs(flux) <= MAX_OVER_MEDIAN * np.median(np.abs(flux[good]))
     return replace(
         samples,
         time=time,
         cadence=cadence,
-        flux=np.where(good, samples.flux[rows], np.nan),
+        flux=np.where(good, flux, np.nan),
         flux_err=samples.flux_err[rows],
         quality=samples.quality[rows],
     )
