@@ -70,7 +70,7 @@ def _primary_cards(star: StarParameters, quarter: int, season: int) -> Iterator[
     yield "NEXTEND", 2, "number of standard extensions"
     yield "EXTNAME", "PRIMARY", "name of extension"
     yield "EXTVER", 1, "extension version number"
-    yield "ORIGIN", "desa mock survey", "institution responsible for creating this file"
+    yield "ORIGIN", "desa mock survey", "who made this file"
     # lightkurve knows the layout by this name.
     yield "CREATOR", "desa simulate, as FluxExporter2PipelineModule", ""
     yield "MOCK", True, "simulated, not observed"
@@ -106,7 +106,7 @@ def _table_cards(observation: Observation, quarter: int, season: int) -> Iterato
     yield "TIMEDEL", KEPLER_CADENCE_DAYS, "[d] time resolution of data"
     yield "NUM_FRM", 270, "number of frames per time stamp"
     yield "CROWDSAP", round(float(observation.detector.crowding[season]), 4), "target flux over total flux"
-    yield "FLFRCSAP", FLUX_IN_APERTURE, "fraction of target flux within the optimal aperture"
+    yield "FLFRCSAP", FLUX_IN_APERTURE, "target flux within the optimal aperture"
     yield "PDCMETHD", "mock", "PDC algorithm used for target"
 
 

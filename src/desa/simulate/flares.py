@@ -16,13 +16,13 @@ from desa.types import KEPLER_CADENCE_DAYS
 
 FloatArray = NDArray[np.float64]
 
-SMALLEST_PEAK: Final = 3e-4
-SLOPE: Final = 1.9
+SMALLEST_PEAK: Final = 2e-4
+SLOPE: Final = 2.0
 SUBSAMPLES: Final = 6
 
 
 def rate(teff: float, rossby: float) -> float:
-    """Flares a day with a peak above 3e-4, before integration."""
+    """Flares a day with a peak above 2e-4, before integration."""
     if teff > 6400.0:
         return 0.0
     saturated = 0.5 * 10 ** ((4500.0 - max(teff, 3300.0)) / 1500.0)
@@ -36,7 +36,7 @@ def flares(time: FloatArray, teff: float, rossby: float, rng: np.random.Generato
     if number == 0:
         return flux
     starts = rng.uniform(time[0], time[-1], number)
-    peaks = np.minimum(SMALLEST_PEAK * (1 - rng.random(number)) ** (-1 / (SLOPE - 1)), 0.5)
+    peaks = np.minimum(SMALLEST_PEAK * (1 - rng.random(number)) ** (-1 / (SLOPE - 1)), 0.3)
     widths = 0.012 * (peaks / 1e-3) ** 0.33 * rng.lognormal(0.0, 0.3, number)
     step = KEPLER_CADENCE_DAYS
     offsets = (np.arange(SUBSAMPLES) + 0.5) / SUBSAMPLES - 0.5

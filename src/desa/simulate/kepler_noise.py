@@ -107,7 +107,7 @@ def without_trend(flux: FloatArray, good: NDArray[np.bool_]) -> FloatArray:
     few = np.flatnonzero(good)[::8]
     if len(few) < 20:
         return flux
-    x = np.linspace(-1.0, 1.0, len(flux))
+    x = 2.0 * (np.arange(len(flux)) - few[0]) / (few[-1] - few[0]) - 1.0
     terms = np.polynomial.legendre.legvander(x[few], 3)
     fitted = np.linalg.solve(terms.T @ terms, terms.T @ flux[few])
     lost = np.array([0.0, *PDC_REMOVES]) * fitted

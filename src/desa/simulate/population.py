@@ -134,14 +134,16 @@ def scaling_dnu(mass: float, radius: float) -> float:
     return float(DNU_SUN * np.sqrt(mass / radius**3))
 
 
-def cmd_class_of(eep: float, log_g: float, brightening: float) -> str:
+def cmd_class_of(eep: float, log_g: float, m_g: float, brightening: float) -> str:
     """Class of a star in the colour-magnitude diagram.
 
     The names are those of Godoy-Rivera et al. (2025, A&A 696, A243), who draw their borders in the observed,
     extinction-corrected Gaia diagram. Here the phase of the star's model decides, which a border drawn on
     noisy colours approximates: core helium burning of cool stars is ``red_clump`` (with the secondary clump),
     other stars with log g < 3.5 are ``red_giant``, stars past central hydrogen exhaustion ``subgiant``, the
-    rest ``dwarf``, unless an unresolved companion makes it brighter than 0.3 mag: ``photometric_binary``.
+    rest ``dwarf``, unless they are below the turn-off (M_G > 4, where the main sequence is narrow) and an
+    unresolved companion makes them brighter by 0.3 mag or more: ``photometric_binary``. Unlike theirs, no
+    star is left out or uncertain, and single stars are never taken for binaries.
 
     Parameters
     ----------
@@ -149,6 +151,8 @@ def cmd_class_of(eep: float, log_g: float, brightening: float) -> str:
         Phase.
     log_g
         dex.
+    m_g
+        Absolute magnitude in G of the star alone.
     brightening
         Magnitudes in G that an unresolved companion adds.
     """
@@ -158,7 +162,7 @@ def cmd_class_of(eep: float, log_g: float, brightening: float) -> str:
         return "red_giant"
     if eep > TAMS:
         return "subgiant"
-    return "photometric_binary" if brightening > 0.3 else "dwarf"
+    return "photometric_binary" if brightening > 0.3 and m_g > 4.0 else "dwarf"
 
 
 def _magnitudes(draw: Draw) -> dict[str, tuple[float, float]]:
@@ -257,5 +261,5 @@ def draw_star(seed: int, index: int) -> StarParameters:
         pulsator=draw_pulsator(star.teff, star.log_g, rng),
         ruwe=binaries.draw_ruwe(companion, draw.distance, float(g), rng),
         rv=float(-8.0 + spread * rng.standard_normal()),
-        cmd_class=cmd_class_of(star.eep, star.log_g, own["g"][0] - m_g),
+        cmd_class=cmd_class_of(star.eep, star.log_g, own["g"][0], own["g"][0] - m_g),
     )

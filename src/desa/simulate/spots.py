@@ -81,7 +81,7 @@ def draw_settings(
         log_sph=log_sph,
         lifetime=float(np.clip(lifetime, 8.0, 300.0)),
         shear=min(shear, 0.35 * 2 * np.pi / prot),
-        number=float(rng.uniform(3.0, 10.0)),
+        number=float(rng.uniform(4.0, 14.0)),
         highest_latitude=35.0 + 30.0 * active,
         faculae=1.1 * (1.0 - active),
         cycle=float(rng.uniform(700.0, 5500.0)),
@@ -115,7 +115,7 @@ def modulation(time: FloatArray, settings: SpotSettings, rng: np.random.Generato
     latitude = np.radians(s.highest_latitude) * np.clip(rng.random(n) ** 0.7 + drift, 0.05, 1.0)
     latitude *= rng.choice([-1.0, 1.0], n)
     longitude = rng.uniform(0, 2 * np.pi, n)
-    area = rng.lognormal(-0.18, 0.6, n) * 10**s.log_sph * 1e-6 / (SPH_PER_SPOT * np.sqrt(s.number))
+    area = rng.lognormal(-0.125, 0.5, n) * 10**s.log_sph * 1e-6 / (SPH_PER_SPOT * np.sqrt(s.number))
     rise, decay = 0.20 * s.lifetime, 0.45 * s.lifetime
     before, after = (int(np.ceil(2.6 * width / step)) for width in (rise, decay))
     place = (
