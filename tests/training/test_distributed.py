@@ -26,16 +26,16 @@ def training(steps: int = STEPS) -> Training:
 def program(out: str) -> None:
     """What each of the two processes does: half the steps, a checkpoint, then the rest."""
     torch.set_num_threads(1)
-    with distributed.joined("cpu") as world:
-        for strategy in ("ddp", "fsdp"):
-            folder = Path(out) / strategy
-            for steps in (STEPS // 2, STEPS):
-                task = Toy(noise=0.0, dropout=0.0)
-                mine = VALIDATION[world.rank :: world.size]
-                fit(task, batches, mine, training(steps), folder, strategy=strategy, resume=True)
-            values = full_weights(task)
-            if world.main:
-                torch.save(values, folder / "weights.pt")
+    world = distributed.join("cpu")
+    for strategy in ("ddp", "fsdp"):
+        folder = Path(out) / strategy
+        for steps in (STEPS // 2, STEPS):
+            task = Toy(noise=0.0, dropout=0.0)
+            mine = VALIDATION[world.rank :: world.size]
+            fit(task, batches, mine, training(steps), folder, strategy=strategy, resume=True)
+        values = full_weights(task)
+        if world.main:
+            torch.save(values, folder / "weights.pt")
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +79,7 @@ def test_alone() -> None:
     assert distributed.current() == distributed.World()
     assert distributed.any_process((True, False), torch.device("cpu")) == (True, False)
     assert distributed.sum_over_processes({"a": 1.5}, torch.device("cpu")) == {"a": 1.5}
-    with distributed.joined("cpu") as world:
-        assert world.main and world.size == 1
+    assert distributed.join("cpu") == distributed.World() and distributed.World().main
 
 
 def test_device_by_name() -> None:

@@ -7,9 +7,9 @@ supports it.
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,22 +43,24 @@ def current() -> World:
     return World(dist.get_rank(), dist.get_world_size(), int(os.environ.get("LOCAL_RANK", "0")))
 
 
-@contextmanager
-def joined(device: str | torch.device) -> Iterator[World]:
-    """Join the world that `torchrun` describes in the environment, and leave it at the end.
+def join(device: str | torch.device) -> World:
+    """Be in the world that `torchrun` describes in the environment.
 
-    Without `torchrun` (or where the process group exists already) nothing is set up.
+    It is joined once a process, at the first call, and left when the process ends: joining anew meets
+    the addresses of before. Without `torchrun` nothing is set up.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
-        yield current()
-        return
+        return current()
     cuda = torch.device(device).type == "cuda"
     if cuda:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     dist.init_process_group("nccl" if cuda else "gloo")
-    try:
-        yield current()
-    finally:
+    atexit.register(_leave)
+    return current()
+
+
+def _leave() -> None:
+    if dist.is_initialized():
         dist.destroy_process_group()
 
 
@@ -88,12 +90,16 @@ def distribute(task: nn.Module, world: World, strategy: Strategy, device: torch.
         task = nn.SyncBatchNorm.convert_sync_batchnorm(task)  # type: ignore[no-untyped-call]
     if strategy == "ddp":
         return DistributedDataParallel(task, device_ids=[device.index] if device.type == "cuda" else None)
-    for module in task.modules():
-        if isinstance(module, nn.ModuleList):
-            for block in module:
-                fully_shard(block)
+    for block in _blocks(task):
+        fully_shard(block)
     fully_shard(task)
     return task
+
+
+def _blocks(module: nn.Module) -> Iterator[nn.Module]:
+    """Members of the outermost module lists: what is gathered and freed together."""
+    for child in module.children():
+        yield from child if isinstance(child, nn.ModuleList) else _blocks(child)
 
 
 def any_process(flags: tuple[bool, ...], device: torch.device) -> tuple[bool, ...]:

@@ -25,7 +25,7 @@ from desa.survey.batches import LightCurveDataset, SpectrumDataset, make_loader
 from desa.survey.store import Survey
 from desa.training.alignment import Align
 from desa.training.checkpoint import full_weights
-from desa.training.distributed import barrier, choose_device, current, joined
+from desa.training.distributed import barrier, choose_device, current, join
 from desa.training.features import lightcurve_features, spectrum_features
 from desa.training.loop import fit
 from desa.training.pairs import PairLoader, Pairs, pairs_of, prior_of, whitening
@@ -163,20 +163,20 @@ def pretrain_spectrum(
     Interrupted
         If a signal stopped the run; it can be resumed.
     """
-    with joined(choose_device(device)):
-        survey = _opened(survey)
-        stage = _Stage("spectrum", survey, settings, Path(out), choose_device(device), resume, progress)
-        labels, training = settings.objective_spectrum.labels, settings.train_spectrum
-        train, valid = (SpectrumDataset(survey, split, labels) for split in ("train", "valid"))
-        _need(len(train), "spectra", survey)
-        torch.manual_seed(settings.seed)
-        task = PretrainSpectrum(settings)
-        task.start_at(_labels(survey, labels, train.star))
-        history = stage.fit(task, *_loaders(train, valid, stage, training.batch_size, training.workers))
-        model = _whole(task.model, stage.device)
-        quantiles, targets = spectrum_predictions(model, survey, "calibration")
-        model.calibration["spectrum"] = calibrate(quantiles, targets, settings.objective_spectrum.quantiles)
-        return stage.finish(model, history)
+    join(choose_device(device))
+    survey = _opened(survey)
+    stage = _Stage("spectrum", survey, settings, Path(out), choose_device(device), resume, progress)
+    labels, training = settings.objective_spectrum.labels, settings.train_spectrum
+    train, valid = (SpectrumDataset(survey, split, labels) for split in ("train", "valid"))
+    _need(len(train), "spectra", survey)
+    torch.manual_seed(settings.seed)
+    task = PretrainSpectrum(settings)
+    task.start_at(_labels(survey, labels, train.star))
+    history = stage.fit(task, *_loaders(train, valid, stage, training.batch_size, training.workers))
+    model = _whole(task.model, stage.device)
+    quantiles, targets = spectrum_predictions(model, survey, "calibration")
+    model.calibration["spectrum"] = calibrate(quantiles, targets, settings.objective_spectrum.quantiles)
+    return stage.finish(model, history)
 
 
 def pretrain_lightcurve(
@@ -189,24 +189,24 @@ def pretrain_lightcurve(
     progress: bool = False,
 ) -> Desa:
     """Pre-train the light-curve encoder; parameters, result and errors as `pretrain_spectrum`'s."""
-    with joined(choose_device(device)):
-        survey = _opened(survey)
-        stage = _Stage("lightcurve", survey, settings, Path(out), choose_device(device), resume, progress)
-        objective, crop = settings.objective_lightcurve, settings.preprocess_lightcurve
-        training = settings.train_lightcurve
-        train, valid = (
-            LightCurveDataset(survey, split, crop.length, 2, objective.labels, crop.min_valid)
-            for split in ("train", "valid")
-        )
-        _need(len(train), "light curves", survey)
-        torch.manual_seed(settings.seed)
-        task = PretrainLightCurve(settings)
-        task.start_at(_labels(survey, objective.labels, train.star))
-        history = stage.fit(task, *_loaders(train, valid, stage, training.batch_size, training.workers))
-        model = _whole(task.model, stage.device)
-        quantiles, targets = lightcurve_predictions(model, survey, "calibration")
-        model.calibration["lightcurve"] = calibrate(quantiles, targets, objective.quantiles)
-        return stage.finish(model, history)
+    join(choose_device(device))
+    survey = _opened(survey)
+    stage = _Stage("lightcurve", survey, settings, Path(out), choose_device(device), resume, progress)
+    objective, crop = settings.objective_lightcurve, settings.preprocess_lightcurve
+    training = settings.train_lightcurve
+    train, valid = (
+        LightCurveDataset(survey, split, crop.length, 2, objective.labels, crop.min_valid)
+        for split in ("train", "valid")
+    )
+    _need(len(train), "light curves", survey)
+    torch.manual_seed(settings.seed)
+    task = PretrainLightCurve(settings)
+    task.start_at(_labels(survey, objective.labels, train.star))
+    history = stage.fit(task, *_loaders(train, valid, stage, training.batch_size, training.workers))
+    model = _whole(task.model, stage.device)
+    quantiles, targets = lightcurve_predictions(model, survey, "calibration")
+    model.calibration["lightcurve"] = calibrate(quantiles, targets, objective.quantiles)
+    return stage.finish(model, history)
 
 
 def align(
@@ -231,39 +231,39 @@ def align(
     ModelError
         If a model folder lacks its encoder.
     """
-    with joined(choose_device(device)):
-        survey, out = _opened(survey), Path(out)
-        made_from = " ".join(_weights(folder) for folder in (spectrum_model, lightcurve_model))
-        stage = _Stage("align", survey, settings, out, choose_device(device), resume, progress, made_from)
-        model = joined_model(Desa.load(spectrum_model), Desa.load(lightcurve_model), settings)
-        model.to(stage.device)
-        spectrum, lightcurve = _both_features(model, survey, out / CACHE)
-        pairs, prior = pairs_of(survey), prior_of(survey, settings.dualformer.prior)
-        splits = survey.split[pairs.star]
-        train, valid = (pairs.where(splits == split) for split in ("train", "valid"))
-        world = current()
-        _need(len(np.unique(train.star)) // world.size, "stars with light curve and spectrum", survey)
+    join(choose_device(device))
+    survey, out = _opened(survey), Path(out)
+    made_from = " ".join(_weights(folder) for folder in (spectrum_model, lightcurve_model))
+    stage = _Stage("align", survey, settings, out, choose_device(device), resume, progress, made_from)
+    model = joined_model(Desa.load(spectrum_model), Desa.load(lightcurve_model), settings)
+    model.to(stage.device)
+    spectrum, lightcurve = _both_features(model, survey, out / CACHE)
+    pairs, prior = pairs_of(survey), prior_of(survey, settings.dualformer.prior)
+    splits = survey.split[pairs.star]
+    train, valid = (pairs.where(splits == split) for split in ("train", "valid"))
+    world = current()
+    _need(len(np.unique(train.star)) // world.size, "stars with light curve and spectrum", survey)
 
-        def loader(part: Pairs, *, skip: int = 0, shuffle: bool = True) -> PairLoader:
-            return PairLoader(
-                part,
-                spectrum,
-                lightcurve,
-                prior,
-                settings.train_align.batch_size,
-                seed=settings.seed,
-                skip=skip,
-                rank=world.rank,
-                world=world.size,
-                shuffle=shuffle,
-            )
+    def loader(part: Pairs, *, skip: int = 0, shuffle: bool = True) -> PairLoader:
+        return PairLoader(
+            part,
+            spectrum,
+            lightcurve,
+            prior,
+            settings.train_align.batch_size,
+            seed=settings.seed,
+            skip=skip,
+            rank=world.rank,
+            world=world.size,
+            shuffle=shuffle,
+        )
 
-        dualformer = model.need("dualformer")
-        if settings.dualformer.whiten:
-            dualformer.set_whitening(*whitening(train, spectrum, lightcurve))
-        task = Align(settings, dualformer)
-        history = stage.fit(task, lambda skip: loader(train, skip=skip), loader(valid, shuffle=False))
-        return stage.finish(model.eval(), history)
+    dualformer = model.need("dualformer")
+    if settings.dualformer.whiten:
+        dualformer.set_whitening(*whitening(train, spectrum, lightcurve))
+    task = Align(settings, dualformer)
+    history = stage.fit(task, lambda skip: loader(train, skip=skip), loader(valid, shuffle=False))
+    return stage.finish(model.eval(), history)
 
 
 def joined_model(spectrum: Desa, lightcurve: Desa, settings: Settings) -> Desa:
