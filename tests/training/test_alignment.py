@@ -46,6 +46,7 @@ def test_published_loss_has_two_terms() -> None:
     assert set(metrics) == {"covariance", "duality", "projection_norm"}
 
 
+@torch.no_grad()
 def test_validation_reports_rank_deviation_and_norm() -> None:
     align = task().eval()
     for _ in range(2):
@@ -53,15 +54,15 @@ def test_validation_reports_rank_deviation_and_norm() -> None:
     assert values["loss"][1] == 40.0
     found = align.validation_end()
     assert 1 <= found["rank_spectrum"] <= 8 and found["collapsed"] == 0.0
-    assert found["projection_norm"] == pytest.approx(float(align.dualformer.projection.weight.norm().item()))
+    assert found["projection_norm"] == pytest.approx(align.dualformer.projection.weight.norm().item())
     assert align.validation_end() == {"projection_norm": found["projection_norm"]}, "nothing is left over"
 
 
+@torch.no_grad()
 def test_collapse_is_marked() -> None:
     align = task().eval()
-    with torch.no_grad():
-        align.dualformer.projection.weight.zero_()
-        align.dualformer.projection.weight[0, 0] = 1.0
+    align.dualformer.projection.weight.zero_()
+    align.dualformer.projection.weight[0, 0] = 1.0
     align(batch(), generator(), validate=True)
     found = align.validation_end()
     assert found["collapsed"] == 1.0 and found["rank_spectrum"] == pytest.approx(1.0, abs=1e-3)

@@ -57,7 +57,7 @@ def test_foreign_code_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     torch.save({"format": 1, "state": Evil()}, tmp_path / "checkpoint.pt")
     with pytest.raises(ModelError, match="no usable checkpoint"):
         checkpoint.load_tensors(tmp_path / "checkpoint.pt")
-    (tmp_path / "checkpoint.pt").write_bytes(pickle.dumps(Evil()))
+    (tmp_path / "checkpoint.pt").write_bytes(pickle.dumps(Evil(), protocol=2))
     with pytest.raises(ModelError, match="no usable checkpoint"):
         checkpoint.load_tensors(tmp_path / "checkpoint.pt")
     assert not (tmp_path / "was_run").exists()

@@ -6,6 +6,7 @@ however often training was interrupted.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -332,4 +333,10 @@ def make_loader(
         persistent_workers=workers > 0,
         generator=torch.Generator(),
         prefetch_factor=4 if workers else None,
+        worker_init_fn=_leave_interrupts_to_the_parent,
     )
+
+
+def _leave_interrupts_to_the_parent(worker: int) -> None:
+    """Ctrl-C reaches every process of a terminal; the parent decides when its workers end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
