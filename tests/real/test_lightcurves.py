@@ -6,12 +6,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from folder import write_lamost
+from rich.console import Console
 
 from desa.config import settings
 from desa.errors import UnsupportedFile
 from desa.models.desa import Desa
-from desa.real.landmarks import kinds_of, lightcurve_findings
+from desa.real.landmarks import kinds_of, lightcurve_findings, run
 from desa.real.lightcurves import KeplerStar, read_compact, read_full_mission, read_kepler
+from desa.real.train import new_model, real_settings
 from desa.types import KEPLER_CADENCE_DAYS, LightCurve
 
 COUNT = 600
@@ -101,3 +104,23 @@ def test_findings_of_a_mock_zoo(tmp_path: Path) -> None:
     assert set(found) == {"trained encoder", "untrained encoder", "amplitude alone"}
     assert [row.kind for row in found["amplitude alone"]] == ["eclipsing binary"]
     assert all(0 <= row.auc <= 1 for rows in found.values() for row in rows)
+
+
+def test_maps_of_spectra_and_files_left_out(tmp_path: Path) -> None:
+    write_lamost(tmp_path / "lamost", 20)
+    (tmp_path / "lamost" / "dr8_fits").mkdir()
+    (tmp_path / "lamost" / "dr8_fits" / "spec.fits.gz").write_bytes(b"nothing")
+    new_model(real_settings()).save(tmp_path / "model")
+    facts = run(
+        tmp_path,
+        tmp_path / "out",
+        spectrum_models={"mine": tmp_path / "model"},
+        lightcurve_model=None,
+        console=Console(quiet=True),
+    )
+    assert facts["n_spectra"] == 20 and facts["left_out"][0]["file"] == "spec.fits.gz"
+    assert {path.name for path in (tmp_path / "out").glob("map_*.png")} == {
+        "map_spectra_mine.png",
+        "map_spectra_untrained_encoder.png",
+    }
+    assert facts["spectra, mine"]["giants"] == [] and facts["spectra, mine"]["teff"][0] > 0

@@ -23,6 +23,17 @@ def _run_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--members", type=int, default=2, help="models per fold that are averaged")
     parser.add_argument("--processes", type=int, default=2, help="models trained side by side")
+    parser.add_argument(
+        "--lightcurve-model",
+        type=Path,
+        help="model with a light-curve encoder (`desa pretrain lightcurve` or `desa demo` makes one)",
+    )
+    parser.add_argument(
+        "--spectrum-model",
+        type=Path,
+        help="model with a spectrum encoder, mapped beside the experiment's own",
+    )
+    parser.add_argument("--maps-only", action="store_true", help="use the models that OUT holds already")
     return parser
 
 
@@ -54,15 +65,29 @@ def _evaluate(arguments: list[str], console: Console) -> None:
 
 
 def _run(arguments: list[str], console: Console) -> None:
-    from desa.real.spectra import run
+    from desa.real import landmarks, spectra
 
     given = _run_parser().parse_args(arguments)
-    run(
+    if not given.maps_only:
+        spectra.run(
+            given.data,
+            given.output,
+            seed=given.seed,
+            members=given.members,
+            processes=given.processes,
+            console=console,
+        )
+    models = {"pre-trained on mock spectra": given.output / "pretrained" / "model"}
+    if given.spectrum_model:
+        models["given encoder"] = given.spectrum_model
+    if not given.lightcurve_model:
+        console.print("no --lightcurve-model given: the light curves are left out")
+    landmarks.run(
         given.data,
         given.output,
+        spectrum_models=models,
+        lightcurve_model=given.lightcurve_model,
         seed=given.seed,
-        members=given.members,
-        processes=given.processes,
         console=console,
     )
 

@@ -28,6 +28,9 @@ from desa.types import Spectrum
 Array = NDArray[np.float64]
 Features = dict[str, NDArray[np.float32]]
 
+LEAST_MEMBERS = 5
+"""Kinds with fewer members are not measured."""
+
 OTHER_RELEASES = ("dr1_fits", "dr7_fits", "dr8_fits", "formats")
 
 
@@ -83,7 +86,7 @@ def lightcurve_findings(
         name: [
             separation(values[single], member[single], kind, seed)
             for kind, member in kinds.items()
-            if member[single].sum() >= 5
+            if member[single].sum() >= LEAST_MEMBERS
         ]
         for name, values in features.items()
     }
@@ -134,7 +137,11 @@ def spectrum_findings(
         )
         save_figure(picture, out / f"map_spectra_{name.replace(' ', '_')}.png")
         found[name] = {
-            "giants": separation(known[cool], giant[cool], "giant (log g < 3.5)", seed),
+            "giants": [
+                separation(known[cool], member, f"giant (log g < {GIANT_LOG_G})", seed)
+                for member in (giant[cool],)
+                if member.sum() >= LEAST_MEMBERS
+            ],
             "teff": neighbour_error(known[cool], labelled.labels[cool, 0]),
         }
     return found
@@ -196,12 +203,15 @@ def run(
     if models:
         models["untrained encoder"] = untrained(next(iter(models.values())))
     found = spectrum_findings(models, labelled, others, labels, out, seed)
-    giants = {name: [values["giants"]] for name, values in found.items()}
+    giants = {name: values["giants"] for name, values in found.items()}
     console.print(separation_table("Giants among real spectra", giants))
     for name, values in found.items():
         error, spread = values["teff"]
         console.print(f"{name}: neighbours differ in Teff by {error:.0f} ± {spread:.0f} K")
-        facts[f"spectra, {name}"] = {"giants": asdict(values["giants"]), "teff": values["teff"]}
+        facts[f"spectra, {name}"] = {
+            "giants": [asdict(row) for row in values["giants"]],
+            "teff": values["teff"],
+        }
     facts["n_spectra"] = len(labelled) + len(others)
     facts["left_out"] = [{"file": Path(path).name, "reason": reason} for path, reason in refused]
     console.print(
