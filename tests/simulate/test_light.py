@@ -233,6 +233,22 @@ def test_white_noise_of_kepler() -> None:
     assert kepler_noise.white_noise(15.0) > 4 * kepler_noise.white_noise(12.0)
 
 
+def test_outliers_are_as_many_as_in_real_stars() -> None:
+    rng = np.random.default_rng(11)
+    for kepmag, far in ((12.0, (2e-4, 1.2e-3)), (15.5, (2e-5, 5e-4))):
+        noise = rng.standard_normal(200_000) + kepler_noise.outliers(200_000, kepmag, rng)
+        assert 0.001 < np.mean(noise > 4) < 0.004
+        assert np.mean(noise < -4) < 0.001
+        assert far[0] < np.mean(noise > 7) < far[1]
+
+
+def test_a_half_lost_quarter_stays_flat() -> None:
+    good = np.arange(4400) < 1000
+    rng = np.random.default_rng(12)
+    after = kepler_noise.without_trend(1 + 1e-4 * rng.standard_normal(4400), good)
+    assert after[good].std() < 1.2e-4
+
+
 def test_pdc_takes_slow_changes_and_leaves_fast_ones() -> None:
     x = np.arange(4400) / 4400
     good = np.ones(4400, dtype=bool)

@@ -117,6 +117,7 @@ def observe(
     detector = kepler_noise.draw_detector(star.kepmag, rng)
     flux = stellar_flux(star, time, rng) + _slow_noise(star, stop - start, detector, rng)
     white = rng.standard_normal(stop - start, dtype=np.float32)
+    white = white + kepler_noise.outliers(stop - start, star.kepmag, rng)
     out = np.full(stop - start, np.nan)
     raw = out.copy()
     quality = calendar.quality[start:stop].copy()
