@@ -182,6 +182,7 @@ class Settings(Section):
 
 
 def _mini() -> dict[str, Any]:
+    training = {"learning_rate": 1e-3, "schedule": "cosine", "weight_decay": 1e-2}
     return {
         "preset": "mini",
         "preprocess_lightcurve": {"length": 8640},
@@ -198,11 +199,13 @@ def _mini() -> dict[str, Any]:
             "head_hidden": 64,
         },
         "spectrum": {
-            "cnn_widths": [16, 32, 32, 64, 64, 64],
-            "blocks": 2,
+            "cnn_widths": [8, 16, 32, 64, 64, 64],
+            "blocks": 1,
             "heads": 4,
             "feed_forward": 2,
-            "pooling": "mean",
+            "pooling": "flatten",
+            "flatten_tokens": 128,
+            "flatten_features": 64,
             "weights_channel": True,
             "dropout": 0.1,
             "head_hidden": 64,
@@ -219,9 +222,9 @@ def _mini() -> dict[str, Any]:
             "joint": "concat",
         },
         "alignment": {"variance": 1.0, "contrastive": 0.5, "reconstruction": 1.0},
-        "train_lightcurve": {"steps": 400, "batch_size": 32, "learning_rate": 1e-3, "schedule": "cosine"},
-        "train_spectrum": {"steps": 600, "batch_size": 32, "learning_rate": 1e-3, "schedule": "cosine"},
-        "train_align": {"steps": 400, "batch_size": 128, "learning_rate": 1e-3, "schedule": "cosine"},
+        "train_lightcurve": {"steps": 400, "batch_size": 32, **training},
+        "train_spectrum": {"steps": 500, "batch_size": 32, **training},
+        "train_align": {"steps": 400, "batch_size": 128, **training},
     }
 
 
@@ -246,7 +249,9 @@ def _small() -> dict[str, Any]:
             "blocks": 4,
             "heads": 8,
             "feed_forward": 4,
-            "pooling": "mean",
+            "pooling": "flatten",
+            "flatten_tokens": 128,
+            "flatten_features": 128,
             "weights_channel": True,
             "dropout": 0.1,
             "head_hidden": 256,

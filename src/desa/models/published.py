@@ -252,7 +252,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
     file = Path(path)
     try:
         if file.suffix == ".safetensors":
-            return load_file(file)
+            return dict(load_file(file))
         content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError:
         raise ModelError(
