@@ -17,10 +17,10 @@ from desa.config import Objective, Settings
 from desa.conformal import intervals
 from desa.errors import ModelError
 from desa.models.dualformer import DualFormer, DualFormerOutput
-from desa.models.heads import QuantileHead
+from desa.models.heads import QuantileHead, SimSiamPredictor
 from desa.models.inputs import lightcurve_tensor, spectrum_tensors
 from desa.models.lightcurve import LightCurveEncoder
-from desa.models.spectrum import SpectrumEncoder
+from desa.models.spectrum import SpectrumDecoder, SpectrumEncoder
 from desa.models.storage import read_model, write_model
 from desa.types import Embedding
 
@@ -136,12 +136,23 @@ class Desa(nn.Module):
         """
         weights, facts = read_model(folder)
         model = cls(Settings.model_validate(facts["settings"]), facts["parts"])
+        model._fit_parts({name.split(".")[0] for name in weights})
         try:
             model.load_state_dict(weights)
         except RuntimeError as error:
             raise ModelError(f"{folder}: weights of another architecture ({str(error)[:200]})") from None
         model.calibration, model.metadata = facts["calibration"], facts["metadata"]
         return model.eval()
+
+    def _fit_parts(self, stored: set[str]) -> None:
+        """Drop heads that were not stored; add the pre-training parts that were."""
+        for head in ("lightcurve_head", "spectrum_head"):
+            if head not in stored:
+                setattr(self, head, None)
+        if "decoder" in stored:
+            self.decoder = SpectrumDecoder(self.settings.spectrum)
+        if "predictor" in stored:
+            self.predictor = SimSiamPredictor(self.settings.lightcurve.features)
 
     def need(self, part: str) -> Any:
         """A part by its attribute's name.
