@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from desa.config import DualFormerModel
+from desa.models.kernels import IN_CACHE, Linear, attention
 from desa.models.layers import Rotary, join_heads, split_heads
 
 Matrix = NDArray[np.float64]
@@ -45,7 +46,7 @@ class DualAttention(nn.Module):
         super().__init__()
         self.heads, self.attention, self.dropout = heads, attention, dropout
         for name in ("query", "key", "value", "output"):
-            setattr(self, name, nn.ModuleList([nn.Linear(width, width), nn.Linear(width, width)]))
+            setattr(self, name, nn.ModuleList([Linear(width, width), Linear(width, width)]))
         self.rotary = Rotary(width // heads)
 
     def _projections(self, x: Tensor, modality: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -63,13 +64,21 @@ class DualAttention(nn.Module):
         for own in (0, 1):
             query = tokens[own][0]
             sources = {"both": (1 - own, own), "cross": (1 - own,), "self": (own,)}[self.attention]
-            terms = [
-                F.scaled_dot_product_attention(query, tokens[source][1], tokens[source][2], dropout_p=dropout)
-                for source in sources
-            ]
+            terms = [attention(query, tokens[source][1], tokens[source][2], dropout) for source in sources]
             mixed = terms[0] if len(terms) == 1 else terms[0] + terms[1]
             results.append(cast(nn.ModuleList, self.output)[own](join_heads(mixed)))
         return results[0], results[1]
+
+
+class DualFeedForward(nn.Sequential):
+    """linear, GELU, layer norm, linear."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__(Linear(width, hidden), nn.GELU(), nn.LayerNorm(hidden), Linear(hidden, width))
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, L, D) -> (B, L, D)."""
+        return cast(Tensor, self[3](self[2](cast(Linear, self[0]).activated(input, "gelu"))))
 
 
 class DualBlock(nn.Module):
@@ -81,15 +90,7 @@ class DualBlock(nn.Module):
         self.attention = DualAttention(width, settings.heads, settings.attention, settings.dropout)
         self.attention_norm = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
         self.feed_forward_norm = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
-        self.feed_forward = nn.ModuleList(
-            nn.Sequential(
-                nn.Linear(width, settings.feed_forward),
-                nn.GELU(),
-                nn.LayerNorm(settings.feed_forward),
-                nn.Linear(settings.feed_forward, width),
-            )
-            for _ in range(2)
-        )
+        self.feed_forward = nn.ModuleList(DualFeedForward(width, settings.feed_forward) for _ in range(2))
         self.dropout = nn.Dropout(settings.dropout)
 
     def forward(self, spectrum: Tensor, lightcurve: Tensor) -> tuple[Tensor, Tensor]:
@@ -226,6 +227,22 @@ class DualFormer(nn.Module):
             (z_lightcurve - self.mean_lightcurve) / self.scale_lightcurve,
         )
 
+    def _rows(self, spectrum: Tensor, lightcurve: Tensor) -> int:
+        """Stars at once: on a CPU so few that what lies between two operations stays in its cache."""
+        if spectrum.device.type != "cpu" or torch.compiler.is_compiling():
+            return max(1, len(spectrum))
+        tokens = 2 * self.settings.groups
+        if self.settings.tokens != "groups":
+            tokens = spectrum.shape[1] + lightcurve.shape[1]
+        return max(1, 4 * IN_CACHE // (tokens * self.settings.feed_forward))
+
+    def _pair(self, f_spectrum: Tensor, f_lightcurve: Tensor) -> tuple[Tensor, Tensor]:
+        """Standardised features to both pooled outputs, (B, d) each."""
+        spectrum, lightcurve = self.tokens[0](f_spectrum), self.tokens[1](f_lightcurve)
+        for block in self.blocks:
+            spectrum, lightcurve = block(spectrum, lightcurve)
+        return self._pooled(spectrum, f_spectrum, 0), self._pooled(lightcurve, f_lightcurve, 1)
+
     def _pooled(self, tokens: Tensor, features: Tensor, modality: int) -> Tensor:
         normed = self.norm[modality](tokens)
         pooled = self.pool[modality](normed) if self.settings.pooling == "queries" else normed.mean(1)
@@ -257,11 +274,9 @@ class DualFormer(nn.Module):
             (B, width + prior_size) each.
         """
         features = self.standardised(z_spectrum, z_lightcurve)
-        spectrum, lightcurve = (tokens(part) for tokens, part in zip(self.tokens, features, strict=True))
-        for block in self.blocks:
-            spectrum, lightcurve = block(spectrum, lightcurve)
-        z_1 = self._with_prior(self._pooled(spectrum, features[0], 0), prior)
-        z_2 = self._with_prior(self._pooled(lightcurve, features[1], 1), prior)
+        rows = self._rows(*features)
+        parts = [self._pair(*part) for part in zip(*(torch.split(x, rows) for x in features), strict=True)]
+        z_1, z_2 = (self._with_prior(torch.cat(part), prior) for part in zip(*parts, strict=True))
         transposed = self.projection.weight.T if self.settings.transpose else self.projection.weight
         return DualFormerOutput(z_1, z_2, self.projection(z_1), F.linear(z_2, transposed))
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from desa.models.kernels import Linear, attention, convolved
 
 
 class Sine(nn.Module):
@@ -27,6 +28,12 @@ class ConvBlock(nn.Sequential):
     def __init__(self, inputs: int, outputs: int, activation: nn.Module) -> None:
         super().__init__(
             nn.Conv1d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm1d(outputs), activation
+        )
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, inputs, L) -> (B, outputs, L)."""
+        return cast(
+            Tensor, self[2](convolved(input, cast(nn.Conv1d, self[0]), cast(nn.BatchNorm1d, self[1])))
         )
 
 
@@ -54,18 +61,17 @@ class Rotary(nn.Module):
         self.register_buffer("inverse_frequency", self.base**-exponents, persistent=False)
 
     def tables(self, length: int) -> tuple[Tensor, Tensor]:
-        """Cosines and sines, (length, head // 2) each."""
+        """Cosines and sines, (length, head // 4) each: of the first and, again, of the second quarter."""
         positions = torch.arange(length, device=self.inverse_frequency.device, dtype=torch.float32)
-        angles = torch.outer(positions, self.inverse_frequency).repeat(1, 2)
+        angles = torch.outer(positions, self.inverse_frequency.float())
         return angles.cos(), angles.sin()
 
     def forward(self, x: Tensor) -> Tensor:
         """Turn (B, heads, L, head) by its token's position."""
         cosine, sine = (table.to(x.dtype) for table in self.tables(x.shape[-2]))
-        turned, kept = x[..., : self.turned], x[..., self.turned :]
-        first, second = turned.chunk(2, dim=-1)
-        turned = turned * cosine + torch.cat([-second, first], dim=-1) * sine
-        return torch.cat([turned, kept], dim=-1)
+        half = self.turned // 2
+        first, second, kept = torch.split(x, [half, half, x.shape[-1] - self.turned], dim=-1)
+        return torch.cat([first * cosine - second * sine, second * cosine + first * sine, kept], dim=-1)
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
@@ -84,17 +90,17 @@ class RotaryAttention(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width)
-        self.value = nn.Linear(width, width)
-        self.output = nn.Linear(width, width)
+        self.query = Linear(width, width)
+        self.key = Linear(width, width)
+        self.value = Linear(width, width)
+        self.output = Linear(width, width)
         self.rotary = Rotary(width // heads)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, L, D) -> (B, L, D)."""
         query = self.rotary(split_heads(self.query(x), self.heads))
         key = self.rotary(split_heads(self.key(x), self.heads))
-        mixed = F.scaled_dot_product_attention(query, key, split_heads(self.value(x), self.heads))
+        mixed = attention(query, key, split_heads(self.value(x), self.heads))
         return cast(Tensor, self.output(join_heads(mixed)))
 
 
@@ -116,12 +122,17 @@ class FeedForward(nn.Sequential):
     def __init__(self, width: int, factor: int, dropout: float) -> None:
         super().__init__(
             nn.LayerNorm(width),
-            nn.Linear(width, factor * width),
+            Linear(width, factor * width),
             nn.SiLU(),
             nn.Dropout(dropout),
-            nn.Linear(factor * width, width),
+            Linear(factor * width, width),
             nn.Dropout(dropout),
         )
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, L, D) -> (B, L, D)."""
+        hidden = cast(Linear, self[1]).activated(self[0](input), "silu")
+        return cast(Tensor, self[5](self[4](self[3](hidden))))
 
 
 class ConformerBlock(nn.Module):

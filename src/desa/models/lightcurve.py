@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from desa.config import LightCurveModel
+from desa.models.kernels import IN_CACHE, convolved, halved, quick
 from desa.models.layers import ConformerBlock, ConvBlock, Sine
 
 
@@ -72,7 +73,7 @@ class FrequencyBranch(nn.Module):
         for layer in self.layers:
             x = layer(x)
             if x.shape[-1] > 2:
-                x = F.max_pool1d(x, 2)
+                x = halved(x)
         return cast(Tensor, self.mix(x.flatten(1)) if self.flatten else x.mean(-1))
 
 
@@ -92,7 +93,8 @@ class FluxBranch(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Tokens in the order of time."""
-        x = self.stem(x).transpose(1, 2)
+        convolution, norm, activation = self.stem
+        x = activation(convolved(x, cast(nn.Conv1d, convolution), cast(nn.BatchNorm1d, norm))).transpose(1, 2)
         for block in self.blocks:
             x = block(x)
         return x
@@ -111,7 +113,7 @@ class LightCurveEncoder(nn.Module):
         super().__init__()
         self.frequency = FrequencyBranch(settings)
         self.flux = FluxBranch(settings)
-        self.features = settings.features
+        self.features, self.width, self.stem = settings.features, settings.width, settings.stem
         hidden = settings.features
         self.projector = nn.Sequential(
             nn.Linear(self.frequency.outputs + settings.width, hidden),
@@ -123,6 +125,15 @@ class LightCurveEncoder(nn.Module):
             nn.Linear(hidden, hidden),
             nn.BatchNorm1d(hidden),
         )
+
+    def _rows(self, channels: Tensor) -> int:
+        """Light curves at once: on a CPU so few that what lies between two operations stays in its cache."""
+        if self.training or not quick(channels, cast(nn.Linear, self.projector[0]).weight):
+            return max(1, len(channels))
+        return max(1, IN_CACHE // (self.width * channels.shape[-1] // self.stem))
+
+    def _pooled(self, channels: Tensor) -> Tensor:
+        return torch.cat([self.frequency(channels[:, 2:]), self.flux(channels[:, :2]).mean(1)], dim=1)
 
     def forward(self, channels: Tensor, mask: Tensor | None = None) -> Tensor:
         """Features of light curves.
@@ -140,5 +151,5 @@ class LightCurveEncoder(nn.Module):
         Tensor
             (B, features).
         """
-        pooled = torch.cat([self.frequency(channels[:, 2:]), self.flux(channels[:, :2]).mean(1)], dim=1)
+        pooled = torch.cat([self._pooled(part) for part in torch.split(channels, self._rows(channels))])
         return cast(Tensor, self.projector(torch.nan_to_num(pooled, nan=0.0)))

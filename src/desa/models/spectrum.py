@@ -6,10 +6,10 @@ from itertools import pairwise
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from desa.config import SpectrumModel
+from desa.models.kernels import halved
 from desa.models.layers import ConformerBlock, ConvBlock
 
 
@@ -51,7 +51,7 @@ class SpectrumEncoder(nn.Module):
             x = torch.stack([pixels, known], dim=1)
         x = self.embedding(x)
         for layer in self.layers:
-            x = F.max_pool1d(layer(x), 2)
+            x = halved(layer(x))
         return x
 
     def conformer(self, cnn_tokens: Tensor) -> Tensor:

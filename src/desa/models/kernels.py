@@ -1,0 +1,155 @@
+"""The heavy operations, done the quick way on a CPU; elsewhere they are torch's own.
+
+On a CPU without gradients: linear maps go to oneDNN, which reaches 95 % of a core's peak where torch's own
+`linear` reaches 75 %, and takes the activation along; convolutions run on channels-last memory with the batch
+norm folded into the weights where the weights are smaller than the data. With gradients and dropout of the
+attention weights, for which torch has no fused CPU kernel, attention works through the queries a block at a
+time and makes each block again in the backward pass, so that no L x L matrix is ever kept.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+ONEDNN = hasattr(torch.ops.mkldnn, "_linear_pointwise")
+"""Whether torch has oneDNN's linear map with activation (its compiler's own building block)."""
+
+IN_CACHE = 1 << 20
+"""Numbers of float32 that lie near a CPU's cores: 4 MB."""
+
+
+def quick(x: Tensor, weight: Tensor) -> bool:
+    """Whether the CPU's inference paths may be taken for these."""
+    return bool(
+        ONEDNN
+        and x.device.type == "cpu"
+        and x.dtype == weight.dtype == torch.float32
+        and torch.backends.mkldnn.enabled
+        and not (torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad))
+        and not torch.is_autocast_enabled("cpu")
+        and not torch.compiler.is_compiling()
+    )
+
+
+class Linear(nn.Linear):
+    """`torch.nn.Linear`, quicker on a CPU without gradients."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(..., inputs) -> (..., outputs)."""
+        return self.activated(input, "none")
+
+    def activated(self, x: Tensor, activation: str) -> Tensor:
+        """The activation of the linear map: ``"none"``, ``"silu"`` or ``"gelu"``."""
+        if quick(x, self.weight):
+            name = {"none": "none", "silu": "swish", "gelu": "gelu"}[activation]
+            found = torch.ops.mkldnn._linear_pointwise(
+                x.contiguous(), self.weight, self.bias, name, [], "none" if name == "gelu" else ""
+            )
+            return cast(Tensor, found)
+        y = F.linear(x, self.weight, self.bias)
+        return y if activation == "none" else F.silu(y) if activation == "silu" else F.gelu(y)
+
+
+def convolved(x: Tensor, convolution: nn.Conv1d, norm: nn.BatchNorm1d) -> Tensor:
+    """Convolution and batch norm of (B, C, L)."""
+    weight = convolution.weight
+    if norm.training or not quick(x, weight) or weight.numel() > x.numel():
+        return cast(Tensor, norm(convolution(x)))
+    mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
+    scale = norm.weight * torch.rsqrt(variance + norm.eps)
+    shift = norm.bias - mean * scale
+    if convolution.bias is not None:
+        shift = shift + convolution.bias * scale
+    folded = (weight * scale[:, None, None])[:, :, None]
+    image = x[:, :, None].contiguous(memory_format=torch.channels_last)
+    padding, stride = cast(int, convolution.padding[0]), convolution.stride[0]
+    return F.conv2d(image, folded, shift, stride=(1, stride), padding=(0, padding))[:, :, 0]
+
+
+def halved(x: Tensor) -> Tensor:
+    """Max-pool (B, C, L) by 2; keeps channels-last memory as it is."""
+    if x.stride(1) == 1 and not torch.compiler.is_compiling():
+        return F.max_pool2d(x[:, :, None], (1, 2))[:, :, 0]
+    return F.max_pool1d(x, 2)
+
+
+def attention(query: Tensor, key: Tensor, value: Tensor, dropout: float = 0.0) -> Tensor:
+    """softmax(q k^T / sqrt(head)) v of (B, heads, L, head), fused.
+
+    Parameters
+    ----------
+    query, key, value
+        Keys and values may have another L than the queries.
+    dropout
+        Share of the attention weights that are dropped (and the rest scaled up).
+    """
+    if dropout and query.device.type == "cpu":
+        seed = int(torch.randint(1 << 62, ()))
+        return cast(Tensor, _dropped_attention(query, key, value, dropout, seed))
+    return F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator, unused-ignore]
+def _dropped_attention(query: Tensor, key: Tensor, value: Tensor, dropout: float, seed: int) -> Any:
+    kind = query.dtype
+    parts = (part.flatten(0, 1).float() for part in (query, key, value))
+    found = _DroppedAttention.apply(*parts, dropout, seed)  # type: ignore[no-untyped-call]
+    return found.unflatten(0, query.shape[:2]).to(kind)
+
+
+def _dropped(shape: torch.Size, share: float, generator: torch.Generator) -> Tensor:
+    """True for a random share of places, in steps of 2^-16: four draws from each random 64 bits."""
+    count = math.prod(shape)
+    bits = torch.empty((count + 3) // 4, dtype=torch.int64)
+    bits.random_(-(1 << 63), None, generator=generator)
+    return bits.view(torch.int16)[:count].view(shape) < round(share * (1 << 16)) - (1 << 15)
+
+
+class _DroppedAttention(torch.autograd.Function):
+    """Attention with dropout of (N, L, head) on a CPU, a block of queries at a time (Dao et al. 2022)."""
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, dropout: float, seed: int) -> Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        scale = query.shape[-1] ** -0.5
+        result = torch.empty(*query.shape[:2], value.shape[-1])
+        totals = torch.empty(query.shape[:2])
+        for rows in _row_blocks(query, key):
+            weights = torch.bmm(query[:, rows] * scale, key.transpose(1, 2))
+            top = weights.amax(-1, keepdim=True)
+            total = weights.sub_(top).exp_().sum(-1, keepdim=True)
+            totals[:, rows] = (total.log() + top)[..., 0]
+            weights.masked_fill_(_dropped(weights.shape, dropout, generator), 0.0)
+            result[:, rows] = torch.bmm(weights, value) / (total * (1 - dropout))
+        ctx.save_for_backward(query, key, value, result, totals)
+        ctx.dropout, ctx.seed = dropout, seed
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        query, key, value, result, totals = ctx.saved_tensors
+        (given,) = gradients
+        generator = torch.Generator().manual_seed(ctx.seed)
+        scale, kept = query.shape[-1] ** -0.5, 1 - ctx.dropout
+        own = (given * result).sum(-1, keepdim=True)
+        by_query, by_key, by_value = torch.empty_like(query), torch.zeros_like(key), torch.zeros_like(value)
+        for rows in _row_blocks(query, key):
+            scaled, incoming = query[:, rows] * scale, given[:, rows] / kept
+            weights = torch.bmm(scaled, key.transpose(1, 2)).sub_(totals[:, rows, None]).exp_()
+            gone = _dropped(weights.shape, ctx.dropout, generator)
+            slope = torch.bmm(incoming, value.transpose(1, 2)).masked_fill_(gone, 0.0)
+            slope.sub_(own[:, rows]).mul_(weights)
+            by_value.baddbmm_(weights.masked_fill_(gone, 0.0).transpose(1, 2), incoming)
+            by_key.baddbmm_(slope.transpose(1, 2), scaled)
+            by_query[:, rows] = torch.bmm(slope, key) * scale
+        return by_query, by_key, by_value, None, None
+
+
+def _row_blocks(query: Tensor, key: Tensor) -> list[slice]:
+    step = max(1, IN_CACHE // (len(query) * key.shape[1]))
+    return [slice(start, start + step) for start in range(0, query.shape[1], step)]
