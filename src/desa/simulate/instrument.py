@@ -90,7 +90,7 @@ class Instrument:
 def _draw_places(density: FloatArray, count: int, rng: np.random.Generator) -> NDArray[np.intp]:
     """`count` pixels drawn by an unnormalised density."""
     total = np.cumsum(density)
-    return np.searchsorted(total, rng.random(count) * total[-1])
+    return np.asarray(np.searchsorted(total, rng.random(count) * total[-1]), dtype=np.intp)
 
 
 @cache
