@@ -98,12 +98,15 @@ class DualFormerModel(Section):
     blocks: int = 4
     feed_forward: int = 2048
     dropout: float = 0.1
+    attention_dropout: float = Field(0.1, ge=0, lt=1, description="share of the attention weights")
     attention: Literal["both", "cross", "self"] = "both"
     tokens: Literal["published", "per_feature", "groups"] = "published"
     groups: int = Field(16, ge=1, description="tokens per modality where tokens = groups")
     pooling: Literal["mean", "queries"] = "mean"
     queries: int = 4
-    skip: bool = Field(False, description="add a linear map of the features to the pooled output")
+    skip: bool = Field(
+        False, description="add a linear map of the features to the pooled output, made as wide as they are"
+    )
     whiten: bool = Field(False, description="standardise the features by constants of the training split")
     prior: Prior = "none"
     transpose: bool = Field(True, description="p_lightcurve = A^T z; False: A z")
@@ -256,6 +259,7 @@ def _small() -> dict[str, Any]:
             "dropout": 0.1,
             "head_hidden": 256,
         },
+        dualformer={**settings["dualformer"], "groups": 8},
         train_lightcurve={"steps": 20000, "batch_size": 64, "learning_rate": 5e-4, "schedule": "cosine"},
         train_spectrum={"steps": 20000, "batch_size": 64, "learning_rate": 5e-4, "schedule": "cosine"},
         train_align={"steps": 10000, "batch_size": 256, "learning_rate": 5e-4, "schedule": "cosine"},

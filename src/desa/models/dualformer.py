@@ -87,7 +87,7 @@ class DualBlock(nn.Module):
     def __init__(self, settings: DualFormerModel) -> None:
         super().__init__()
         width = settings.width
-        self.attention = DualAttention(width, settings.heads, settings.attention, settings.dropout)
+        self.attention = DualAttention(width, settings.heads, settings.attention, settings.attention_dropout)
         self.attention_norm = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
         self.feed_forward_norm = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
         self.feed_forward = nn.ModuleList(DualFeedForward(width, settings.feed_forward) for _ in range(2))
@@ -140,16 +140,28 @@ class GroupTokens(nn.Module):
         return cast(Tensor, self.linear(features).unflatten(-1, (self.tokens, -1)))
 
 
+class MeanPooling(nn.Module):
+    """Mean over tokens, with a linear map where z has another width than the tokens."""
+
+    def __init__(self, width: int, outputs: int) -> None:
+        super().__init__()
+        self.output = nn.Identity() if outputs == width else nn.Linear(width, outputs)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, L, D) -> (B, outputs)."""
+        return cast(Tensor, self.output(tokens.mean(1)))
+
+
 class QueryPooling(nn.Module):
     """A few learned queries attend to the tokens; their answers side by side go through a linear map."""
 
-    def __init__(self, width: int, queries: int) -> None:
+    def __init__(self, width: int, outputs: int, queries: int) -> None:
         super().__init__()
         self.queries = nn.Parameter(torch.randn(queries, width) * width**-0.5)
-        self.output = nn.Linear(queries * width, width)
+        self.output = nn.Linear(queries * width, outputs)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """(B, L, D) -> (B, D)."""
+        """(B, L, D) -> (B, outputs)."""
         queries = self.queries.expand(len(tokens), -1, -1)
         answers = F.scaled_dot_product_attention(queries, tokens, tokens)
         return cast(Tensor, self.output(answers.flatten(1)))
@@ -158,10 +170,13 @@ class QueryPooling(nn.Module):
 class DualFormer(nn.Module):
     """Features of both encoders to a joint embedding.
 
-    The published tokeniser tells 2304 scalars apart by rotary position alone and averages the tokens: little
-    of what the features know survives. Where ``settings.skip`` is set, a linear map of the (whitened)
-    features is added to the pooled output, so that at least what a linear map can carry is never lost,
-    and attention adds to it what needs both modalities.
+    The published tokeniser tells 2304 scalars apart by rotary position alone and averages the tokens: a
+    bottleneck in which little of what the features know survives. Where ``settings.skip`` is set (in every
+    preset but `published`), z is the pooled output plus a linear map of the standardised features, an
+    isometry at first; z is made as wide as the wider modality's features, and ``joint = "concat"`` puts both
+    side by side. So the joint embedding starts from what the features side by side hold, and attention adds
+    what needs both modalities: a linear probe of it is never much below one of the features. A sum z_1 + z_2
+    of that width can't promise it: it has half the room.
 
     Parameters
     ----------
@@ -190,13 +205,18 @@ class DualFormer(nn.Module):
             self.tokens = nn.ModuleList(GroupTokens(count, width, settings.groups) for count in counts)
         self.blocks = nn.ModuleList(DualBlock(settings) for _ in range(settings.blocks))
         self.norm = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
-        if settings.pooling == "queries":
-            self.pool = nn.ModuleList(QueryPooling(width, settings.queries) for _ in counts)
+        outputs = max(width, *counts) if settings.skip else width
+        self.pool = nn.ModuleList(
+            QueryPooling(width, outputs, settings.queries)
+            if settings.pooling == "queries"
+            else MeanPooling(width, outputs)
+            for _ in counts
+        )
         if settings.skip:
-            self.skip = nn.ModuleList(nn.Linear(count, width) for count in counts)
+            self.skip = nn.ModuleList(nn.Linear(count, outputs) for count in counts)
             for layer in self.skip:
                 nn.init.orthogonal_(cast(Tensor, layer.weight))
-        self.size = width + settings.prior_size
+        self.size = outputs + settings.prior_size
         self.projection = nn.Linear(self.size, self.size, bias=False)
         self._basis: tuple[int, Tensor] | None = None
         for name, count in zip(("spectrum", "lightcurve"), counts, strict=True):
@@ -244,8 +264,7 @@ class DualFormer(nn.Module):
         return self._pooled(spectrum, f_spectrum, 0), self._pooled(lightcurve, f_lightcurve, 1)
 
     def _pooled(self, tokens: Tensor, features: Tensor, modality: int) -> Tensor:
-        normed = self.norm[modality](tokens)
-        pooled = self.pool[modality](normed) if self.settings.pooling == "queries" else normed.mean(1)
+        pooled = self.pool[modality](self.norm[modality](tokens))
         return cast(Tensor, pooled + self.skip[modality](features) if self.settings.skip else pooled)
 
     def _with_prior(self, pooled: Tensor, prior: Tensor | None) -> Tensor:
@@ -271,7 +290,7 @@ class DualFormer(nn.Module):
         Returns
         -------
         DualFormerOutput
-            (B, width + prior_size) each.
+            (B, d) each; d is the width (that of the wider features where `skip` is set) plus the prior's.
         """
         features = self.standardised(z_spectrum, z_lightcurve)
         rows = self._rows(*features)

@@ -100,6 +100,7 @@ def _settings(config: Mapping[str, Any]) -> Settings:
             "blocks": dual["num_layers"],
             "feed_forward": dual["ffn_dim"],
             "dropout": dual["dropout"],
+            "attention_dropout": dual["attention_dropout"],
             "attention": attention,
             "transpose": dual["projection_type"] == "transpose",
         },
@@ -308,6 +309,7 @@ PUBLISHED_SIZES: dict[str, Any] = {
         "num_layers": 4,
         "ffn_dim": 2048,
         "dropout": 0.1,
+        "attention_dropout": 0.1,
         "projection_type": "transpose",
     },
 }
