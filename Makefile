@@ -31,11 +31,11 @@ parity: $(VENV)/.dev         ## the published model at full size: 2.2 GB of rand
 	$(BIN)/python -m pytest -m slow tests/models
 
 real: $(VENV)/.core          ## experiments on the real files beside the project
-	$(BIN)/python -m desa.real $(SHARED)/data -o real
+	$(BIN)/python -m desa.real $(SHARED)/data -o real $(if $(wildcard demo/lightcurve/model),--lightcurve-model demo/lightcurve/model)
 
 bench: $(VENV)/.dev          ## speed and memory tables
 	$(BIN)/python benchmarks/preprocess.py
-	$(BIN)/python benchmarks/ingest.py $(SHARED)/data
+	$(BIN)/python benchmarks/ingest.py --kepler $(SHARED)/data/kepler/multiquarter --lamost $(SHARED)/data/lamost
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/models.py
 
