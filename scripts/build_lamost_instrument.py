@@ -81,7 +81,7 @@ def mask_statistics(folder: Path) -> dict[str, NDArray[np.generic]]:
     return {
         "bad_runs": np.array(counts, dtype=np.int16),
         "bad_run_places": gaussian_filter1d(places, 20.0).astype(np.float16),
-        "bad_run_lengths": np.percentile(np.minimum(lengths, 60), np.linspace(0, 100, 1001)).astype(
+        "bad_run_lengths": np.percentile(np.minimum(lengths, 400), np.linspace(0, 100, 1001)).astype(
             np.float32
         ),
         "pixel_counts": kinds.astype(np.int32),

@@ -26,8 +26,11 @@ from desa.types import Spectrum
 
 OUT = Path(__file__).parents[1] / "src" / "desa" / "simulate" / "data" / "spectral_residuals.npz"
 ARMS = (slice(25, int(np.searchsorted(WAVE, 5800))), slice(int(np.searchsorted(WAVE, 5800)), 3890))
-DEGREE = 5
-DIRECTIONS = 60
+DEGREE = 4
+DIRECTIONS = 120
+SKY_DIRECTIONS = 15
+SKY = ((5570, 5590), (6270, 6325), (6855, 6965), (7150, 7400), (7580, 8460), (8700, 9090))
+"""Angstrom; scatter in these windows is told in the observer's frame first: sky lines and tellurics."""
 DONOR_SNR = 20.0
 SNR_CENTRES = (28.0, 60.0, 150.0)
 TRIMMED_NORMAL_VARIANCE = 0.623
@@ -103,9 +106,15 @@ def means(sample: SpectrumSample, ratio: Array) -> tuple[Array, Array]:
 
 
 def leftover(sample: SpectrumSample, ratio: Array, rest: Array, observed: Array) -> Array:
-    """Rest-frame log ratio (N, 3909) after the means, 0 where unknown."""
+    """Observed-frame log ratio (N, 3909) after the means, 0 where unknown."""
     terms = label_terms(sample.teff, sample.log_g, sample.fe_h)
-    return np.nan_to_num(to_frame(ratio - observed, sample.z) - terms @ rest)
+    return np.nan_to_num(ratio - observed - to_frame(terms @ rest, -sample.z))
+
+
+def principal(values: Array, weight: Array, count: int) -> Array:
+    """Leading directions (K, 3909) of rows clipped at 0.4."""
+    _, _, directions = np.linalg.svd(np.clip(values, -0.4, 0.4) * weight[:, None], full_matrices=False)
+    return directions[:count]
 
 
 def robust_variance(values: Array) -> Array:
@@ -115,12 +124,15 @@ def robust_variance(values: Array) -> Array:
     return np.nanvar(inside, axis=0) / TRIMMED_NORMAL_VARIANCE
 
 
-def scatter(real: Array, mock: Array, snr: Array) -> tuple[Array, Array]:
-    """Directions (K, 3909), and coefficients (donors, K) shrunk to the variance that mock spectra lack."""
-    weight = (np.clip(snr, 20, 150) / 150.0)[:, None]
-    _, _, directions = np.linalg.svd(np.clip(real, -0.4, 0.4) * weight, full_matrices=False)
-    directions = directions[:DIRECTIONS]
-    coefficients, mocked = real @ directions.T, mock @ directions.T
+def scatter(real: Array, mock: Array, z: Array, snr: Array) -> dict[str, Array]:
+    """Directions, and coefficients (donors, K) shrunk to the variance that mock spectra lack."""
+    weight = np.clip(snr, 20, 150) / 150.0
+    in_sky = np.any([(low < WAVE) & (high > WAVE) for low, high in SKY], axis=0)
+    sky = principal(real * in_sky, weight, SKY_DIRECTIONS)
+    of_sky = [x @ sky.T for x in (real, mock)]
+    left = [to_frame(x - c @ sky, z) for x, c in zip((real, mock), of_sky, strict=True)]
+    rest = principal(left[0], weight, DIRECTIONS)
+    coefficients, mocked = (np.hstack([x @ rest.T, c]) for x, c in zip(left, of_sky, strict=True))
     edges = [0.0, *np.sqrt(np.multiply(SNR_CENTRES[1:], SNR_CENTRES[:-1])), np.inf]
     shares, limits = [], []
     for low, high in pairwise(edges):
@@ -134,7 +146,8 @@ def scatter(real: Array, mock: Array, snr: Array) -> tuple[Array, Array]:
     place = np.log(SNR_CENTRES)
     share = np.array([np.interp(np.log(snr), place, s) for s in np.array(shares).T]).T
     limit = np.array([np.interp(np.log(snr), place, s) for s in np.array(limits).T]).T
-    return directions, np.clip(coefficients, -limit, limit) * share
+    scores = np.clip(coefficients, -limit, limit) * share
+    return {"directions": rest, "sky_directions": sky, "scores": scores}
 
 
 def main() -> None:
@@ -161,8 +174,8 @@ def main() -> None:
     mock = twins(sample, make=make)
     left_real = leftover(sample, ratio, rest, observed)[donors]
     left_mock = leftover(sample, log_ratio(mock, models), rest, observed)[donors]
-    directions, scores = scatter(left_real, left_mock, sample.snr[donors, 1])
-    arrays = {"rest": rest, "observed": observed, "directions": directions, "scores": scores}
+    arrays = scatter(left_real, left_mock, sample.z[donors], sample.snr[donors, 1])
+    arrays |= {"rest": rest, "observed": observed}
     arrays["score_teff"], arrays["score_snr"] = sample.teff[donors], sample.snr[donors, 1]
     arrays = {name: value.astype(np.float16) for name, value in arrays.items()}
     with written_whole(options.out) as scratch, scratch.open("wb") as file:

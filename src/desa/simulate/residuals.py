@@ -55,6 +55,7 @@ class SpectralResiduals:
         self._rest = arrays["rest"].astype(np.float64)
         self._observed: FloatArray = arrays["observed"].astype(np.float64)
         self._directions = arrays["directions"].astype(np.float32)
+        self._sky_directions = arrays["sky_directions"].astype(np.float32)
         self._scores = arrays["scores"].astype(np.float32)
         self._log_teff = np.log(arrays["score_teff"].astype(np.float64))
         self._log_snr = np.log(arrays["score_snr"].astype(np.float64))
@@ -69,14 +70,19 @@ class SpectralResiduals:
         """(3909,) mean log ratio in the observer's frame."""
         return self._observed
 
-    def scatter(self, teff: float, snr_g: float, rng: np.random.Generator) -> FloatArray:
-        """(3909,) one draw of the scatter of real spectra about the mean, beyond what the mock effects make.
+    def scatter(self, teff: float, snr_g: float, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+        """Scatter of real spectra about the mean beyond what the mock effects make: one draw.
 
         Two real stars of like Teff and S/N_g are drawn, one leading, and their coefficients blended, so that
         the scatter keeps its tails and what it depends on, and no star is repeated.
+
+        Returns
+        -------
+        tuple
+            (3909,) log factor in the star's rest frame, and another in the observer's (sky, tellurics).
         """
         if not len(self._scores):
-            return np.zeros(self._observed.shape)
+            return np.zeros(LAMOST_PIXELS), np.zeros(LAMOST_PIXELS)
         teff, snr_g = np.clip(teff, *TEFF_OF_SCORES), np.clip(snr_g, *SNR_OF_SCORES)
         square = ((np.log(teff) - self._log_teff) / TEFF_WIDTH) ** 2
         square += ((np.log(snr_g) - self._log_snr) / SNR_WIDTH) ** 2
@@ -84,7 +90,9 @@ class SpectralResiduals:
         one, other = np.searchsorted(near, rng.random(2) * near[-1])
         angle = rng.uniform(0.0, 0.25 * np.pi) * rng.choice([-1.0, 1.0])
         draw = np.cos(angle) * self._scores[one] + np.sin(angle) * self._scores[other]
-        return np.asarray(draw @ self._directions, dtype=np.float64)
+        n = len(self._directions)
+        rest, observed = draw[:n] @ self._directions, draw[n:] @ self._sky_directions
+        return np.asarray(rest, dtype=np.float64), np.asarray(observed, dtype=np.float64)
 
     @classmethod
     def none(cls) -> SpectralResiduals:
@@ -94,8 +102,9 @@ class SpectralResiduals:
     @classmethod
     def of_means(cls, rest: FloatArray, observed: FloatArray) -> SpectralResiduals:
         """The mean corrections (10, 3909) and (3909,) alone, without scatter."""
-        nothing = {"directions": np.zeros((0, 1)), "scores": np.zeros((0, 0)), "score_teff": np.zeros(0)}
-        nothing["score_snr"] = np.zeros(0)
+        empty: FloatArray = np.zeros((0, LAMOST_PIXELS))
+        nothing = dict.fromkeys(("directions", "sky_directions", "scores"), empty)
+        nothing.update(score_teff=np.zeros(0), score_snr=np.zeros(0))
         return cls({"rest": rest, "observed": observed, **nothing})
 
 

@@ -137,10 +137,12 @@ def simulate_spectrum(
     flux = displaced(flux, effects.wavelength_error(rng)) * effects.flux_calibration(rng)
     flux *= flux_scale(snr_g, rng) / np.median(flux)
     ivar = effects.inverse_variance(flux, snr_g, device, rng)
-    flux = flux + effects.noise(ivar, rng) + effects.sky_residuals(ivar, rng)
+    flux = flux + effects.noise(ivar, snr_g, rng) + effects.sky_residuals(ivar, rng)
+    snr = effects.band_snr(flux, ivar)
     flux = effects.unmasked_cosmic_rays(flux, ivar, rng)
     flux, ivar, and_mask, or_mask = effects.mark_bad_pixels(flux, ivar, device, rng)
     n = device.pixel_count(rng)
+    flux[:n] = effects.empty_red_end(flux[:n], rng)
     z_err = effects.redshift_error(snr_g, teff)
     return Spectrum(
         flux=flux[:n].astype(np.float32),
@@ -151,7 +153,7 @@ def simulate_spectrum(
         release=release,
         object_class="STAR",
         object_subclass=subclass_of(teff),
-        snr=effects.band_snr(flux[:n], ivar[:n]),
+        snr=snr,
         or_mask=or_mask[:n],
         ra=ra,
         dec=dec,
@@ -163,8 +165,9 @@ def _correction(
     star: Component, snr_g: float, residuals: SpectralResiduals, rng: np.random.Generator
 ) -> FloatArray:
     """Log factor (3909,) from model to real spectra, moved to the star's velocity."""
-    rest = residuals.rest(star.teff, star.log_g, star.fe_h) + residuals.scatter(star.teff, snr_g, rng)
-    return displaced(rest, np.full(len(WAVE), star.rv)) + residuals.observed
+    mean = residuals.rest(star.teff, star.log_g, star.fe_h)
+    rest, observed = residuals.scatter(star.teff, snr_g, rng)
+    return displaced(mean + rest, np.full(len(WAVE), star.rv)) + observed + residuals.observed
 
 
 def flux_scale(snr_g: float, rng: np.random.Generator) -> float:
