@@ -1,7 +1,7 @@
 """The presets: what `mini`, `small` and `published` change in the settings' defaults.
 
-The defaults of `desa.config` are the published sizes. ``mini`` trains in minutes on two cores; ``small`` has up
-to 5 M parameters; ``published`` is exactly the paper's, its preprocessing and prior included.
+The defaults of `desa.config` are the published sizes. ``mini`` trains in minutes on two cores; ``small`` has
+up to 5 M parameters; ``published`` is exactly the paper's, its preprocessing and prior included.
 """
 
 from __future__ import annotations
