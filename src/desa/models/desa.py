@@ -4,45 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from desa import preprocess
 from desa.archive.convert import to_lightcurve, to_spectrum
 from desa.config import Objective, Settings
-from desa.conformal import intervals
 from desa.errors import ModelError
+from desa.models import use
 from desa.models.dualformer import DualFormer, DualFormerOutput
 from desa.models.heads import QuantileHead, SimSiamPredictor
-from desa.models.inputs import lightcurve_tensor, spectrum_tensors
+from desa.models.layers import Rotary
 from desa.models.lightcurve import LightCurveEncoder
 from desa.models.spectrum import SpectrumDecoder, SpectrumEncoder
 from desa.models.storage import read_model, write_model
-from desa.types import Embedding
 
 PARTS = ("lightcurve", "spectrum", "dualformer")
-
-
-class Prediction(NamedTuple):
-    """A star's label: the predicted quantiles and, where the model is calibrated, intervals.
-
-    Parameters
-    ----------
-    median
-        In the label's unit (K, dex, days).
-    quantiles
-        level -> value, as the head predicts them.
-    intervals
-        coverage -> (low, high), conformal; empty where the model has no calibration.
-    """
-
-    median: float
-    quantiles: dict[float, float]
-    intervals: dict[float, tuple[float, float]]
 
 
 def head_for(
@@ -82,7 +61,8 @@ class Desa(nn.Module):
             raise ModelError(f"a model is made of {', '.join(PARTS)}, not of {', '.join(parts) or 'nothing'}")
         self.settings = settings
         self.parts = tuple(part for part in PARTS if part in parts)
-        self.preprocess_lightcurve, self.preprocess_spectrum = preprocess.build(settings)
+        with torch.device("cpu"):  # constants are made, even where the weights are to be filled in later
+            self.preprocess_lightcurve, self.preprocess_spectrum = preprocess.build(settings)
         self.lightcurve_encoder = self.lightcurve_head = None
         self.spectrum_encoder = self.spectrum_head = self.dualformer = None
         if "lightcurve" in parts:
@@ -135,12 +115,14 @@ class Desa(nn.Module):
             If there is none, it is damaged, or of another version.
         """
         weights, facts = read_model(folder)
-        model = cls(Settings.model_validate(facts["settings"]), facts["parts"])
-        model._fit_parts({name.split(".")[0] for name in weights})
+        with torch.device("meta"):  # no memory for weights that are replaced at once
+            model = cls(Settings.model_validate(facts["settings"]), facts["parts"])
+            model._fit_parts({name.split(".")[0] for name in weights})
         try:
-            model.load_state_dict(weights)
+            model.load_state_dict(weights, assign=True)
         except RuntimeError as error:
             raise ModelError(f"{folder}: weights of another architecture ({str(error)[:200]})") from None
+        model.make_constants()
         model.calibration, model.metadata = facts["calibration"], facts["metadata"]
         return model.eval()
 
@@ -153,6 +135,12 @@ class Desa(nn.Module):
             self.decoder = SpectrumDecoder(self.settings.spectrum)
         if "predictor" in stored:
             self.predictor = SimSiamPredictor(self.settings.lightcurve.features)
+
+    def make_constants(self) -> None:
+        """Make what is computed, not stored: after weights were put into a model on the meta device."""
+        for module in self.modules():
+            if isinstance(module, Rotary):
+                module.reset_constants()
 
     def need(self, part: str) -> Any:
         """A part by its attribute's name.
@@ -167,9 +155,13 @@ class Desa(nn.Module):
             raise ModelError(f"this model has no {part.replace('_', ' ')}; it was trained without one")
         return found
 
-    def lightcurve_features(self, flux: Tensor) -> Tensor:
-        """(B, L) relative flux, NaN in gaps -> (B, features)."""
-        channels, mask = self.preprocess_lightcurve(flux)
+    def lightcurve_features(self, flux: Tensor, level: Tensor | None = None) -> Tensor:
+        """(B, L) relative flux, NaN in gaps -> (B, features).
+
+        The published preprocessing wants counts: give it those, or their `level` (B,), electrons a second.
+        """
+        inputs = (flux,) if level is None else (flux, level)
+        channels, mask = self.preprocess_lightcurve(*inputs)
         return cast(Tensor, self.need("lightcurve_encoder")(channels, mask))
 
     def spectrum_features(
@@ -197,31 +189,18 @@ class Desa(nn.Module):
         quantiles = cast(Tensor, head(features)) * scale[:, None]
         return quantiles.sort(dim=-1).values
 
-    @torch.inference_mode()
     def features(
         self, lightcurves: Sequence[Any] | None, spectra: Sequence[Any] | None, batch_size: int = 32
     ) -> tuple[Tensor | None, Tensor | None]:
         """Features of light curves and of spectra (objects or files), on the CPU."""
-        self.eval()
-        lightcurve = spectrum = None
-        if lightcurves is not None:
-            curves = [to_lightcurve(item) for item in lightcurves]
-            length = self.settings.preprocess_lightcurve.length
-            lightcurve = torch.cat(
-                [
-                    self.lightcurve_features(lightcurve_tensor(part, length).to(self.device)).cpu()
-                    for part in _batches(curves, batch_size)
-                ]
-            )
-        if spectra is not None:
-            items = [to_spectrum(item) for item in spectra]
-            spectrum = torch.cat(
-                [
-                    self.spectrum_features(*(t.to(self.device) for t in spectrum_tensors(part))).cpu()
-                    for part in _batches(items, batch_size)
-                ]
-            )
-        return lightcurve, spectrum
+        curves = None if lightcurves is None else [to_lightcurve(item) for item in lightcurves]
+        items = None if spectra is None else [to_spectrum(item) for item in spectra]
+        return (
+            None
+            if curves is None
+            else torch.stack(list(use.lightcurve_rows(self, curves, batch_size).values())),
+            None if items is None else torch.stack(list(use.spectrum_rows(self, items, batch_size).values())),
+        )
 
     @torch.inference_mode()
     def align(
@@ -239,7 +218,7 @@ class Desa(nn.Module):
         ----------
         lightcurve
             `desa.LightCurve`, ``lightkurve`` object or path; or a list of them, one a star (a star's own
-            entry may be a list of its quarters' paths).
+            entry may be a list of its quarters' paths, or None).
         spectrum
             `desa.Spectrum`, ``specutils`` object or path; or a list, in the same order.
         prior
@@ -255,47 +234,10 @@ class Desa(nn.Module):
         DesaError
             For files or objects that can't be used, or a part that the model lacks.
         ValueError
-            If neither is given, or the lists differ in length.
+            If a star has neither, or the lists differ in length.
         """
-        single = not isinstance(lightcurve if lightcurve is not None else spectrum, list)
-        curves, spectra = _as_list(lightcurve, single), _as_list(spectrum, single)
-        if curves is None and spectra is None:
-            raise ValueError("give a light curve, a spectrum, or both")
-        if curves is not None and spectra is not None and len(curves) != len(spectra):
-            raise ValueError(
-                f"{len(curves)} light curves and {len(spectra)} spectra: one of each a star is needed"
-            )
-        curves = None if curves is None else [to_lightcurve(item) for item in curves]
-        spectra = None if spectra is None else [to_spectrum(item) for item in spectra]
-        names = [item.star_id for item in (curves if curves is not None else spectra) or []]
-        found_l, found_s = self.features(curves, spectra)
-        if found_l is None or found_s is None:
-            kind = "lightcurve" if found_s is None else "spectrum"
-            one = found_l if found_s is None else found_s
-            rows = [
-                Embedding(name, kind, **{f"features_{kind}": row})
-                for name, row in zip(names, cast(Tensor, one).numpy(), strict=True)
-            ]
-            return rows[0] if single else rows
-        priors = (
-            None if prior is None else torch.as_tensor(np.atleast_2d(np.asarray(prior, dtype=np.float32)))
-        )
-        output, joint = self.align(found_s, found_l, None if priors is None else priors.to(self.device))
-        arrays = [
-            part.cpu().numpy()
-            for part in (
-                output.z_spectrum,
-                output.z_lightcurve,
-                output.p_spectrum,
-                output.p_lightcurve,
-                joint,
-            )
-        ]
-        rows = [
-            Embedding(name, "joint", found_s[i].numpy(), found_l[i].numpy(), *(part[i] for part in arrays))
-            for i, name in enumerate(names)
-        ]
-        return rows[0] if single else rows
+        stars = use.Stars(lightcurve, spectrum)
+        return stars.one_or_all(use.embed(self, stars, prior))
 
     def predict(self, lightcurve: Any = None, spectrum: Any = None) -> Any:
         """Labels of one star, or of a list of stars, from the encoders' heads.
@@ -308,44 +250,36 @@ class Desa(nn.Module):
         Returns
         -------
         dict or list of dict
-            label -> `Prediction`: ``teff`` [K], ``log_g``, ``fe_h`` from a spectrum, ``prot`` [d] from a
-            light curve.
+            label -> `desa.models.use.Prediction`: ``teff`` [K], ``log_g``, ``fe_h`` from a spectrum,
+            ``prot`` [d] from a light curve.
         """
-        single = not isinstance(lightcurve if lightcurve is not None else spectrum, list)
-        curves, spectra = _as_list(lightcurve, single), _as_list(spectrum, single)
-        found_l, found_s = self.features(curves, spectra)
-        rows: list[dict[str, Prediction]] = [{} for _ in (curves if curves is not None else spectra or [])]
-        with torch.inference_mode():
-            if found_s is not None:
-                quantiles = self.spectrum_quantiles(found_s.to(self.device)).cpu().numpy()
-                self._add(rows, quantiles, self.settings.objective_spectrum, "spectrum")
-            if found_l is not None:
-                quantiles = self.lightcurve_quantiles(found_l.to(self.device)).cpu().numpy()
-                self._add(rows, quantiles, self.settings.objective_lightcurve, "lightcurve")
-        return rows[0] if single else rows
+        stars = use.Stars(lightcurve, spectrum)
+        return stars.one_or_all(use.predict(self, stars))
 
-    def _add(
-        self, rows: list[dict[str, Prediction]], quantiles: NDArray[Any], objective: Objective, kind: str
-    ) -> None:
-        levels = objective.quantiles
-        bounds = intervals(quantiles, self.calibration[kind]) if kind in self.calibration else {}
-        middle = int(np.argmin(np.abs(np.asarray(levels) - 0.5)))
-        for star, row in enumerate(rows):
-            for place, label in enumerate(objective.labels):
-                values = quantiles[star, place]
-                row[label] = Prediction(
-                    median=float(values[middle]),
-                    quantiles={level: float(value) for level, value in zip(levels, values, strict=True)},
-                    intervals={
-                        coverage: (float(low[star, place]), float(high[star, place]))
-                        for coverage, (low, high) in bounds.items()
-                    },
-                )
+    def fast(self, dtype: str = "float32", compile: bool = False) -> Desa:
+        """Make the encoders and the DualFormer quicker for use, in place; not for training.
 
+        Parameters
+        ----------
+        dtype
+            ``"bfloat16"`` halves the memory of the weights and is about twice as quick where the machine has
+            such arithmetic; features then agree to about 1e-2 of their spread. The first layers, which see
+            raw fluxes, stay in float32, and results are float32.
+        compile
+            Compile the blocks (`torch.compile`); takes a minute at the first call and pays on GPUs.
 
-def _as_list(item: Any, single: bool) -> list[Any] | None:
-    return None if item is None else [item] if single else list(item)
-
-
-def _batches(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
-    return [items[start : start + size] for start in range(0, len(items), size)]
+        Raises
+        ------
+        ModelError
+            For another dtype.
+        """
+        if dtype not in ("float32", "bfloat16"):
+            raise ModelError(f"dtype must be float32 or bfloat16, not {dtype}")
+        parts = [part for part in (self.lightcurve_encoder, self.spectrum_encoder, self.dualformer) if part]
+        for part in parts:
+            if dtype == "bfloat16":
+                part.reduce(torch.bfloat16)
+            if compile:
+                for block in part.heavy():
+                    block.compile()
+        return self

@@ -5,18 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
-import numpy as np
-import scipy.linalg
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from desa.config import DualFormerModel
+from desa.models.basis import eigenvectors, schur_vectors
 from desa.models.kernels import IN_CACHE, Linear, attention
-from desa.models.layers import Rotary, join_heads, split_heads
-
-Matrix = NDArray[np.float64]
+from desa.models.layers import Rotary, full, join_heads, like, split_heads
 
 
 @dataclass(frozen=True)
@@ -292,12 +288,24 @@ class DualFormer(nn.Module):
         DualFormerOutput
             (B, d) each; d is the width (that of the wider features where `skip` is set) plus the prior's.
         """
-        features = self.standardised(z_spectrum, z_lightcurve)
+        features = [like(part, self.projection) for part in self.standardised(z_spectrum, z_lightcurve)]
         rows = self._rows(*features)
         parts = [self._pair(*part) for part in zip(*(torch.split(x, rows) for x in features), strict=True)]
         z_1, z_2 = (self._with_prior(torch.cat(part), prior) for part in zip(*parts, strict=True))
         transposed = self.projection.weight.T if self.settings.transpose else self.projection.weight
-        return DualFormerOutput(z_1, z_2, self.projection(z_1), F.linear(z_2, transposed))
+        projected = self.projection(z_1), F.linear(z_2, transposed)
+        return DualFormerOutput(*(full(part) for part in (z_1, z_2, *projected)))
+
+    def reduce(self, dtype: torch.dtype) -> None:
+        """Change the dtype of all weights; constants of the standardisation stay."""
+        constants = dict(self.named_buffers(recurse=False))
+        self.to(dtype)
+        for name, values in constants.items():
+            setattr(self, name, values)
+
+    def heavy(self) -> list[nn.Module]:
+        """What is worth compiling."""
+        return list(self.blocks)
 
     def joint(self, output: DualFormerOutput) -> Tensor:
         """Joint embedding f of both modalities (eq. 6): (z_1 + z_2)^T V, or what the settings say.
@@ -315,55 +323,10 @@ class DualFormer(nn.Module):
 
     def _vectors(self) -> Tensor:
         """V of eq. 6; computed once for given weights."""
-        version = self.projection.weight._version
+        weight = self.projection.weight
+        version = 0 if weight.is_inference() else weight._version
         if self._basis is None or self._basis[0] != version:
             matrix = self.projection.weight.detach().double().cpu().numpy()
             vectors = eigenvectors(matrix) if self.settings.joint == "published" else schur_vectors(matrix)
             self._basis = (version, torch.from_numpy(vectors))
         return self._basis[1]
-
-
-def eigenvectors(matrix: Matrix) -> Matrix:
-    """Real parts of the eigenvectors, as published: not a basis where eigenvalues are complex."""
-    return np.asarray(np.real(np.linalg.eig(matrix)[1]), dtype=np.float64)
-
-
-def schur_vectors(matrix: Matrix) -> Matrix:
-    """Real Schur vectors, ordered by the size of their eigenvalues, largest first.
-
-    They are orthonormal and real, and the leading ones span the invariant subspaces of the largest
-    eigenvalues; a complex pair shares two vectors.
-
-    Parameters
-    ----------
-    matrix
-        (d, d) real.
-
-    Returns
-    -------
-    numpy.ndarray
-        (d, d), a vector a column.
-    """
-    triangle, basis = scipy.linalg.schur(matrix, output="real")
-    size = len(triangle)
-    place = 0
-    while place < size:
-        starts, moduli = _blocks(triangle, place)
-        best = int(starts[np.argmax(moduli)])
-        if best != place:
-            triangle, basis, _ = scipy.linalg.lapack.dtrexc(triangle, basis, best + 1, place + 1)
-        place += 2 if place + 1 < size and triangle[place + 1, place] != 0 else 1
-    return np.asarray(basis, dtype=np.float64)
-
-
-def _blocks(triangle: Matrix, first: int) -> tuple[NDArray[np.int64], Matrix]:
-    """Starts of the diagonal blocks from `first` on, and the moduli of their eigenvalues."""
-    starts, moduli = [], []
-    place = first
-    while place < len(triangle):
-        pair = place + 1 < len(triangle) and triangle[place + 1, place] != 0
-        block = triangle[place : place + 2, place : place + 2]
-        starts.append(place)
-        moduli.append(np.sqrt(abs(np.linalg.det(block))) if pair else abs(triangle[place, place]))
-        place += 2 if pair else 1
-    return np.array(starts), np.array(moduli)

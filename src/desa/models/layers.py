@@ -10,6 +10,16 @@ from torch import Tensor, nn
 from desa.models.kernels import Linear, attention, convolved
 
 
+def like(x: Tensor, layer: nn.Linear | nn.Conv1d) -> Tensor:
+    """In the layer's dtype, unless autocast chooses it."""
+    return x if torch.is_autocast_enabled(x.device.type) else x.to(layer.weight.dtype)
+
+
+def full(x: Tensor) -> Tensor:
+    """In float32, if it is of half that."""
+    return x.float() if x.dtype.itemsize == 2 else x
+
+
 class Sine(nn.Module):
     """sin(w0 x)."""
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from desa.config import LightCurveModel
 from desa.models.kernels import IN_CACHE, convolved, halved, quick
-from desa.models.layers import ConformerBlock, ConvBlock, Sine
+from desa.models.layers import ConformerBlock, ConvBlock, RotaryAttention, Sine, full, like
 
 
 class LogAxis(nn.Module):
@@ -69,7 +69,9 @@ class FrequencyBranch(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Mean over what is left of the axis, or a linear map of it that keeps the places apart."""
-        x = self.embedding(self.axis(x))
+        with torch.autocast(x.device.type, enabled=False):  # what comes in may be counts
+            x = self.embedding(self.axis(x.to(cast(nn.Conv1d, self.embedding[0]).weight.dtype)))
+        x = like(x, cast(nn.Conv1d, cast(ConvBlock, self.layers[0])[0]))
         for layer in self.layers:
             x = layer(x)
             if x.shape[-1] > 2:
@@ -93,8 +95,11 @@ class FluxBranch(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Tokens in the order of time."""
-        convolution, norm, activation = self.stem
-        x = activation(convolved(x, cast(nn.Conv1d, convolution), cast(nn.BatchNorm1d, norm))).transpose(1, 2)
+        convolution, norm = cast(nn.Conv1d, self.stem[0]), cast(nn.BatchNorm1d, self.stem[1])
+        with torch.autocast(x.device.type, enabled=False):  # what comes in may be counts
+            x = self.stem[2](convolved(x.to(convolution.weight.dtype), convolution, norm))
+        attention = cast(RotaryAttention, cast(ConformerBlock, self.blocks[0]).parts[0])
+        x = like(x, attention.query).transpose(1, 2)
         for block in self.blocks:
             x = block(x)
         return x
@@ -152,4 +157,14 @@ class LightCurveEncoder(nn.Module):
             (B, features).
         """
         pooled = torch.cat([self._pooled(part) for part in torch.split(channels, self._rows(channels))])
-        return cast(Tensor, self.projector(torch.nan_to_num(pooled, nan=0.0)))
+        return full(self.projector(torch.nan_to_num(pooled, nan=0.0)))
+
+    def reduce(self, dtype: torch.dtype) -> None:
+        """Change the dtype of all but the layers that see what comes in."""
+        self.to(dtype)
+        self.frequency.embedding.float()
+        self.flux.stem.float()
+
+    def heavy(self) -> list[nn.Module]:
+        """What is worth compiling."""
+        return [self.frequency.embedding, *self.frequency.layers, *self.flux.blocks]

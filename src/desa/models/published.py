@@ -190,7 +190,7 @@ def from_published(state: Mapping[str, Tensor], config: str | Path | Mapping[str
     _fill(state, modules, kind)
     if kind == FULL:  # the full model's heads were not published: they are left out, not invented
         model.lightcurve_head = model.spectrum_head = None
-    _restore_constants(model)
+    model.make_constants()
     model.metadata = {"data": "published weights", "kind": kind}
     return model.eval()
 
@@ -232,14 +232,6 @@ def _fill(
     for module, found in wanted.items():
         module.load_state_dict(found, assign=True)
         module.requires_grad_(False)
-
-
-def _restore_constants(model: Desa) -> None:
-    """Make again what is computed, not stored, and so was left on the meta device."""
-    for module in model.modules():
-        remake = getattr(module, "reset_constants", None)
-        if remake is not None:
-            remake()
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Tensor]:

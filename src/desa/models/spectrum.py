@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from desa.config import SpectrumModel
 from desa.models.kernels import halved
-from desa.models.layers import ConformerBlock, ConvBlock
+from desa.models.layers import ConformerBlock, ConvBlock, full, like
 
 
 class SpectrumEncoder(nn.Module):
@@ -49,7 +49,7 @@ class SpectrumEncoder(nn.Module):
         if self.weights_channel:
             known = torch.ones_like(pixels) if weights is None else (weights > 0).to(pixels.dtype)
             x = torch.stack([pixels, known], dim=1)
-        x = self.embedding(x)
+        x = self.embedding(like(x, cast(nn.Conv1d, self.embedding[0])))
         for layer in self.layers:
             x = halved(layer(x))
         return x
@@ -80,7 +80,15 @@ class SpectrumEncoder(nn.Module):
         Tensor
             (B, features).
         """
-        return self.conformer(self.cnn(pixels, weights))
+        return full(self.conformer(self.cnn(pixels, weights)))
+
+    def reduce(self, dtype: torch.dtype) -> None:
+        """Change the dtype of all weights."""
+        self.to(dtype)
+
+    def heavy(self) -> list[nn.Module]:
+        """What is worth compiling."""
+        return [self.embedding, *self.layers, *self.blocks]
 
 
 class SpectrumDecoder(nn.Module):

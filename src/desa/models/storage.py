@@ -62,7 +62,7 @@ def _once(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, s
     first: dict[tuple[int, int, tuple[int, ...]], str] = {}
     shared: dict[str, str] = {}
     for name, tensor in weights.items():
-        place = (tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tuple(tensor.shape))
+        place = (tensor.untyped_storage().data_ptr(), int(tensor.storage_offset()), tuple(tensor.shape))
         original = first.setdefault(place, name) if tensor.numel() else name
         if original != name:
             shared[name] = original

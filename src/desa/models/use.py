@@ -1,0 +1,189 @@
+"""Embedding and predicting for a few stars given as objects or files; what `Desa.embed` and `predict` do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from desa.archive.convert import to_lightcurve, to_spectrum
+from desa.config import Objective
+from desa.conformal import intervals
+from desa.errors import ModelError
+from desa.models.inputs import lightcurve_tensor, spectrum_tensors
+from desa.preprocess.published import count_level
+from desa.types import Embedding, LightCurve, Spectrum
+
+if TYPE_CHECKING:
+    from desa.models.desa import Desa
+
+
+class Prediction(NamedTuple):
+    """A star's label: the predicted quantiles and, where the model is calibrated, intervals.
+
+    Parameters
+    ----------
+    median
+        In the label's unit (K, dex, days).
+    quantiles
+        level -> value, as the head predicts them.
+    intervals
+        coverage -> (low, high), conformal; empty where the model has no calibration.
+    """
+
+    median: float
+    quantiles: dict[float, float]
+    intervals: dict[float, tuple[float, float]]
+
+
+class Stars:
+    """What a caller gave: one star or a list of them, each with a light curve, a spectrum, or both.
+
+    Parameters
+    ----------
+    lightcurve, spectrum
+        As in `Desa.embed`.
+
+    Raises
+    ------
+    DesaError
+        For files or objects that can't be used.
+    ValueError
+        If a star has neither, or the lists differ in length.
+    """
+
+    def __init__(self, lightcurve: Any, spectrum: Any) -> None:
+        given = [part for part in (lightcurve, spectrum) if part is not None]
+        if not given:
+            raise ValueError("give a light curve, a spectrum, or both")
+        self.single = not any(isinstance(part, list) for part in given)
+        curves, spectra = ([part] if self.single else part for part in (lightcurve, spectrum))
+        sizes = {len(part) for part in (curves, spectra) if part is not None}
+        if len(sizes) != 1:
+            raise ValueError(f"{len(curves)} light curves and {len(spectra)} spectra: one of each a star")
+        size = sizes.pop()
+        curves, spectra = ([None] * size if part is None else part for part in (curves, spectra))
+        self.curves: list[LightCurve | None] = [None if x is None else to_lightcurve(x) for x in curves]
+        self.spectra: list[Spectrum | None] = [None if x is None else to_spectrum(x) for x in spectra]
+        for place, pair in enumerate(zip(self.curves, self.spectra, strict=True)):
+            if pair == (None, None):
+                raise ValueError(f"star {place} of the lists has neither a light curve nor a spectrum")
+
+    def __len__(self) -> int:
+        return len(self.curves)
+
+    def name(self, place: int) -> str:
+        """The star's name, by its light curve if that has one."""
+        named = [item.star_id for item in (self.curves[place], self.spectra[place]) if item and item.star_id]
+        return named[0] if named else ""
+
+    def one_or_all(self, rows: list[Any]) -> Any:
+        """What to give back."""
+        return rows[0] if self.single else rows
+
+
+@torch.inference_mode()
+def lightcurve_rows(
+    model: Desa, items: Sequence[LightCurve | None], batch_size: int = 32
+) -> dict[int, Tensor]:
+    """Features, on the CPU, of the light curves there are, by their place."""
+    model.eval()
+    places = [place for place, item in enumerate(items) if item is not None]
+    found = [item for item in items if item is not None]
+    rows: list[Tensor] = []
+    for start in range(0, len(found), batch_size):
+        part = found[start : start + batch_size]
+        flux = lightcurve_tensor(part, model.settings.preprocess_lightcurve.length).to(model.device)
+        level = None
+        if model.settings.preprocess_lightcurve.mode == "published":
+            level = torch.tensor([count_level(item) for item in part], device=model.device)
+        rows += model.lightcurve_features(flux, level).float().cpu().unbind()
+    return dict(zip(places, rows, strict=True))
+
+
+@torch.inference_mode()
+def spectrum_rows(model: Desa, items: Sequence[Spectrum | None], batch_size: int = 32) -> dict[int, Tensor]:
+    """Features, on the CPU, of the spectra there are, by their place."""
+    model.eval()
+    places = [place for place, item in enumerate(items) if item is not None]
+    found = [item for item in items if item is not None]
+    rows: list[Tensor] = []
+    for start in range(0, len(found), batch_size):
+        tensors = (tensor.to(model.device) for tensor in spectrum_tensors(found[start : start + batch_size]))
+        rows += model.spectrum_features(*tensors).float().cpu().unbind()
+    return dict(zip(places, rows, strict=True))
+
+
+def embed(model: Desa, stars: Stars, prior: Any) -> list[Embedding]:
+    """An embedding of each star: joint where it has both modalities."""
+    curves, spectra = lightcurve_rows(model, stars.curves), spectrum_rows(model, stars.spectra)
+    both = [place for place in range(len(stars)) if place in curves and place in spectra]
+    joint: dict[int, list[NDArray[np.float32]]] = {}
+    if both:
+        pairs = [torch.stack([rows[place] for place in both]) for rows in (spectra, curves)]
+        given = None if prior is None else _priors(model, prior, len(stars))[both]
+        output, together = model.align(pairs[0], pairs[1], given)
+        parts = (output.z_spectrum, output.z_lightcurve, output.p_spectrum, output.p_lightcurve, together)
+        columns = [part.float().cpu().numpy() for part in parts]
+        joint = {place: [column[row] for column in columns] for row, place in enumerate(both)}
+    rows = []
+    for place in range(len(stars)):
+        features = [part[place].numpy() if place in part else None for part in (spectra, curves)]
+        kind = "joint" if place in joint else "spectrum" if place in spectra else "lightcurve"
+        rows.append(Embedding(stars.name(place), kind, *features, *joint.get(place, [])))
+    return rows
+
+
+def _priors(model: Desa, prior: Any, stars: int) -> Tensor:
+    """(stars, size) on the model's device."""
+    size = model.settings.dualformer.prior_size
+    given = torch.from_numpy(np.atleast_2d(np.asarray(prior, dtype=np.float32))).to(model.device)
+    if given.shape != (stars, size):
+        name, shape = model.settings.dualformer.prior, tuple(given.shape)
+        raise ModelError(f"this model's prior is '{name}': ({stars}, {size}) numbers, not {shape}")
+    return given
+
+
+@torch.inference_mode()
+def predict(model: Desa, stars: Stars) -> list[dict[str, Prediction]]:
+    """Each star's predictions by label, from the heads of the modalities it has."""
+    rows: list[dict[str, Prediction]] = [{} for _ in range(len(stars))]
+    kinds = (
+        ("spectrum", spectrum_rows(model, stars.spectra), model.spectrum_quantiles),
+        ("lightcurve", lightcurve_rows(model, stars.curves), model.lightcurve_quantiles),
+    )
+    for kind, found, quantiles_of in kinds:
+        if found:
+            objective = getattr(model.settings, f"objective_{kind}")
+            quantiles = quantiles_of(torch.stack(list(found.values())).to(model.device)).cpu().numpy()
+            labels = _predictions(quantiles, objective, model.calibration.get(kind))
+            for place, row in zip(found, labels, strict=True):
+                rows[place].update(row)
+    return rows
+
+
+def _predictions(
+    quantiles: NDArray[Any], objective: Objective, calibration: Any
+) -> list[dict[str, Prediction]]:
+    """(B, labels, quantiles) as a dictionary a star."""
+    levels = objective.quantiles
+    bounds = {} if calibration is None else intervals(quantiles, calibration)
+    middle = int(np.argmin(np.abs(np.asarray(levels) - 0.5)))
+    return [
+        {
+            label: Prediction(
+                median=float(values[middle]),
+                quantiles={level: float(value) for level, value in zip(levels, values, strict=True)},
+                intervals={
+                    coverage: (float(low[star, place]), float(high[star, place]))
+                    for coverage, (low, high) in bounds.items()
+                },
+            )
+            for place, (label, values) in enumerate(zip(objective.labels, row, strict=True))
+        }
+        for star, row in enumerate(quantiles)
+    ]
