@@ -38,6 +38,9 @@ QUARTERS = range(4, 8)
 """Quarters of light curve in the demo's mock survey: enough for its crops of 180 d, quick to make."""
 
 FITS_STARS = 12
+SCREEN_WIDTH = 125
+"""Columns that the table needs without wrapping its cells."""
+
 JOINT, CONCATENATED = "joint embedding", "both encoders side by side"
 Array = NDArray[np.float32]
 
@@ -128,7 +131,7 @@ def run_demo(
     _write_numbers(out, table, facts)
     report = out / "report.html"
     stages("report", lambda: _report(report, table, sets[JOINT], labels, out, embedded, facts))
-    screen.print(_screen_table(table))
+    screen.print(_screen_table(table), width=max(screen.width, SCREEN_WIDTH), soft_wrap=True)
     screen.print(f"report: {report}", highlight=False)
     return DemoResult(table, stages.seconds, report)
 

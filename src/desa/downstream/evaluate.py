@@ -24,7 +24,7 @@ class ProbeTable:
     def rows(self) -> list[list[str]]:
         """A row a feature set: R2 and its standard error, label by label."""
         return [
-            [name, *(f"{probes[label].r2:.3f} ± {probes[label].r2_error:.3f}" for label in self.labels)]
+            [name, *(f"{probes[label].r2:.3f} ±{probes[label].r2_error:.3f}" for label in self.labels)]
             for name, probes in self.scores.items()
         ]
 
