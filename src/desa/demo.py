@@ -294,8 +294,8 @@ def _report(
             Part("What the embedding knows", files, [Table(_columns(table), rows, caption, strong)]),
             Part(
                 "Predicted against true",
-                "The same ridge regressions on the joint embedding, star by star, on test stars. True means the "
-                "mock catalogue's label, which carries a realistic error.",
+                "The same ridge regressions on the joint embedding, star by star, on test stars. True means "
+                "the mock catalogue's label, which carries a realistic error.",
                 [
                     Figure(
                         predicted_against_true(predicted),
