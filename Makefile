@@ -37,7 +37,6 @@ bench: $(VENV)/.dev          ## speed and memory tables
 	$(BIN)/python benchmarks/preprocess.py
 	$(BIN)/python benchmarks/ingest.py --kepler $(SHARED)/data/kepler/multiquarter --lamost $(SHARED)/data/lamost
 	$(BIN)/python benchmarks/training.py
-	$(BIN)/python benchmarks/models.py
 
 clean:                       ## remove what the targets made
 	rm -rf demo real .pytest_cache .mypy_cache .ruff_cache .coverage
