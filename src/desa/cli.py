@@ -329,5 +329,7 @@ def main() -> None:
     try:
         app()
     except DesaError as error:
-        Console(stderr=True).print(f"desa: {error}", markup=False, highlight=False, style="red")
+        Console(stderr=True).print(
+            f"desa: {error}", markup=False, highlight=False, style="red", soft_wrap=True
+        )
         sys.exit(2)

@@ -21,7 +21,7 @@ def tiny_settings(**changes: object) -> Settings:
         "preprocess_lightcurve": {"length": 512},
         "preprocess_spectrum": {},
         "lightcurve": {**encoder, "log_axis": 64, "stem": 16, "width": 8, "features": 12},
-        "spectrum": {**encoder, "cnn_widths": [4, 8, 8, 8, 8, 8], "feed_forward": 1},
+        "spectrum": {**encoder, "cnn_widths": [4, 8, 8, 8, 8, 8], "feed_forward": 1, "pooling": "mean"},
         "dualformer": {"width": 8, "heads": 2, "blocks": 1, "feed_forward": 16, "groups": 4},
         "train_spectrum": {**training, "steps": 80},
         "train_lightcurve": {**training, "steps": 40},
