@@ -21,7 +21,7 @@ def _run_parser() -> argparse.ArgumentParser:
         "-o", "--output", type=Path, default=Path("real"), help="folder for models and tables"
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--members", type=int, default=2, help="models per fold that are averaged")
+    parser.add_argument("--members", type=int, default=1, help="models per fold that are averaged")
     parser.add_argument("--processes", type=int, default=2, help="models trained side by side")
     parser.add_argument(
         "--lightcurve-model",

@@ -52,7 +52,7 @@ def run(
     out: Path,
     *,
     seed: int = 0,
-    members: int = 2,
+    members: int = 1,
     processes: int = 2,
     pretraining_steps: int = PRETRAINING.steps,
     epochs: int = EPOCHS,
