@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import desa
 from desa.errors import ModelError
 from desa.losses import simsiam
+from desa.models import published_names as names
 from desa.models.published import convert, from_published, kind_of, read_checkpoint
 
 pytestmark = pytest.mark.real
@@ -94,6 +96,61 @@ def test_every_published_tensor_has_a_place(parity: Path) -> None:
         assert model.metadata["kind"] == kind_of(state)
 
 
+def test_names_go_both_ways(parity: Path) -> None:
+    prefixes = {
+        "lc_backbone.0.": names.LIGHTCURVE,
+        "lc_backbone.1.": names.PROJECTOR,
+        "spectra_backbone.": names.SPECTRUM,
+        "dual_former.": names.DUALFORMER,
+        "decoder.": names.DECODER,
+        "regressor.": names.HEAD,
+        "simsiam.predictor.": names.PREDICTOR,
+    }
+    seen = 0
+    for file in sorted(parity.glob("published_*_keys.json")):
+        state = json.loads(file.read_text())
+        for prefix, rules in prefixes.items():
+            found, unknown = names.part_of(state, prefix, rules)
+            assert not unknown
+            seen += len(found)
+            for own, theirs in found.items():
+                assert names.published(own, rules) == theirs.removeprefix(prefix)
+    assert seen > 600
+
+
+def test_other_constants_and_choices_are_refused(parity: Path) -> None:
+    state = load_file(parity / "small_desa_state.safetensors")
+    for name, value in (("input_factor", 2.0), ("inv_freq", 0.5)):
+        spoilt = dict(state)
+        chosen = next(key for key in state if key.endswith(name))
+        spoilt[chosen] = torch.full_like(state[chosen], value)
+        with pytest.raises(ModelError, match=chosen):
+            from_published(spoilt, parity / "small_config.yaml")
+    config = yaml.safe_load((parity / "small_config.yaml").read_text())
+    config["dual_former"]["pooling"] = "cls"
+    with pytest.raises(ModelError, match=r"dual_former.pooling = 'cls', only 'mean'"):
+        from_published(state, config)
+    del config["Conformer_spec"]
+    with pytest.raises(ModelError, match="sections"):
+        from_published(state, config)
+
+
+def test_heads_are_added_where_the_encoders_are_the_same(parity: Path, tmp_path: Path) -> None:
+    state = load_file(parity / "small_desa_state.safetensors")
+    other = load_file(parity / "small_spectrum_pretrain_state.safetensors")
+    config = parity / "small_config.yaml"
+    save_file(state, tmp_path / "full")
+    save_file(other, tmp_path / "stranger")
+    with pytest.raises(ModelError, match="another encoder"):
+        convert(tmp_path / "full", config, tmp_path / "model", heads=[tmp_path / "stranger"])
+    own = {f"encoder.{k.removeprefix('spectra_backbone.')}": v for k, v in state.items() if "spectra_b" in k}
+    save_file({**other, **own}, tmp_path / "sibling")
+    convert(tmp_path / "full", config, tmp_path / "model", heads=[tmp_path / "sibling"])
+    model = desa.load(str(tmp_path / "model"))
+    assert model.lightcurve_head is None
+    assert model.spectrum_quantiles(torch.randn(2, 32)).shape == (2, 3, 5)
+
+
 def test_what_does_not_fit_is_listed(parity: Path) -> None:
     state = load_file(parity / "small_desa_state.safetensors")
     dropped = next(name for name in state if name.endswith("projection_head.weight"))
@@ -105,9 +162,9 @@ def test_what_does_not_fit_is_listed(parity: Path) -> None:
     with pytest.raises(ModelError) as caught:
         from_published(spoilt, parity / "small_config.yaml")
     text = str(caught.value)
-    assert "missing (1): DualFormer: projection.weight" in text
+    assert f"missing (1): {dropped}" in text
     assert "dual_former.invented.weight" in text
-    assert "of another shape (1)" in text
+    assert f"of another shape (1): {name} (2, 2), not (4, 1, 3)" in text
     with pytest.raises(ModelError, match="not a published DESA checkpoint"):
         from_published({"a": torch.zeros(1)}, parity / "small_config.yaml")
 

@@ -1,7 +1,8 @@
 """How the published checkpoints name their tensors, and how desa does.
 
-Each rule is a pattern of the published name (within its part of the checkpoint) and the name here; ``{n+k}``
-in the new name is the n-th group plus k.
+Each rule is a template of the published name (within its part of the checkpoint) and one of the name here,
+and works both ways. ``{n}`` is a number, ``{n:01}`` one of these digits, ``{p:key|value}`` one of these
+words, ``{*}`` whatever follows; ``{n+3}`` is the number shifted.
 """
 
 from __future__ import annotations
@@ -14,105 +15,119 @@ from torch import Tensor
 Rules = tuple[tuple[str, str], ...]
 
 _CONFORMER: Rules = (
-    (r"blocks\.(\d+)\.modlist\.(\d)\.module\.(query|key|value|output)\.(.*)", "blocks.{1}.parts.{2}.{3}.{4}"),
-    (r"blocks\.(\d+)\.modlist\.(\d)\.module\.layers\.(.*)", "blocks.{1}.parts.{2}.layers.{3}"),
-    (
-        r"blocks\.(\d+)\.modlist\.(\d)\.module\.sequential\.(\d)\.(?:linear\.)?(\w+)",
-        "blocks.{1}.parts.{2}.{3}.{4}",
-    ),
-    (r"blocks\.(\d+)\.modlist\.(\d)\.norm\.(.*)", "blocks.{1}.norms.{2}.{3}"),
+    ("blocks.{n}.modlist.{m}.module.{p:query|key|value|output}.{*}", "blocks.{n}.parts.{m}.{p}.{*}"),
+    ("blocks.{n}.modlist.{m}.module.layers.{*}", "blocks.{n}.parts.{m}.layers.{*}"),
+    ("blocks.{n}.modlist.{m}.module.sequential.{k:0}.{*}", "blocks.{n}.parts.{m}.{k}.{*}"),
+    ("blocks.{n}.modlist.{m}.module.sequential.{k:14}.linear.{*}", "blocks.{n}.parts.{m}.{k}.{*}"),
+    ("blocks.{n}.modlist.{m}.norm.{*}", "blocks.{n}.norms.{m}.{*}"),
 )
 
 LIGHTCURVE: Rules = (
-    (r"encoder1\.embedding\.(.*)", "frequency.embedding.{1}"),
-    (r"encoder1\.layers\.(\d+)\.layers\.(.*)", "frequency.layers.{1}.{2}"),
-    (r"encoder2\.extractor\.(.*)", "flux.stem.{1}"),
-    *((r"encoder2\.encoder\." + pattern, "flux." + name) for pattern, name in _CONFORMER),
+    ("encoder1.embedding.{*}", "frequency.embedding.{*}"),
+    ("encoder1.layers.{n}.layers.{*}", "frequency.layers.{n}.{*}"),
+    ("encoder2.extractor.{*}", "flux.stem.{*}"),
+    *((f"encoder2.encoder.{theirs}", f"flux.{ours}") for theirs, ours in _CONFORMER),
 )
 
 PROJECTOR: Rules = (
-    (r"layer1\.(\d)\.(.*)", "projector.{1}.{2}"),
-    (r"layer2\.(\d)\.(.*)", "projector.{1+3}.{2}"),
-    (r"layer3\.(\d)\.(.*)", "projector.{1+6}.{2}"),
+    ("layer1.{k:01}.{*}", "projector.{k}.{*}"),
+    ("layer2.{k:01}.{*}", "projector.{k+3}.{*}"),
+    ("layer3.{k:01}.{*}", "projector.{k+6}.{*}"),
 )
 
-PREDICTOR: Rules = ((r"layer1\.(\d)\.(.*)", "{1}.{2}"), (r"layer2\.(.*)", "3.{1}"))
+PREDICTOR: Rules = (("layer1.{k:01}.{*}", "{k}.{*}"), ("layer2.{*}", "3.{*}"))
 
 SPECTRUM: Rules = (
-    (r"backbone\.embedding\.(.*)", "embedding.{1}"),
-    (r"backbone\.layers\.(\d+)\.layers\.(.*)", "layers.{1}.{2}"),
-    *((r"encoder\." + pattern, name) for pattern, name in _CONFORMER),
+    ("backbone.embedding.{*}", "embedding.{*}"),
+    ("backbone.layers.{n}.layers.{*}", "layers.{n}.{*}"),
+    *((f"encoder.{theirs}", ours) for theirs, ours in _CONFORMER),
 )
 
-DECODER: Rules = ((r"layers\.(\d+)\.(.*)", "blocks.{1}.{2}"), (r"final_conv\.(.*)", "final.{1}"))
+DECODER: Rules = (("layers.{n}.{*}", "blocks.{n}.{*}"), ("final_conv.{*}", "final.{*}"))
 
-HEAD: Rules = ((r"(.*)", "layers.{1}"),)
+HEAD: Rules = (("{*}", "layers.{*}"),)
 
 DUALFORMER: Rules = (
-    (r"embedding\.(.*)", "tokens.0.linear.{1}"),
-    (r"projection_head\.(.*)", "projection.{1}"),
-    (r"norm(\d)\.(.*)", "norm.{1-1}.{2}"),
-    (r"layers\.(\d+)\.norm1_(\d)\.(.*)", "blocks.{1}.attention_norm.{2-1}.{3}"),
-    (r"layers\.(\d+)\.norm2_(\d)\.(.*)", "blocks.{1}.feed_forward_norm.{2-1}.{3}"),
-    (r"layers\.(\d+)\.attention\.q(\d)_proj\.(.*)", "blocks.{1}.attention.query.{2-1}.{3}"),
-    (r"layers\.(\d+)\.attention\.k(\d)_proj\.(.*)", "blocks.{1}.attention.key.{2-1}.{3}"),
-    (r"layers\.(\d+)\.attention\.v(\d)_proj\.(.*)", "blocks.{1}.attention.value.{2-1}.{3}"),
-    (r"layers\.(\d+)\.attention\.out(\d)_proj\.(.*)", "blocks.{1}.attention.output.{2-1}.{3}"),
-    (r"layers\.(\d+)\.feed_forward\.ffn(\d)\.(.*)", "blocks.{1}.feed_forward.{2-1}.{3}"),
+    ("embedding.{*}", "tokens.0.linear.{*}"),
+    ("projection_head.{*}", "projection.{*}"),
+    ("norm{m:12}.{*}", "norm.{m-1}.{*}"),
+    ("layers.{n}.norm1_{m:12}.{*}", "blocks.{n}.attention_norm.{m-1}.{*}"),
+    ("layers.{n}.norm2_{m:12}.{*}", "blocks.{n}.feed_forward_norm.{m-1}.{*}"),
+    ("layers.{n}.attention.q{m:12}_proj.{*}", "blocks.{n}.attention.query.{m-1}.{*}"),
+    ("layers.{n}.attention.k{m:12}_proj.{*}", "blocks.{n}.attention.key.{m-1}.{*}"),
+    ("layers.{n}.attention.v{m:12}_proj.{*}", "blocks.{n}.attention.value.{m-1}.{*}"),
+    ("layers.{n}.attention.out{m:12}_proj.{*}", "blocks.{n}.attention.output.{m-1}.{*}"),
+    ("layers.{n}.feed_forward.ffn{m:12}.{*}", "blocks.{n}.feed_forward.{m-1}.{*}"),
 )
 
-UNUSED = (
-    r".*\binv_freq",
-    r".*\binput_factor",
-    r"initial_expand\..*",
-    r"prediction_head\d\..*",
-)
+UNUSED = re.compile(r".*\binv_freq|.*\binput_factor|initial_expand\..*|prediction_head\d\..*")
 """Stored but never used in a forward pass (or constants): the rotary frequencies, the residual factor of 1,
 the decoder's first layer, the DualFormer's prediction heads."""
 
-_FIELD = re.compile(r"\{(\d)([+-]\d)?\}")
+_FIELD = re.compile(r"\{(\w|\*)(?::([\w|]+))?([+-]\d)?\}")
 
 
-def translate(name: str, rules: Rules) -> str | None:
+def _pattern(template: str, choices: Mapping[str, str | None]) -> re.Pattern[str]:
+    """What a template matches; its fields are named groups (``rest`` for the star)."""
+    parts, end = [], 0
+    for field in _FIELD.finditer(template):
+        name, allowed = field[1], choices.get(field[1])
+        kind = ".+" if name == "*" else r"\d+"
+        if allowed and field[3] is None:
+            kind = allowed if "|" in allowed else f"[{allowed}]"
+        parts += [re.escape(template[end : field.start()]), f"(?P<{'rest' if name == '*' else name}>{kind})"]
+        end = field.end()
+    return re.compile("".join([*parts, re.escape(template[end:])]))
+
+
+def _rewritten(name: str, source: str, target: str) -> str | None:
+    """The name by a rule, or None where it does not hold."""
+    fields = [field for template in (source, target) for field in _FIELD.finditer(template)]
+    choices = {field[1]: field[2] for field in fields if field[2]}
+    found = _pattern(source, choices).fullmatch(name)
+    if found is None:
+        return None
+    shift = {field[1]: int(field[3]) for field in _FIELD.finditer(source) if field[3]}
+
+    def fill(field: re.Match[str]) -> str:
+        value = found["rest" if field[1] == "*" else field[1]]
+        moved = int(field[3] or 0) - shift.get(field[1], 0)
+        return str(int(value) + moved) if moved else str(value)
+
+    new = _FIELD.sub(fill, target)
+    return new if _pattern(target, choices).fullmatch(new) else None
+
+
+def ours(name: str, rules: Rules) -> str | None:
     """The name here of a published tensor, or None where no rule knows it."""
-    for pattern, target in rules:
-        found = re.fullmatch(pattern, name)
-        if found:
-
-            def fill(field: re.Match[str], groups: re.Match[str] = found) -> str:
-                value = groups[int(field[1])]
-                return str(int(value) + int(field[2])) if field[2] else str(value)
-
-            return _FIELD.sub(fill, target)
-    return None
+    found = (_rewritten(name, theirs, own) for theirs, own in rules)
+    return next((new for new in found if new is not None), None)
 
 
-def is_unused(name: str) -> bool:
-    """Whether a published tensor is stored for nothing."""
-    return any(re.fullmatch(pattern, name) for pattern in UNUSED)
+def published(name: str, rules: Rules) -> str | None:
+    """The published name of a tensor here, or None where no rule knows it."""
+    found = (_rewritten(name, own, theirs) for theirs, own in rules)
+    return next((new for new in found if new is not None), None)
 
 
-def part_of(state: Mapping[str, Tensor], prefix: str, rules: Rules) -> tuple[dict[str, Tensor], list[str]]:
-    """Translate the tensors under a prefix.
+def part_of(state: Mapping[str, Tensor], prefix: str, rules: Rules) -> tuple[dict[str, str], list[str]]:
+    """Translate the names under a prefix.
 
     Returns
     -------
     tuple
-        Name here -> tensor, and the published names that no rule knows.
+        Name here -> published name, and the published names that no rule knows.
     """
-    translated: dict[str, Tensor] = {}
+    translated: dict[str, str] = {}
     unknown: list[str] = []
-    for name, tensor in state.items():
-        if not name.startswith(prefix):
+    for name in state:
+        if not name.startswith(prefix) or UNUSED.fullmatch(name[len(prefix) :]):
             continue
-        bare = name[len(prefix) :]
-        if is_unused(bare):
-            continue
-        new = translate(bare, rules)
+        new = ours(name[len(prefix) :], rules)
         if new is None:
             unknown.append(name)
         else:
-            translated[new] = tensor
+            translated[new] = name
     return translated, unknown
 
 
