@@ -19,7 +19,8 @@ def load(name: str) -> Desa:
     Parameters
     ----------
     name
-        A folder that training or `desa convert` wrote.
+        A folder that training or `desa convert` wrote; or ``user/name`` (``user/name@revision``) on the
+        Hugging Face Hub, which is pinned at its first use, checked at each, and kept for offline use.
 
     Returns
     -------
@@ -31,6 +32,11 @@ def load(name: str) -> Desa:
     desa.errors.ModelError
         If there is none or it can't be used.
     """
-    from desa.models.desa import Desa
+    from pathlib import Path
 
-    return Desa.load(name)
+    from desa.models.desa import Desa
+    from desa.models.hub import NAME, load_from_hub
+
+    if Path(name).exists() or not NAME.fullmatch(name):
+        return Desa.load(name)
+    return load_from_hub(name)

@@ -31,7 +31,7 @@ module each; where the two differ the published code ends up with the later one,
 
 
 def kind_of(state: Mapping[str, Tensor]) -> str:
-    """Which of the three published checkpoints a state is, by its tensors' names (without ``module.``).
+    """Which of the three published checkpoints a state is, by its tensors' names.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def kind_of(state: Mapping[str, Tensor]) -> str:
         If it is none of them.
     """
     for kind, mark in _MARKS.items():
-        if any(name.startswith(mark) for name in state):
+        if any(name.removeprefix("module.").startswith(mark) for name in state):
             return kind
     first = ", ".join(list(state)[:3])
     raise ModelError(f"not a published DESA checkpoint: its tensors are named {first}, ...")
