@@ -1,8 +1,8 @@
 """Models from the Hugging Face Hub: each pinned at its first use, checked at every use, kept for offline use.
 
 What a repository's name stands for is written down in a manifest (``hub.json`` in the cache folder) when it
-is first loaded: the commit, and the SHA-256 of every file. From then on the same commit is used, its files are
-compared with the manifest, and nothing is asked of the network while they are in the cache.
+is first loaded: the commit, and the SHA-256 of every file. From then on the same commit is used, its files
+are compared with the manifest, and nothing is asked of the network while they are in the cache.
 """
 
 from __future__ import annotations
