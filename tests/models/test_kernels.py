@@ -70,21 +70,19 @@ def dropped_slowly(
     """The whole matrix at once, with the same random draws."""
     generator = torch.Generator().manual_seed(seed)
     size = (len(query), query.shape[1], key.shape[1])
-    gone = torch.cat(
+    kept = torch.cat(
         [
-            kernels._dropped(
-                torch.Size((size[0], r.indices(size[1])[1] - r.start, size[2])), share, generator
-            )
+            kernels._kept(torch.Size((size[0], r.indices(size[1])[1] - r.start, size[2])), share, generator)
             for r in rows
         ],
         dim=1,
     )
     weights = torch.softmax(query @ key.transpose(1, 2) / query.shape[-1] ** 0.5, dim=-1)
-    return (weights.masked_fill(gone, 0.0) / (1 - share)) @ value
+    return (weights * kept / (1 - share)) @ value
 
 
 def test_attention_with_dropout_and_its_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "IN_CACHE", 200)
+    monkeypatch.setattr(kernels, "SCORES_AT_ONCE", 200)
     parts = [draw(3, size, 8, seed=k).requires_grad_() for k, size in enumerate((13, 11, 11))]
     rows = kernels._row_blocks(parts[0], parts[1])
     assert len(rows) > 2
@@ -99,9 +97,9 @@ def test_attention_with_dropout_and_its_gradient(monkeypatch: pytest.MonkeyPatch
 
 
 def test_dropout_is_of_the_given_share_and_follows_the_seed() -> None:
-    gone = kernels._dropped(torch.Size((400, 501)), 0.1, torch.Generator().manual_seed(1))
-    assert abs(float(gone.float().mean()) - 0.1) < 4 * (0.09 / gone.numel()) ** 0.5
-    by_place = gone.flatten()[: gone.numel() // 4 * 4].view(-1, 4).float().mean(0)
+    gone = 1 - kernels._kept(torch.Size((400, 501)), 0.1, torch.Generator().manual_seed(1))
+    assert abs(float(gone.mean()) - 0.1) < 4 * (0.09 / gone.numel()) ** 0.5
+    by_place = gone.flatten()[: gone.numel() // 4 * 4].view(-1, 4).mean(0)
     assert (by_place - 0.1).abs().max() < 4 * (0.09 / gone.numel() * 4) ** 0.5
     query, value = draw(2, 2, 50, 8), torch.ones(2, 2, 50, 8)
     torch.manual_seed(3)

@@ -22,6 +22,9 @@ ONEDNN = hasattr(torch.ops.mkldnn, "_linear_pointwise")
 IN_CACHE = 1 << 20
 """Numbers of float32 that lie near a CPU's cores: 4 MB."""
 
+SCORES_AT_ONCE = 1 << 18
+"""Attention scores that are worked on together, several arrays of them."""
+
 
 def quick(x: Tensor, weight: Tensor) -> bool:
     """Whether the CPU's inference paths may be taken for these."""
@@ -102,12 +105,13 @@ def _dropped_attention(query: Tensor, key: Tensor, value: Tensor, dropout: float
     return found.unflatten(0, query.shape[:2]).to(kind)
 
 
-def _dropped(shape: torch.Size, share: float, generator: torch.Generator) -> Tensor:
-    """True for a random share of places, in steps of 2^-16: four draws from each random 64 bits."""
+def _kept(shape: torch.Size, share: float, generator: torch.Generator) -> Tensor:
+    """0 for a random share of places (in steps of 2^-16), else 1; four draws from each random 64 bits."""
     count = math.prod(shape)
     bits = torch.empty((count + 3) // 4, dtype=torch.int64)
     bits.random_(-(1 << 63), None, generator=generator)
-    return bits.view(torch.int16)[:count].view(shape) < round(share * (1 << 16)) - (1 << 15)
+    draws = bits.view(torch.int16)[:count].view(shape)
+    return torch.ge(draws, round(share * (1 << 16)) - (1 << 15), out=torch.empty(shape))
 
 
 class _DroppedAttention(torch.autograd.Function):
@@ -124,7 +128,7 @@ class _DroppedAttention(torch.autograd.Function):
             top = weights.amax(-1, keepdim=True)
             total = weights.sub_(top).exp_().sum(-1, keepdim=True)
             totals[:, rows] = (total.log() + top)[..., 0]
-            weights.masked_fill_(_dropped(weights.shape, dropout, generator), 0.0)
+            weights.mul_(_kept(weights.shape, dropout, generator))
             result[:, rows] = torch.bmm(weights, value) / (total * (1 - dropout))
         ctx.save_for_backward(query, key, value, result, totals)
         ctx.dropout, ctx.seed = dropout, seed
@@ -135,21 +139,21 @@ class _DroppedAttention(torch.autograd.Function):
         query, key, value, result, totals = ctx.saved_tensors
         (given,) = gradients
         generator = torch.Generator().manual_seed(ctx.seed)
-        scale, kept = query.shape[-1] ** -0.5, 1 - ctx.dropout
+        scale = query.shape[-1] ** -0.5
         own = (given * result).sum(-1, keepdim=True)
         by_query, by_key, by_value = torch.empty_like(query), torch.zeros_like(key), torch.zeros_like(value)
         for rows in _row_blocks(query, key):
-            scaled, incoming = query[:, rows] * scale, given[:, rows] / kept
+            scaled, incoming = query[:, rows] * scale, given[:, rows] / (1 - ctx.dropout)
             weights = torch.bmm(scaled, key.transpose(1, 2)).sub_(totals[:, rows, None]).exp_()
-            gone = _dropped(weights.shape, ctx.dropout, generator)
-            slope = torch.bmm(incoming, value.transpose(1, 2)).masked_fill_(gone, 0.0)
+            there = _kept(weights.shape, ctx.dropout, generator)
+            slope = torch.bmm(incoming, value.transpose(1, 2)).mul_(there)
             slope.sub_(own[:, rows]).mul_(weights)
-            by_value.baddbmm_(weights.masked_fill_(gone, 0.0).transpose(1, 2), incoming)
+            by_value.baddbmm_(weights.mul_(there).transpose(1, 2), incoming)
             by_key.baddbmm_(slope.transpose(1, 2), scaled)
             by_query[:, rows] = torch.bmm(slope, key) * scale
         return by_query, by_key, by_value, None, None
 
 
 def _row_blocks(query: Tensor, key: Tensor) -> list[slice]:
-    step = max(1, IN_CACHE // (len(query) * key.shape[1]))
+    step = max(1, SCORES_AT_ONCE // (len(query) * key.shape[1]))
     return [slice(start, start + step) for start in range(0, query.shape[1], step)]
