@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -211,6 +210,12 @@ def profile(call: Callable[..., Tensor], inputs: Inputs) -> None:
     print(found.key_averages().table(sort_by="self_cpu_time_total", row_limit=12, max_name_column_width=40))
 
 
+def most_memory() -> float:
+    """Peak resident memory of this process in MB (Linux); `getrusage` would count its parent's too."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+
+
 def step_worker(which: str, device: torch.device, steps: int) -> None:
     """Training steps of the DualFormer in a process of their own; prints seconds and the peak of memory."""
     module = DualFormer(SIZES.dualformer, 2048, 256).to(device).train()
@@ -238,10 +243,10 @@ def step_worker(which: str, device: torch.device, steps: int) -> None:
         loss.backward()
         optimizer.step()
 
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    before = most_memory()
     step()
     times = [seconds(step, device) for _ in range(steps)]
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    used = most_memory()
     if device.type == "cuda":
         before, used = 0.0, torch.cuda.max_memory_allocated(device) / 2**20
     print(json.dumps({"seconds": times, "megabytes": used, "above_start": used - before}))

@@ -68,15 +68,9 @@ def dropped_slowly(
     query: Tensor, key: Tensor, value: Tensor, share: float, seed: int, rows: list[slice]
 ) -> Tensor:
     """The whole matrix at once, with the same random draws."""
-    generator = torch.Generator().manual_seed(seed)
-    size = (len(query), query.shape[1], key.shape[1])
-    kept = torch.cat(
-        [
-            kernels._kept(torch.Size((size[0], r.indices(size[1])[1] - r.start, size[2])), share, generator)
-            for r in rows
-        ],
-        dim=1,
-    )
+    starts, scratch = kernels._starts(seed), kernels._Scratch(query, key)
+    shapes = [torch.Size((len(query), block.stop - block.start, key.shape[1])) for block in rows]
+    kept = torch.cat([scratch.kept(shape, share, next(starts)).clone() for shape in shapes], dim=1)
     weights = torch.softmax(query @ key.transpose(1, 2) / query.shape[-1] ** 0.5, dim=-1)
     return (weights * kept / (1 - share)) @ value
 
@@ -97,7 +91,9 @@ def test_attention_with_dropout_and_its_gradient(monkeypatch: pytest.MonkeyPatch
 
 
 def test_dropout_is_of_the_given_share_and_follows_the_seed() -> None:
-    gone = 1 - kernels._kept(torch.Size((400, 501)), 0.1, torch.Generator().manual_seed(1))
+    one = draw(1, 400, 8)
+    scratch = kernels._Scratch(one, draw(1, 501, 8))
+    gone = 1 - scratch.kept(torch.Size((400, 501)), 0.1, 12345)
     assert abs(float(gone.mean()) - 0.1) < 4 * (0.09 / gone.numel()) ** 0.5
     by_place = gone.flatten()[: gone.numel() // 4 * 4].view(-1, 4).mean(0)
     assert (by_place - 0.1).abs().max() < 4 * (0.09 / gone.numel() * 4) ** 0.5

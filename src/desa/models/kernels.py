@@ -9,7 +9,7 @@ time and makes each block again in the backward pass, so that no L x L matrix is
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
 from typing import Any, cast
 
 import torch
@@ -22,7 +22,7 @@ ONEDNN = hasattr(torch.ops.mkldnn, "_linear_pointwise")
 IN_CACHE = 1 << 20
 """Numbers of float32 that lie near a CPU's cores: 4 MB."""
 
-SCORES_AT_ONCE = 1 << 18
+SCORES_AT_ONCE = 1 << 19
 """Attention scores that are worked on together, several arrays of them."""
 
 
@@ -105,13 +105,39 @@ def _dropped_attention(query: Tensor, key: Tensor, value: Tensor, dropout: float
     return found.unflatten(0, query.shape[:2]).to(kind)
 
 
-def _kept(shape: torch.Size, share: float, generator: torch.Generator) -> Tensor:
-    """0 for a random share of places (in steps of 2^-16), else 1; four draws from each random 64 bits."""
-    count = math.prod(shape)
-    bits = torch.empty((count + 3) // 4, dtype=torch.int64)
-    bits.random_(-(1 << 63), None, generator=generator)
-    draws = bits.view(torch.int16)[:count].view(shape)
-    return torch.ge(draws, round(share * (1 << 16)) - (1 << 15), out=torch.empty(shape))
+def _signed(constant: int) -> int:
+    return constant - (1 << 64) if constant >> 63 else constant
+
+
+MIXERS = ((30, _signed(0xBF58476D1CE4E5B9)), (27, _signed(0x94D049BB133111EB)), (31, 1))
+"""Shifts and factors of splitmix64 (Steele, Lea & Flood 2014): random bits of a counter, by all cores;
+torch's own generator for CPUs uses one."""
+
+
+class _Scratch:
+    """Memory for a block's scores, used again for every block: fresh memory costs as much as the work."""
+
+    def __init__(self, query: Tensor, key: Tensor) -> None:
+        most = len(query) * key.shape[1] * _rows_at_once(query, key)
+        self.floats = torch.empty(3, most)
+        self.bits, self.shifted = torch.empty(2, (most + 3) // 4, dtype=torch.int64)
+
+    def array(self, which: int, shape: torch.Size) -> Tensor:
+        """One of the three arrays, in a block's shape."""
+        return self.floats[which, : shape.numel()].view(shape)
+
+    def kept(self, shape: torch.Size, share: float, start: int) -> Tensor:
+        """0 for a random share of places (in steps of 2^-16), else 1; four draws from each random 64 bits."""
+        count = shape.numel()
+        words = (count + 3) // 4
+        bits, shifted = self.bits[:words], self.shifted[:words]
+        torch.arange(words, out=bits)
+        bits.mul_(_signed(0x9E3779B97F4A7C15)).add_(start)
+        for places, factor in MIXERS:
+            torch.bitwise_right_shift(bits, places, out=shifted)  # which brings the sign in: masked out
+            bits.bitwise_xor_(shifted.bitwise_and_((1 << (64 - places)) - 1)).mul_(factor)
+        draws = bits.view(torch.int16)[:count].view(shape)
+        return torch.ge(draws, round(share * (1 << 16)) - (1 << 15), out=self.array(2, shape))
 
 
 class _DroppedAttention(torch.autograd.Function):
@@ -119,16 +145,18 @@ class _DroppedAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, dropout: float, seed: int) -> Tensor:
-        generator = torch.Generator().manual_seed(seed)
+        starts, scratch = _starts(seed), _Scratch(query, key)
         scale = query.shape[-1] ** -0.5
         result = torch.empty(*query.shape[:2], value.shape[-1])
         totals = torch.empty(query.shape[:2])
         for rows in _row_blocks(query, key):
-            weights = torch.bmm(query[:, rows] * scale, key.transpose(1, 2))
+            scaled = query[:, rows] * scale
+            shape = torch.Size((*scaled.shape[:2], key.shape[1]))
+            weights = torch.bmm(scaled, key.transpose(1, 2), out=scratch.array(0, shape))
             top = weights.amax(-1, keepdim=True)
             total = weights.sub_(top).exp_().sum(-1, keepdim=True)
             totals[:, rows] = (total.log() + top)[..., 0]
-            weights.mul_(_kept(weights.shape, dropout, generator))
+            weights.mul_(scratch.kept(shape, dropout, next(starts)))
             result[:, rows] = torch.bmm(weights, value) / (total * (1 - dropout))
         ctx.save_for_backward(query, key, value, result, totals)
         ctx.dropout, ctx.seed = dropout, seed
@@ -138,15 +166,17 @@ class _DroppedAttention(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value, result, totals = ctx.saved_tensors
         (given,) = gradients
-        generator = torch.Generator().manual_seed(ctx.seed)
+        starts, scratch = _starts(ctx.seed), _Scratch(query, key)
         scale = query.shape[-1] ** -0.5
         own = (given * result).sum(-1, keepdim=True)
         by_query, by_key, by_value = torch.empty_like(query), torch.zeros_like(key), torch.zeros_like(value)
         for rows in _row_blocks(query, key):
             scaled, incoming = query[:, rows] * scale, given[:, rows] / (1 - ctx.dropout)
-            weights = torch.bmm(scaled, key.transpose(1, 2)).sub_(totals[:, rows, None]).exp_()
-            there = _kept(weights.shape, ctx.dropout, generator)
-            slope = torch.bmm(incoming, value.transpose(1, 2)).mul_(there)
+            shape = torch.Size((*scaled.shape[:2], key.shape[1]))
+            weights = torch.bmm(scaled, key.transpose(1, 2), out=scratch.array(0, shape))
+            weights.sub_(totals[:, rows, None]).exp_()
+            there = scratch.kept(shape, ctx.dropout, next(starts))
+            slope = torch.bmm(incoming, value.transpose(1, 2), out=scratch.array(1, shape)).mul_(there)
             slope.sub_(own[:, rows]).mul_(weights)
             by_value.baddbmm_(weights.mul_(there).transpose(1, 2), incoming)
             by_key.baddbmm_(slope.transpose(1, 2), scaled)
@@ -154,6 +184,17 @@ class _DroppedAttention(torch.autograd.Function):
         return by_query, by_key, by_value, None, None
 
 
+def _rows_at_once(query: Tensor, key: Tensor) -> int:
+    return min(query.shape[1], max(1, SCORES_AT_ONCE // (len(query) * key.shape[1])))
+
+
 def _row_blocks(query: Tensor, key: Tensor) -> list[slice]:
-    step = max(1, SCORES_AT_ONCE // (len(query) * key.shape[1]))
-    return [slice(start, start + step) for start in range(0, query.shape[1], step)]
+    step, size = _rows_at_once(query, key), query.shape[1]
+    return [slice(start, min(start + step, size)) for start in range(0, size, step)]
+
+
+def _starts(seed: int) -> Iterator[int]:
+    """Where each block's counter starts."""
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        yield int(torch.randint(1 << 62, (), generator=generator))

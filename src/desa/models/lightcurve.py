@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from desa.config import LightCurveModel
-from desa.models.kernels import IN_CACHE, convolved, halved, quick
+from desa.models.kernels import IN_CACHE, convolved, halved
 from desa.models.layers import ConformerBlock, ConvBlock, RotaryAttention, Sine, full, like
 
 
@@ -133,7 +133,8 @@ class LightCurveEncoder(nn.Module):
 
     def _rows(self, channels: Tensor) -> int:
         """Light curves at once: on a CPU so few that what lies between two operations stays in its cache."""
-        if self.training or not quick(channels, cast(nn.Linear, self.projector[0]).weight):
+        tracked = torch.is_grad_enabled() and cast(nn.Linear, self.projector[0]).weight.requires_grad
+        if self.training or tracked or channels.device.type != "cpu" or torch.compiler.is_compiling():
             return max(1, len(channels))
         return max(1, IN_CACHE // (self.width * channels.shape[-1] // self.stem))
 
