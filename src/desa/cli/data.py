@@ -1,0 +1,90 @@
+"""Commands on files and surveys: inspect, ingest, info."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from desa.cli.common import Processes, Survey, app, list_left_out, screen
+
+
+@app.command()
+def inspect(
+    files: Annotated[
+        list[Path], typer.Argument(help="Light-curve or spectrum files, of any supported layout.")
+    ],
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Say what files are: star, quarters or release, good and total samples, S/N, z.
+
+    Example: `desa inspect kplr*_llc.fits spec-*.fits.gz`
+
+    Exit code 1 if any file can't be used.
+    """
+    import json as encoder
+
+    from desa.archive.inspect import format_line, inspect_files
+
+    refused = False
+    for row in inspect_files(files):
+        refused |= row.get("status") != "ok"
+        typer.echo(encoder.dumps(row) if json else format_line(row))
+    raise typer.Exit(1 if refused else 0)
+
+
+@app.command()
+def ingest(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Survey folder to make.")],
+    lightcurves: Annotated[Path | None, typer.Option(help="Folder of light-curve files.")] = None,
+    spectra: Annotated[Path | None, typer.Option(help="Folder of spectrum files.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Table of labels: CSV, ECSV, FITS or Parquet.")] = None,
+    match_arcsec: Annotated[float, typer.Option(min=0, help="Radius for pairing by position.")] = 3.0,
+    flux_column: Annotated[str, typer.Option(help="pdcsap or sap.")] = "pdcsap",
+    quality: Annotated[
+        str, typer.Option(help="Quality bits to leave out: default, hard, none or a number.")
+    ] = "default",
+    kind: Annotated[str, typer.Option(help="What the data are: real or mock.")] = "real",
+    processes: Processes = 2,
+) -> None:
+    """Turn archive files into a survey: read, check, pair by star, store. Interrupted, it goes on.
+
+    Example: `desa ingest --lightcurves kepler/ --spectra lamost/ --labels labels.csv -o survey`
+    """
+    from desa.progress import progress_bar
+    from desa.survey.ingest import ingest as run
+    from desa.survey.outcome import report_rows
+
+    with progress_bar("reading") as progress:
+        report = run(
+            lightcurves,
+            spectra,
+            labels,
+            output,
+            processes=processes,
+            match_arcsec=match_arcsec,
+            flux_column=flux_column,
+            quality=quality,
+            kind=kind,
+            progress=progress,
+        )
+    table = Table("what", "number", title=str(output))
+    for name, value in report_rows(report):
+        table.add_row(name, value)
+    screen().print(table)
+    list_left_out([(item["path"], item["reason"]) for item in report["left_out"]])
+    raise typer.Exit(1 if report["left_out"] else 0)
+
+
+@app.command()
+def info(survey: Survey) -> None:
+    """Say what a survey holds: kind, stars, splits, labels, size, identity.
+
+    Example: `desa info survey`
+    """
+    from desa.survey.info import survey_lines
+
+    for line in survey_lines(survey):
+        typer.echo(line)

@@ -1,0 +1,65 @@
+"""Commands that make mock surveys: simulate, demo."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from desa.cli.common import Processes, app, screen
+
+
+class Layout(Enum):
+    """What `desa simulate` writes."""
+
+    store = "store"
+    fits = "fits"
+
+
+@app.command()
+def simulate(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to make.")],
+    stars: Annotated[int, typer.Option(min=1, help="Number of stars.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed; each star has its own from it.")] = 0,
+    format: Annotated[
+        Layout, typer.Option(help="store (a survey) or fits (the archives' files).")
+    ] = Layout.store,
+    quarters: Annotated[int, typer.Option(min=1, max=18, help="Quarters of light curve.")] = 18,
+    processes: Processes = 2,
+) -> None:
+    """Make a mock Kepler + LAMOST survey. The same seed gives the same stars; more stars only add.
+
+    Example: `desa simulate --stars 1000 --seed 1 -o mock`
+    """
+    from desa.progress import progress_bar
+    from desa.simulate.survey import simulate_survey
+
+    with progress_bar("simulating") as progress:
+        simulate_survey(
+            stars,
+            seed,
+            output,
+            format=format.value,
+            quarters=range(quarters),
+            processes=processes,
+            progress=progress,
+        )
+    screen().print(f"{stars} mock stars in {output}", markup=False)
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to make.")] = Path("demo"),
+    stars: Annotated[int, typer.Option(min=200, help="Mock stars.")] = 2000,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same numbers.")] = 0,
+    processes: Processes = 2,
+) -> None:
+    """Run the whole story on a mock survey: simulate, ingest, pre-train, align, embed, evaluate, report.
+
+    Example: `desa demo -o demo`
+    """
+    from desa.demo import run_demo
+
+    run_demo(output, stars=stars, seed=seed, processes=processes, console=screen())

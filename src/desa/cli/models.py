@@ -1,0 +1,68 @@
+"""Commands that make and use models: embed, convert."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from desa.cli.common import Device, app, list_left_out, screen
+
+
+@app.command()
+def embed(
+    inputs: Annotated[
+        list[Path], typer.Argument(help="Light-curve and spectrum files, or one survey folder.")
+    ],
+    model: Annotated[str, typer.Option(help="Model folder.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Parquet file to write.")],
+    match_arcsec: Annotated[float, typer.Option(min=0, help="Radius for pairs by position.")] = 3.0,
+    device: Device = "auto",
+    batch_size: Annotated[int, typer.Option(min=1, help="Stars at once.")] = 32,
+) -> None:
+    """Embed files (quarters of a star are stitched, light curves and spectra paired) or a survey.
+
+    Example: `desa embed kplr*_llc.fits spec-*.fits --model runs/joint/model -o emb.parquet`
+
+    Exit code 1 if any file was left out.
+    """
+    import desa
+    from desa.embedding import embed_files, embed_survey, write_embedding
+    from desa.progress import progress_bar
+    from desa.survey.store import Survey as Store
+    from desa.training.distributed import choose_device
+
+    loaded = desa.load(model).to(choose_device(device))
+    left_out: list[tuple[str, str]] = []
+    with progress_bar("embedding") as progress:
+        if len(inputs) == 1 and inputs[0].is_dir():
+            table = embed_survey(loaded, Store.open(inputs[0]), batch_size=batch_size, progress=progress)
+        else:
+            table, left_out = embed_files(loaded, inputs, match_arcsec=match_arcsec, progress=progress)
+    write_embedding(table, output)
+    counts = {
+        str(item["values"]): item["counts"] for item in table.column("modality").value_counts().to_pylist()
+    }
+    said = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
+    screen().print(f"{table.num_rows} embeddings ({said}) in {output}", markup=False, highlight=False)
+    list_left_out(left_out)
+    raise typer.Exit(1 if left_out else 0)
+
+
+@app.command()
+def convert(
+    checkpoint: Annotated[Path, typer.Argument(help="A published checkpoint: .pth or .safetensors.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Model folder to make.")],
+    config: Annotated[
+        Path | None, typer.Option(help="The published YAML; left out: the published sizes.")
+    ] = None,
+) -> None:
+    """Turn a published DESA checkpoint into a model folder. Files are read without running code in them.
+
+    Example: `desa convert desa_full.pth -o models/published`
+    """
+    from desa.models.published import convert as run
+
+    model = run(checkpoint, config, output)
+    screen().print(f"{model.metadata['kind']} in {output}", markup=False, highlight=False)

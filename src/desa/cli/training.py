@@ -1,0 +1,93 @@
+"""Commands that train: pretrain spectrum, pretrain lightcurve, align."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from desa.cli.common import Config, Device, Preset, Resume, Seed, Steps, Survey, app, chosen_settings
+
+pretrain = typer.Typer(no_args_is_help=True, help="Pre-train an encoder on a survey.")
+app.add_typer(pretrain, name="pretrain")
+
+
+@pretrain.command("spectrum")
+def pretrain_spectrum(
+    survey: Survey,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Run folder.")],
+    preset: Preset = "mini",
+    config: Config = None,
+    seed: Seed = None,
+    steps: Steps = None,
+    device: Device = "auto",
+    resume: Resume = True,
+) -> None:
+    """Pre-train the spectrum encoder: masked filling and stellar parameters.
+
+    Example: `desa pretrain spectrum survey --preset mini -o runs/spectrum`
+    """
+    from desa.training.run import pretrain_spectrum as run
+
+    changes = {"train_spectrum": {"steps": steps}} if steps else {}
+    run(
+        survey,
+        chosen_settings(preset, config, seed, **changes),
+        output,
+        device=device,
+        resume=resume,
+        progress=True,
+    )
+
+
+@pretrain.command("lightcurve")
+def pretrain_lightcurve(
+    survey: Survey,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Run folder.")],
+    preset: Preset = "mini",
+    config: Config = None,
+    seed: Seed = None,
+    steps: Steps = None,
+    device: Device = "auto",
+    resume: Resume = True,
+) -> None:
+    """Pre-train the light-curve encoder: two crops of a star agree, and the rotation period.
+
+    Example: `desa pretrain lightcurve survey --preset mini -o runs/lightcurve`
+    """
+    from desa.training.run import pretrain_lightcurve as run
+
+    changes = {"train_lightcurve": {"steps": steps}} if steps else {}
+    run(
+        survey,
+        chosen_settings(preset, config, seed, **changes),
+        output,
+        device=device,
+        resume=resume,
+        progress=True,
+    )
+
+
+@app.command()
+def align(
+    survey: Survey,
+    spectrum: Annotated[Path, typer.Option(help="Model folder of the spectrum encoder.")],
+    lightcurve: Annotated[Path, typer.Option(help="Model folder of the light-curve encoder.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Run folder.")],
+    preset: Preset = "mini",
+    config: Config = None,
+    seed: Seed = None,
+    steps: Steps = None,
+    device: Device = "auto",
+    resume: Resume = True,
+) -> None:
+    """Align the two encoders with the DualFormer, on stars that have both modalities.
+
+    Example: `desa align survey --spectrum runs/s/model --lightcurve runs/l/model -o runs/joint`
+    """
+    from desa.training.run import align as run
+
+    changes = {"train_align": {"steps": steps}} if steps else {}
+    chosen = chosen_settings(preset, config, seed, **changes)
+    run(survey, spectrum, lightcurve, chosen, output, device=device, resume=resume, progress=True)
