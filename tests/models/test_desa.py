@@ -14,6 +14,7 @@ from desa.config import settings
 from desa.conformal import calibrate
 from desa.errors import ModelError
 from desa.models.desa import Desa
+from desa.predict.novelty import fit_reference
 
 PRIOR = np.array([0.8, 4.6, 1.0], dtype=np.float32)
 
@@ -107,13 +108,32 @@ def test_predictions_carry_quantiles_and_intervals(model: Desa) -> None:
 
 def test_saved_and_loaded_is_the_same(model: Desa, tmp_path: Path) -> None:
     model.metadata = {"data": "mock"}
+    rows = np.random.default_rng(3).normal(size=(60, model.need("spectrum_encoder").features))
+    reference = fit_reference(rows[:40], rows[40:])
+    assert reference is not None
+    model.references = {"spectrum": reference}
     model.save(tmp_path / "model")
     again = desa.load(str(tmp_path / "model"))
+    model.references = {}
+    assert np.array_equal(again.references["spectrum"].p_value(rows), reference.p_value(rows))
     assert again.metadata == {"data": "mock"}
     assert not again.training
     first, second = (m.embed(curve(1), spectrum(2), PRIOR) for m in (model, again))
     assert np.allclose(first.joint, second.joint, atol=1e-5)  # memory lies otherwise: not to the last bit
     assert all(not tensor.is_meta for tensor in (*again.parameters(), *again.buffers()))
+
+
+def test_half_precision_is_half_the_size_and_nearly_the_same(model: Desa, tmp_path: Path) -> None:
+    model.save(tmp_path / "full")
+    model.save(tmp_path / "half", half=True)
+    sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("full", "half")]
+    assert sizes[1] < 0.6 * sizes[0]
+    again = desa.load(str(tmp_path / "half"))
+    assert {tensor.dtype for tensor in again.parameters()} == {torch.float32}
+    first, second = (m.embed(curve(1), spectrum(2), PRIOR) for m in (model, again))
+    for name in ("features_spectrum", "features_lightcurve", "joint"):
+        a, b = getattr(first, name), getattr(second, name)
+        assert 0 < np.abs(a - b).max() < 3e-3 * np.abs(a).max(), name
 
 
 def test_damaged_models_are_refused(model: Desa, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from desa.models.layers import Rotary
 from desa.models.lightcurve import LightCurveEncoder
 from desa.models.spectrum import SpectrumDecoder, SpectrumEncoder
 from desa.models.storage import read_model, write_model
+from desa.predict.novelty import Reference, read_references, write_references
 
 PARTS = ("lightcurve", "spectrum", "dualformer")
 
@@ -51,6 +52,8 @@ class Desa(nn.Module):
         The parts.
     calibration
         ``"lightcurve"`` / ``"spectrum"`` -> what `desa.conformal.calibrate` gave for that head.
+    references
+        ``"lightcurve"`` / ``"spectrum"`` -> training stars' features, that a star is compared with.
     metadata
         What made the model: data (mock or real), seed, versions.
     """
@@ -88,6 +91,7 @@ class Desa(nn.Module):
                 settings.dualformer, self.spectrum_encoder.features, self.lightcurve_encoder.features
             )
         self.calibration: dict[str, Any] = {}
+        self.references: dict[str, Reference] = {}
         self.metadata: dict[str, Any] = {}
 
     @property
@@ -95,15 +99,29 @@ class Desa(nn.Module):
         """Where the weights are."""
         return next(self.parameters()).device
 
-    def save(self, folder: str | Path) -> None:
-        """Write ``model.safetensors`` and ``model.json`` into a folder, each whole."""
+    def save(self, folder: str | Path, *, half: bool = False) -> str:
+        """Write weights, references and ``model.json`` into a folder, each file whole.
+
+        Parameters
+        ----------
+        folder
+            Made if need be.
+        half
+            Store large weights in half precision; see `desa.models.storage.write_model`.
+
+        Returns
+        -------
+        str
+            The hash of the weights' file, by which heads know their model.
+        """
         facts = {
             "settings": self.settings.model_dump(mode="json"),
             "parts": list(self.parts),
             "calibration": self.calibration,
             "metadata": self.metadata,
         }
-        write_model(folder, self.state_dict(), facts)
+        write_references(folder, self.references)
+        return write_model(folder, self.state_dict(), facts, half=half)
 
     @classmethod
     def load(cls, folder: str | Path) -> Desa:
@@ -124,6 +142,7 @@ class Desa(nn.Module):
             raise ModelError(f"{folder}: weights of another architecture ({str(error)[:200]})") from None
         model.make_constants()
         model.calibration, model.metadata = facts["calibration"], facts["metadata"]
+        model.references = read_references(folder)
         return model.eval()
 
     def _fit_parts(self, stored: set[str]) -> None:

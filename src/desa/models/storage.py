@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -16,19 +17,45 @@ from desa.errors import ModelError
 from desa.files import written_whole
 
 FORMAT = 1
+HALF_FROM = 1024
+"""Numbers that a tensor must hold to be stored in half precision, where that is asked for."""
+
 WEIGHTS, FACTS = "model.safetensors", "model.json"
 
 
-def write_model(folder: str | Path, weights: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Write a model folder; ``model.json``, written last, carries the hash of the weights."""
+def write_model(
+    folder: str | Path, weights: Mapping[str, Tensor], facts: Mapping[str, Any], *, half: bool = False
+) -> str:
+    """Write a model folder; ``model.json``, written last, carries the hash of the weights.
+
+    Parameters
+    ----------
+    folder, weights, facts
+        What and where.
+    half
+        Store large float32 tensors as float16, half the size; they come back as float32, rounded to 11 bits.
+
+    Returns
+    -------
+    str
+        The hash of the weights' file.
+    """
     target = Path(folder)
     unique, shared = _once(weights)
+    stored = {name: tensor.detach().cpu().contiguous() for name, tensor in unique.items()}
+    rounded = [name for name, tensor in stored.items() if half and _fits_half(tensor)]
     with written_whole(target / WEIGHTS) as scratch:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in unique.items()}, scratch)
+        save_file(stored | {name: stored[name].half() for name in rounded}, scratch)
         digest = file_hash(scratch)
     with written_whole(target / FACTS) as scratch:
-        content = {"format": FORMAT, "weights": digest, "shared": shared, **facts}
+        content = {"format": FORMAT, "weights": digest, "shared": shared, "rounded": rounded, **facts}
         scratch.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    return digest
+
+
+def _fits_half(tensor: Tensor) -> bool:
+    large = tensor.dtype == torch.float32 and tensor.numel() >= HALF_FROM
+    return large and bool(tensor.abs().max() < torch.finfo(torch.float16).max)
 
 
 def read_model(folder: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -52,6 +79,7 @@ def read_model(folder: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         if file_hash(source / WEIGHTS) != facts["weights"]:
             raise ModelError(f"{source / WEIGHTS}: damaged, or of another model (its hash differs)")
         weights = load_file(source / WEIGHTS)
+        weights |= {name: weights[name].float() for name in facts.get("rounded", ())}
         return weights | {name: weights[first] for name, first in facts.get("shared", {}).items()}, facts
     except (OSError, KeyError, SafetensorError) as error:
         raise ModelError(f"{source / WEIGHTS}: can't be read ({error})") from None

@@ -30,6 +30,7 @@ from desa.training.features import lightcurve_features, spectrum_features
 from desa.training.loop import fit
 from desa.training.pairs import PairLoader, Pairs, pairs_of, prior_of, whitening
 from desa.training.predictions import lightcurve_predictions, spectrum_predictions
+from desa.training.reference import survey_references
 from desa.training.task import History, Interrupted, Task
 from desa.training.tasks import PretrainLightCurve, PretrainSpectrum
 from desa.training.tracking import training_progress
@@ -176,6 +177,7 @@ def pretrain_spectrum(
     model = _whole(task.model, stage.device)
     quantiles, targets = spectrum_predictions(model, survey, "calibration")
     model.calibration["spectrum"] = calibrate(quantiles, targets, settings.objective_spectrum.quantiles)
+    model.references = survey_references(model, survey, "spectrum")
     return stage.finish(model, history)
 
 
@@ -206,6 +208,7 @@ def pretrain_lightcurve(
     model = _whole(task.model, stage.device)
     quantiles, targets = lightcurve_predictions(model, survey, "calibration")
     model.calibration["lightcurve"] = calibrate(quantiles, targets, objective.quantiles)
+    model.references = survey_references(model, survey, "lightcurve")
     return stage.finish(model, history)
 
 
@@ -286,8 +289,9 @@ def joined_model(spectrum: Desa, lightcurve: Desa, settings: Settings) -> Desa:
             own = model.need(f"{part}_{module}")
             own.load_state_dict(source.need(f"{part}_{module}").state_dict())
             own.requires_grad_(False)
-        if part in source.calibration:
-            model.calibration[part] = source.calibration[part]
+        for own, given in ((model.calibration, source.calibration), (model.references, source.references)):
+            if part in given:
+                own[part] = given[part]
     return model.eval()
 
 
