@@ -232,7 +232,35 @@ def test_gradients_agree_with_differences() -> None:
         (lambda p: losses.variance_hinge(0.3 * p), (a,)),
         (lambda p, q: losses.info_nce(p, q, 0.3), (a, b)),
         (losses.vicreg, (a, b)),
+        (lambda p: losses.queue_nce(p, frozen, frozen[:2], 0.3), (a,)),
         (lambda p, q: losses.hybrid(p.sum(), q.prod(), 0.3), (a, b)),
     ]
     for function, inputs in cases:
         assert torch.autograd.gradcheck(function, inputs)
+
+
+def test_queue_nce_is_its_equation() -> None:
+    query, key, queue, temperature = rows(5, 4), rows(5, 4, seed=1), rows(7, 4, seed=2), 0.2
+
+    def cosine(x: Tensor, y: Tensor) -> float:
+        return inner(x, y) / math.sqrt(inner(x, x) * inner(y, y))
+
+    total = 0.0
+    for star in range(5):
+        own = math.exp(cosine(query[star], key[star]) / temperature)
+        others = sum(math.exp(cosine(query[star], old) / temperature) for old in queue)
+        total -= math.log(own / (own + others)) / 5
+    assert float(losses.queue_nce(query, key, queue, temperature)) == pytest.approx(total)
+
+
+def test_losses_agree_with_lightly() -> None:
+    """What lightly 1.6.0 gives for the same numbers (VICRegLoss, NegativeCosineSimilarity, NTXentLoss).
+
+    lightly itself is no development dependency: the torchvision it needs does not fit the pinned CPU torch.
+    """
+    a, b = rows(16, 8), rows(16, 8, seed=1)
+    assert float(losses.vicreg(a, b)) == pytest.approx(55.78814266707474)
+    found = losses.simsiam(rows(16, 8), rows(16, 8, seed=1), rows(16, 8, seed=2), rows(16, 8, seed=3))
+    assert float(found) == pytest.approx(0.05465238031220375)
+    queued = losses.queue_nce(a, b, rows(12, 8, seed=2), 0.1)
+    assert float(queued) == pytest.approx(4.702207565307617, rel=1e-6)

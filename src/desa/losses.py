@@ -110,6 +110,24 @@ def info_nce(a: Tensor, b: Tensor, temperature: float) -> Tensor:
     return 0.5 * (F.cross_entropy(similarity, own) + F.cross_entropy(similarity.T, own))
 
 
+def queue_nce(query: Tensor, key: Tensor, queue: Tensor, temperature: float) -> Tensor:
+    """InfoNCE against a queue (MoCo, He et al. 2020): row i of `key` belongs to row i of `query`.
+
+    Parameters
+    ----------
+    query, key
+        (B, d); no gradient flows into the key.
+    queue
+        (Q, d) keys of earlier batches, the negatives.
+    temperature
+        Of the softmax.
+    """
+    q, k = F.normalize(query, dim=-1), F.normalize(key.detach(), dim=-1)
+    own = (q * k).sum(-1, keepdim=True)
+    logits = torch.cat([own, q @ F.normalize(queue, dim=-1).T], dim=1) / temperature
+    return F.cross_entropy(logits, torch.zeros(len(q), dtype=torch.long, device=q.device))
+
+
 def vicreg(
     a: Tensor, b: Tensor, invariance: float = 25.0, variance: float = 25.0, decorrelation: float = 0.1
 ) -> Tensor:

@@ -98,3 +98,11 @@ def test_priors(survey: Survey) -> None:
     assert torch.isfinite(photometric[:, 0]).all() and torch.isnan(photometric[:, 1]).all()
     published = prior_of(survey, "published")
     assert published is not None and published.shape[1] == 6
+
+
+def test_pairs_may_repeat_a_star_where_asked() -> None:
+    pairs = Pairs(np.array([0, 0, 0, 1]), np.array([0, 0, 0, 1]), np.array([0, 1, 2, 3]))
+    spectrum = np.arange(4, dtype=np.float32)[:, None]
+    loader = PairLoader(pairs, spectrum, spectrum, None, 4, unique_stars=False)
+    batch = next(iter(loader))
+    assert sorted(batch.spectrum[:, 0].tolist()) == [0, 1, 2, 3]

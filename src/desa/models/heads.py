@@ -68,7 +68,7 @@ class SimSiamPredictor(nn.Sequential):
         )
 
 
-class _Block(nn.Module):
+class TransformerBlock(nn.Module):
     """Pre-norm block [attention, MLP x4 GELU] with RMS norm."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
@@ -114,7 +114,7 @@ class FineTuningHead(nn.Module):
         super().__init__()
         self.embedding = nn.Linear(1, width)
         self.place = nn.Parameter(0.02 * torch.randn(features, width))
-        self.blocks = nn.Sequential(*(_Block(width, heads, dropout) for _ in range(blocks)))
+        self.blocks = nn.Sequential(*(TransformerBlock(width, heads, dropout) for _ in range(blocks)))
         self.norm = nn.RMSNorm(width)
         self.mlp = nn.Sequential(
             nn.Linear(width, width), nn.GELU(), nn.Dropout(dropout), nn.Linear(width, outputs)

@@ -92,6 +92,8 @@ class PairLoader:
         This process of how many; they share each epoch out.
     shuffle
         False: every pair, in order, once; a rest of one pair is left out (it has no variance).
+    unique_stars
+        False: each pair once an epoch, so that a star with several spectra may meet itself in a batch.
     """
 
     def __init__(
@@ -107,11 +109,13 @@ class PairLoader:
         rank: int = 0,
         world: int = 1,
         shuffle: bool = True,
+        unique_stars: bool = True,
     ) -> None:
         self.pairs, self.spectrum, self.lightcurve, self.prior = pairs, spectrum, lightcurve, prior
         self.seed, self.skip, self.rank, self.world, self.shuffle = seed, skip, rank, world, shuffle
-        self.rows = np.argsort(pairs.star, kind="stable")
-        _, self.first, self.count = np.unique(pairs.star[self.rows], return_index=True, return_counts=True)
+        group = pairs.star if unique_stars else np.arange(len(pairs))
+        self.rows = np.argsort(group, kind="stable")
+        _, self.first, self.count = np.unique(group[self.rows], return_index=True, return_counts=True)
         self.batch_size = min(batch_size, (len(self.first) if shuffle else len(pairs)) // world)
 
     def __iter__(self) -> Iterator[FeatureBatch]:
