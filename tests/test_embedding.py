@@ -7,9 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-import desa.embedding
+import desa.grouping
+from desa.archive.kepler import stitch
 from desa.config import settings
-from desa.embedding import embed_files, embed_survey, pair_up, write_embedding
+from desa.embedding import embed_files, embed_survey, write_embedding
 from desa.errors import DamagedFile, DesaError
 from desa.models.desa import Desa
 from desa.pipeline import Clock
@@ -126,12 +127,12 @@ FILES: dict[str, LightCurve | Spectrum] = {
 
 @pytest.fixture
 def readable(monkeypatch: pytest.MonkeyPatch) -> None:
-    def read(path: str) -> LightCurve | Spectrum:
-        if path not in FILES:
+    def read(path: Path) -> LightCurve | Spectrum:
+        if path.name not in FILES:
             raise DamagedFile(path, "is empty")
-        return FILES[path]
+        return FILES[path.name]
 
-    monkeypatch.setattr(desa.embedding, "read", read)
+    monkeypatch.setattr(desa.grouping, "read", read)
 
 
 @pytest.mark.usefixtures("readable")
@@ -148,7 +149,7 @@ def test_files_are_stitched_and_paired(model: Desa) -> None:
         ("lightcurve", "KIC 7", ""),
         ("spectrum", "", "23"),
     }
-    both = desa.embedding.stitch([FILES["q1"], FILES["q2"]])
+    both = stitch([FILES["q1"], FILES["q2"]])
     own = model.embed(both, FILES["near"])
     np.testing.assert_allclose(rows["joint", "KIC 1", "21"]["joint"], own.joint, rtol=1e-3, atol=1e-4)
 
@@ -168,16 +169,3 @@ def test_a_modality_without_encoder_is_left_out() -> None:
     table, left_out = embed_files(alone, ["q1", "near"])
     assert table.column("modality").to_pylist() == ["lightcurve"]
     assert left_out[0][0] == "near" and "no spectrum encoder" in left_out[0][1]
-
-
-def test_quarters_that_do_not_fit_are_left_out() -> None:
-    left_out: list[tuple[str, str]] = []
-    same = [curve("KIC 4", 1000, 3), curve("KIC 4", 1100, 4)]
-    found = pair_up([*same, curve("KIC 5")], 3.0, left_out)
-    assert [lightcurve.star_id for lightcurve, _ in found if lightcurve] == ["KIC 5"]
-    assert len(left_out) == 2 and "same quarter twice" in left_out[0][1]
-
-
-def test_two_spectra_of_a_star_give_two_rows() -> None:
-    found = pair_up([curve("KIC 1"), spectrum("KIC 1", "1"), spectrum("KIC 1", "2")], 3.0, [])
-    assert [(lightcurve is not None, s.obsid) for lightcurve, s in found if s] == [(True, "1"), (True, "2")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,18 +12,15 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
-from desa.archive import read
-from desa.archive.crossmatch import nearest
-from desa.archive.kepler import stitch
-from desa.errors import DesaError, FileRefused
 from desa.files import written_whole
+from desa.grouping import STARS_AT_ONCE, LeftOut, Pairing, stars_of_files
 from desa.models.desa import Desa
 from desa.pipeline import Clock
 from desa.progress import Report
 from desa.survey.store import Survey
 from desa.training.features import lightcurve_features, spectrum_features, weights_hash
 from desa.training.pairs import Pairs, pairs_of, prior_of
-from desa.types import Embedding, LightCurve, Spectrum
+from desa.types import Embedding
 
 VECTORS = (
     "joint",
@@ -36,12 +32,10 @@ VECTORS = (
     "features_lightcurve",
 )
 
-STARS_AT_ONCE = 256
+PAIRS_AT_ONCE = 256
 
 Named = tuple[Embedding, str]
 """An embedding and the identifier of the spectrum that it is from."""
-
-Pairing = tuple[LightCurve | None, Spectrum | None]
 
 
 def _column(rows: Sequence[NDArray[np.float32] | None]) -> pa.Array | None:
@@ -158,8 +152,8 @@ def _joint_rows(
     names, obsids = survey.stars.column("star_id").to_pylist(), survey.spectrum_column("obsid")
     pairs = pairs_of(survey).best(survey.spectrum_column("snr_g"))
     prior = prior_of(survey, model.settings.dualformer.prior)
-    for start in range(0, len(pairs), STARS_AT_ONCE):
-        part: Pairs = pairs.where(np.arange(start, min(start + STARS_AT_ONCE, len(pairs))))
+    for start in range(0, len(pairs), PAIRS_AT_ONCE):
+        part: Pairs = pairs.where(np.arange(start, min(start + PAIRS_AT_ONCE, len(pairs))))
         own = np.array(spectra[part.spectrum]), np.array(lightcurves[part.lightcurve])
         given = None if prior is None else prior[torch.from_numpy(part.star)].to(model.device)
         output, joint = model.align(torch.from_numpy(own[0]), torch.from_numpy(own[1]), given)
@@ -202,7 +196,8 @@ def embed_files(
     model
         The model.
     paths
-        Files of any supported layout; one that can't be used is left out and listed.
+        Files of any supported layout, or folders of such; what can't be used is left out and listed. Stars
+        are read as they are needed, so that any number of files takes little memory.
     match_arcsec
         Radius for pairs by position; a common identifier goes first.
     batch_size
@@ -220,27 +215,19 @@ def embed_files(
     DesaError
         If no file could be used.
     """
-    items: list[LightCurve | Spectrum] = []
-    left_out: list[tuple[str, str]] = []
-    for done, path in enumerate(paths, 1):
-        try:
-            item = read(path)
-            model.need("lightcurve_encoder" if isinstance(item, LightCurve) else "spectrum_encoder")
-            items.append(item)
-        except FileRefused as error:
-            left_out.append((str(path), error.reason))
-        except DesaError as error:
-            left_out.append((str(path), str(error)))
-        if progress:
-            progress(done, len(paths))
-    stars = pair_up(items, match_arcsec, left_out)
-    if not stars:
-        raise DesaError(
-            f"none of {len(paths)} files could be used" + (f"; {': '.join(left_out[0])}" if left_out else "")
-        )
-    rows = [
-        row for kind in ("joint", "lightcurve", "spectrum") for row in _embed(model, stars, kind, batch_size)
-    ]
+    left_out: LeftOut = []
+    rows: list[Named] = []
+    batches = stars_of_files(
+        paths,
+        match_arcsec=match_arcsec,
+        check=model.check,
+        left_out=left_out,
+        progress=progress,
+        size=max(batch_size, STARS_AT_ONCE),
+    )
+    for stars in batches:
+        for kind in ("joint", "lightcurve", "spectrum"):
+            rows += _embed(model, stars, kind, batch_size)
     return embedding_table(rows, facts_of(model, "files")), left_out
 
 
@@ -261,59 +248,3 @@ def _kind(pairing: Pairing, model: Desa) -> str:
     if spectrum is None:
         return "lightcurve"
     return "joint" if curve is not None and model.dualformer is not None else "spectrum"
-
-
-def pair_up(
-    items: Sequence[LightCurve | Spectrum], match_arcsec: float, left_out: list[tuple[str, str]]
-) -> list[Pairing]:
-    """Quarters of one star stitched; its light curve and spectra paired by identifier or position.
-
-    Parameters
-    ----------
-    items
-        Light curves and spectra in any order.
-    match_arcsec
-        Radius for pairs by position.
-    left_out
-        Gets (file, reason) of quarters that can't be stitched.
-
-    Returns
-    -------
-    list
-        One entry a spectrum, with the star's light curve or None; then light curves without spectrum.
-    """
-    quarters: dict[str, list[LightCurve]] = defaultdict(list)
-    spectra: list[Spectrum] = []
-    for number, item in enumerate(items):
-        if isinstance(item, LightCurve):
-            quarters[item.star_id or f"#{number}"].append(item)
-        else:
-            spectra.append(item)
-    curves: list[LightCurve] = []
-    for parts in quarters.values():
-        try:
-            curves.append(stitch(parts))
-        except ValueError as error:
-            left_out += [(source, f"can't be stitched: {error}") for part in parts for source in part.sources]
-    places = _places(spectra, curves, match_arcsec)
-    pairs: list[Pairing] = [
-        (curves[place] if place >= 0 else None, spectrum)
-        for place, spectrum in zip(places, spectra, strict=True)
-    ]
-    taken = set(places)
-    return pairs + [(curve, None) for place, curve in enumerate(curves) if place not in taken]
-
-
-def _places(spectra: Sequence[Spectrum], curves: Sequence[LightCurve], match_arcsec: float) -> list[int]:
-    """Each spectrum's light curve, -1 for none."""
-    by_name = {curve.star_id: place for place, curve in enumerate(curves) if curve.star_id}
-    near = nearest(
-        [spectrum.ra for spectrum in spectra],
-        [spectrum.dec for spectrum in spectra],
-        [curve.ra for curve in curves],
-        [curve.dec for curve in curves],
-        match_arcsec,
-    )
-    return [
-        by_name.get(spectrum.star_id, close) for spectrum, close in zip(spectra, near.tolist(), strict=True)
-    ]

@@ -21,6 +21,7 @@ from desa.models.lightcurve import LightCurveEncoder
 from desa.models.spectrum import SpectrumDecoder, SpectrumEncoder
 from desa.models.storage import read_model, write_model
 from desa.predict.novelty import Reference, read_references, write_references
+from desa.types import LightCurve, Spectrum
 
 PARTS = ("lightcurve", "spectrum", "dualformer")
 
@@ -173,6 +174,10 @@ class Desa(nn.Module):
         if found is None:
             raise ModelError(f"this model has no {part.replace('_', ' ')}; it was trained without one")
         return found
+
+    def check(self, item: LightCurve | Spectrum) -> None:
+        """Raise `ModelError` if the model has no encoder for this."""
+        self.need("lightcurve_encoder" if isinstance(item, LightCurve) else "spectrum_encoder")
 
     def lightcurve_features(self, flux: Tensor, level: Tensor | None = None) -> Tensor:
         """(B, L) relative flux, NaN in gaps -> (B, features).

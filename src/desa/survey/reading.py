@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -99,12 +99,25 @@ def _lightcurves(shard: Shard, star_id: str, files: Sequence[str], left_out: Lef
         how = shard.reading
         return read_lightcurve_file(path, flux_column=how.flux_column, quality=how.quality)
 
+    parts = ((name, _read(reader, shard, name, left_out)) for name in files)
+    return put_together(
+        (replace(part, star_id=star_id, sources=(name,)) for name, part in parts if part is not None),
+        left_out,
+    )
+
+
+def put_together(parts: Iterable[LightCurve], left_out: LeftOut) -> list[LightCurve]:
+    """A star's light curves from its files': one for each mission, product and time base.
+
+    Parameters
+    ----------
+    parts
+        Light curves of one star, each of one file.
+    left_out
+        Gets the files that are no use beside the others, and why.
+    """
     families: list[list[LightCurve]] = []
-    for name in files:
-        part = _read(reader, shard, name, left_out)
-        if part is None:
-            continue
-        part = replace(part, star_id=star_id, sources=(name,))
+    for part in parts:
         family = next((family for family in families if _belong_together(family[0], part)), None)
         if family is None:
             families.append([part])
