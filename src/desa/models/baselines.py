@@ -123,6 +123,12 @@ class Baseline(nn.Module):
         self.temperature = temperature
         self.projector = _mlp(self.trunk.size, settings.width, PROJECTION)
 
+    def set_whitening(self, *constants: Tensor) -> None:
+        """See `SharedTrunk.set_whitening`; the momentum copy too."""
+        for part in self.modules():
+            if isinstance(part, SharedTrunk):
+                part.set_whitening(*constants)
+
     @property
     def size(self) -> int:
         """Width of an embedding."""

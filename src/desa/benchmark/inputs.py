@@ -1,0 +1,175 @@
+"""What every model of a benchmark starts from: the same encoders' features, pairs, splits and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from desa.config import Settings
+from desa.downstream import controls
+from desa.errors import SurveyError
+from desa.models.desa import Desa
+from desa.survey.store import Survey
+from desa.training.features import lightcurve_features, spectrum_features
+from desa.training.pairs import Pairs, pairs_of, whitening
+
+Array = NDArray[np.float32]
+ENCODERS, FEATURES = "encoders", "features"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Frozen encoders of a benchmark folder and what they say of a survey.
+
+    Parameters
+    ----------
+    survey
+        The survey.
+    settings
+        All settings.
+    folder
+        The benchmark's folder, with ``encoders/`` trained.
+    """
+
+    survey: Survey
+    settings: Settings
+    folder: Path
+
+    @cached_property
+    def spectrum_model(self) -> Desa:
+        """The spectrum encoder."""
+        return Desa.load(self.folder / ENCODERS / "spectrum" / "model")
+
+    @cached_property
+    def lightcurve_model(self) -> Desa:
+        """The light-curve encoder."""
+        return Desa.load(self.folder / ENCODERS / "lightcurve" / "model")
+
+    @cached_property
+    def spectrum(self) -> Array:
+        """(n_spectra, F1) features."""
+        return spectrum_features(self.spectrum_model, self.survey, self.folder / FEATURES)
+
+    @cached_property
+    def lightcurve(self) -> Array:
+        """(n_lightcurves, F2) features."""
+        return lightcurve_features(self.lightcurve_model, self.survey, self.folder / FEATURES)
+
+    @cached_property
+    def pairs(self) -> Pairs:
+        """Every pair of a light curve and a spectrum of one star."""
+        return pairs_of(self.survey)
+
+    @cached_property
+    def stars(self) -> Pairs:
+        """One pair a star: what the tasks are done on, in this order."""
+        return self.pairs.best(self.survey.spectrum_column("snr_g"))
+
+    @cached_property
+    def split(self) -> NDArray[np.str_]:
+        """(N,) split of each of `stars`."""
+        return np.asarray(self.survey.split[self.stars.star])
+
+    @cached_property
+    def star_spectrum(self) -> Array:
+        """(N, F1) spectrum features of `stars`."""
+        return np.array(self.spectrum[self.stars.spectrum])
+
+    @cached_property
+    def star_lightcurve(self) -> Array:
+        """(N, F2) light-curve features of `stars`."""
+        return np.array(self.lightcurve[self.stars.lightcurve])
+
+    def label(self, name: str) -> NDArray[np.float64]:
+        """(N,) a numeric label of `stars`, NaN where missing."""
+        return np.asarray(self.survey.labels(name)[self.stars.star])
+
+    def text_label(self, name: str) -> NDArray[np.str_]:
+        """(N,) a text label of `stars`, empty where missing or where the survey lacks it."""
+        if name not in self.survey.stars.column_names:
+            return np.full(len(self.stars), "")
+        values = [value or "" for value in self.survey.stars.column(name).to_pylist()]
+        return np.asarray(values, dtype=np.str_)[self.stars.star]
+
+    @property
+    def snr(self) -> NDArray[np.float64]:
+        """(N,) S/N in g of the spectra of `stars`."""
+        return np.asarray(self.survey.spectrum_column("snr_g"), dtype=np.float64)[self.stars.spectrum]
+
+    @cached_property
+    def constants(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Means and deviations of both features over training pairs."""
+        train = self.pairs.where(self.survey.split[self.pairs.star] == "train")
+        return whitening(train, self.spectrum, self.lightcurve)
+
+    def kept(self, name: str, make: Callable[[], Array]) -> Array:
+        """An array of the folder, made at its first use."""
+        path = self.folder / FEATURES / f"{name}.npy"
+        if not path.exists():
+            from desa.files import written_whole
+
+            with written_whole(path) as scratch, scratch.open("wb") as stream:
+                np.save(stream, make())
+        return np.asarray(np.load(path))
+
+    def components(self) -> Array:
+        """(N, 120) principal components of the inputs, of training stars."""
+        both = joined(self)
+        train = self.split == "train"
+        return self.kept(
+            "components", lambda: controls.input_components(both, self.survey, self.stars, train)
+        )
+
+    def untrained(self) -> Array:
+        """(N, F1 + F2) features of encoders with random weights."""
+
+        def make() -> Array:
+            fresh = controls.untrained(joined(self), self.settings.seed + 1)
+            parts = (
+                spectrum_features(fresh, self.survey)[self.stars.spectrum],
+                lightcurve_features(fresh, self.survey)[self.stars.lightcurve],
+            )
+            return np.concatenate(parts, axis=1)
+
+        return self.kept("untrained", make)
+
+    @property
+    def data(self) -> str:
+        """What the data are, for every table and figure."""
+        return {"mock": "mock survey", "real": "real stars"}.get(self.survey.kind, "data of unknown kind")
+
+
+def joined(inputs: Inputs) -> Desa:
+    """Both encoders with their preprocessing and a new DualFormer, in one model."""
+    from desa.training.run import joined_model
+
+    return joined_model(inputs.spectrum_model, inputs.lightcurve_model, inputs.settings)
+
+
+def check(inputs: Inputs) -> None:
+    """Refuse a survey that no alignment can be trained or tested on.
+
+    Raises
+    ------
+    SurveyError
+        If too few stars have both modalities.
+    """
+    counts = {name: int((inputs.split == name).sum()) for name in ("train", "valid", "test")}
+    if counts["train"] < 40 or counts["test"] < 10 or counts["valid"] < 10:
+        said = ", ".join(f"{count} {name}" for name, count in counts.items())
+        raise SurveyError(
+            f"{inputs.survey.path}: too few stars with both a light curve and a spectrum for a benchmark "
+            f"({said}; at least 40 train, 10 valid and 10 test are needed)"
+        )
+
+
+def use_threads(count: int) -> None:
+    """Threads of this process's tensor operations."""
+    torch.set_num_threads(count)
