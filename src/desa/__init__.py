@@ -13,14 +13,16 @@ __version__ = "0.1.0"
 __all__ = ["Embedding", "LightCurve", "Spectrum", "Star", "load"]
 
 
-def load(name: str) -> Desa:
+def load(name: str = "") -> Desa:
     """Load a model.
 
     Parameters
     ----------
     name
         A folder that training or `desa convert` wrote; or ``user/name`` (``user/name@revision``) on the
-        Hugging Face Hub, which is pinned at its first use, checked at each, and kept for offline use.
+        Hugging Face Hub, which is pinned at its first use, checked at each, and kept for offline use. Left
+        out: the small model that comes with desa; its ``metadata`` say what it was trained on and how well
+        it does.
 
     Returns
     -------
@@ -37,6 +39,8 @@ def load(name: str) -> Desa:
     from desa.models.desa import Desa
     from desa.models.hub import NAME, load_from_hub
 
+    if not name:
+        return Desa.load(Path(__file__).parent / "pretrained")
     if Path(name).exists() or not NAME.fullmatch(name):
         return Desa.load(name)
     return load_from_hub(name)

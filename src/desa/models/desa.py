@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from astropy.table import Table
 from torch import Tensor, nn
 
 from desa import preprocess
@@ -279,6 +280,26 @@ class Desa(nn.Module):
         """
         stars = use.Stars(lightcurve, spectrum)
         return stars.one_or_all(use.predict(self, stars))
+
+    def predict_table(self, lightcurve: Any = None, spectrum: Any = None, *, limits: Any = None) -> Table:
+        """Labels of one star, or of a list of stars, as a table.
+
+        Parameters
+        ----------
+        lightcurve, spectrum
+            As in `embed`.
+        limits
+            `desa.predict.quality.Limits`: beyond what a prediction is flagged.
+
+        Returns
+        -------
+        astropy.table.Table
+            A row a star: medians, 68 % and 90 % intervals, flags and reasons, with units; see
+            `desa.predict.stars.predict_files`. ``to_pandas()`` makes a data frame of it.
+        """
+        from desa.predict.stars import predict_table
+
+        return predict_table(self, lightcurve, spectrum, limits=limits)
 
     def fast(self, dtype: str = "float32", compile: bool = False) -> Desa:
         """Make the encoders and the DualFormer quicker for use, in place; not for training.

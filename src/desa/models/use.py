@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from desa.archive.convert import to_lightcurve, to_spectrum
-from desa.config import Objective
-from desa.conformal import intervals
 from desa.errors import ModelError
 from desa.models.inputs import lightcurve_tensor, spectrum_tensors
+from desa.predict.estimate import encoder_estimates, filled
 from desa.preprocess.published import count_level
 from desa.types import Embedding, LightCurve, Spectrum
 
@@ -148,42 +147,33 @@ def _priors(model: Desa, prior: Any, stars: int) -> Tensor:
     return given
 
 
-@torch.inference_mode()
+def features(model: Desa, stars: Stars, batch_size: int = 32) -> dict[str, NDArray[np.float32]]:
+    """Part -> (stars, features) of the encoders that there are; NaN where a star lacks what they read."""
+    found = {}
+    if model.spectrum_encoder is not None:
+        rows = spectrum_rows(model, stars.spectra, batch_size)
+        found["spectrum"] = filled(rows, len(stars), model.spectrum_encoder.features)
+    if model.lightcurve_encoder is not None:
+        rows = lightcurve_rows(model, stars.curves, batch_size)
+        found["lightcurve"] = filled(rows, len(stars), model.lightcurve_encoder.features)
+    return found
+
+
 def predict(model: Desa, stars: Stars) -> list[dict[str, Prediction]]:
     """Each star's predictions by label, from the heads of the modalities it has."""
+    for part, given in (("spectrum", stars.spectra), ("lightcurve", stars.curves)):
+        if any(item is not None for item in given):
+            model.need(f"{part}_encoder")
     rows: list[dict[str, Prediction]] = [{} for _ in range(len(stars))]
-    kinds = (
-        ("spectrum", spectrum_rows(model, stars.spectra), model.spectrum_quantiles),
-        ("lightcurve", lightcurve_rows(model, stars.curves), model.lightcurve_quantiles),
-    )
-    for kind, found, quantiles_of in kinds:
-        if found:
-            objective = getattr(model.settings, f"objective_{kind}")
-            quantiles = quantiles_of(torch.stack(list(found.values())).to(model.device)).cpu().numpy()
-            labels = _predictions(quantiles, objective, model.calibration.get(kind))
-            for place, row in zip(found, labels, strict=True):
-                rows[place].update(row)
+    for estimate in encoder_estimates(model, features(model, stars)):
+        for place, row in enumerate(rows):
+            if np.isfinite(estimate.median[place]):
+                row[estimate.label] = Prediction(
+                    median=float(estimate.median[place]),
+                    quantiles={level: float(values[place]) for level, values in estimate.quantiles.items()},
+                    intervals={
+                        coverage: (float(low[place]), float(high[place]))
+                        for coverage, (low, high) in estimate.intervals.items()
+                    },
+                )
     return rows
-
-
-def _predictions(
-    quantiles: NDArray[Any], objective: Objective, calibration: Any
-) -> list[dict[str, Prediction]]:
-    """(B, labels, quantiles) as a dictionary a star."""
-    levels = objective.quantiles
-    bounds = {} if calibration is None else intervals(quantiles, calibration)
-    middle = int(np.argmin(np.abs(np.asarray(levels) - 0.5)))
-    return [
-        {
-            label: Prediction(
-                median=float(values[middle]),
-                quantiles={level: float(value) for level, value in zip(levels, values, strict=True)},
-                intervals={
-                    coverage: (float(low[star, place]), float(high[star, place]))
-                    for coverage, (low, high) in bounds.items()
-                },
-            )
-            for place, (label, values) in enumerate(zip(objective.labels, row, strict=True))
-        }
-        for star, row in enumerate(quantiles)
-    ]
