@@ -55,3 +55,7 @@ class SurveyError(DesaError):
 
 class ModelError(DesaError):
     """A model folder or checkpoint that can't be used."""
+
+
+class ArchiveError(DesaError):
+    """An archive that can't be asked, or a folder of downloads that can't be filled."""

@@ -6,11 +6,11 @@ import sys
 
 from rich.console import Console
 
-from desa.cli import data, mock, models, training
+from desa.cli import data, fetch, mock, models, training
 from desa.cli.common import app
 from desa.errors import DesaError
 
-__all__ = ["app", "data", "main", "mock", "models", "training"]
+__all__ = ["app", "data", "fetch", "main", "mock", "models", "training"]
 
 
 def main() -> None:

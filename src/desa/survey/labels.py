@@ -221,11 +221,18 @@ def _gaia_release(column: str) -> str:
     return f"DR{found.group(1)}" if found else ""
 
 
-def read_labels(path: str | Path) -> LabelTable:
+def read_labels(path: str | Path, *, keys_only: bool = False) -> LabelTable:
     """Read a table of labels: CSV (or tabs, ...), ECSV, FITS, VOTable or Parquet, gzipped or not.
 
     Column names are matched without regard to case and punctuation, with the usual aliases. Units that the
     table states are converted.
+
+    Parameters
+    ----------
+    path
+        The table.
+    keys_only
+        A table that only says which stars, without labels, will do.
 
     Raises
     ------
@@ -243,10 +250,10 @@ def read_labels(path: str | Path) -> LabelTable:
     except Exception as error:
         reason = str(error).strip().split("\n")[0]
         raise DamagedFile(path, f"not a table that can be read ({reason})") from None
-    return _label_table(path, columns)
+    return _label_table(path, columns, keys_only)
 
 
-def _label_table(path: str | Path, columns: Mapping[str, list[Any]]) -> LabelTable:
+def _label_table(path: str | Path, columns: Mapping[str, list[Any]], keys_only: bool) -> LabelTable:
     found: dict[str, list[Any]] = {}
     ignored = []
     for column, values in columns.items():
@@ -263,7 +270,7 @@ def _label_table(path: str | Path, columns: Mapping[str, list[Any]]) -> LabelTab
     labels = {name: column for name, column in found.items() if name in known}
     if not keys and not {"ra", "dec"} <= set(found):
         raise UnsupportedFile(path, "no column identifies stars", f"it needs {', '.join(KEYS)} or ra and dec")
-    if not labels and len(keys) + ("ra" in found) < 2:
+    if not keys_only and not labels and len(keys) + ("ra" in found) < 2:
         raise UnsupportedFile(path, "no column is a label", f"labels are {', '.join(LABELS)}")
     rows = len(next(iter(columns.values())))
     blank = [None] * rows
