@@ -10,7 +10,7 @@ from desa.cli import data, fetch, mock, models, training
 from desa.cli.common import app
 from desa.errors import DesaError
 
-__all__ = ["app", "data", "fetch", "main", "mock", "models", "training"]
+__all__ = ["app", "data", "fetch", "main", "mock", "models", "observe", "training"]
 
 
 def main() -> None:
