@@ -6,7 +6,7 @@ import sys
 
 from rich.console import Console
 
-from desa.cli import data, fetch, mock, models, training
+from desa.cli import data, fetch, mock, models, observe, training
 from desa.cli.common import app
 from desa.errors import DesaError
 
