@@ -160,6 +160,13 @@ class Alignment(Section):
     covariance_cross: bool = True
     variance: float = Field(0.0, ge=0, description="VICReg's hinge on the standard deviation of p")
     contrastive: float = Field(0.0, ge=0, description="symmetric InfoNCE between p_spectrum and p_lightcurve")
+    contrastive_alone: bool = Field(
+        False,
+        description="for InfoNCE each modality is embedded without the other, whose mean takes its place",
+    )
+    supervised: float = Field(
+        0.0, ge=0, description="quantile loss of the encoders' labels, read linearly off the joint embedding"
+    )
     temperature: float = Field(0.1, gt=0)
     reconstruction: float = Field(0.0, ge=0, description="each modality's features from the joint embedding")
     modality_dropout: float = Field(0.0, ge=0, lt=1)

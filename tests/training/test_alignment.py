@@ -111,3 +111,25 @@ def test_effective_rank(rank: int) -> None:
     left = torch.linalg.qr(torch.randn(500, rank, generator=draws))[0]
     right = torch.linalg.qr(torch.randn(20, rank, generator=draws))[0]
     assert effective_rank(left @ right.T) == pytest.approx(rank, rel=0.01)
+
+
+@torch.no_grad()
+def test_alone_means_that_the_other_modality_was_not_seen() -> None:
+    align = task(alignment={"contrastive_alone": True}).eval()
+    whole = batch()
+    swapped = FeatureBatch(whole.spectrum, whole.lightcurve.roll(1, 0), None)
+    torch.testing.assert_close(align.alone(whole)[0], align.alone(swapped)[0])
+    assert not torch.allclose(align.alone(whole)[1], align.alone(swapped)[1])
+
+
+def test_labels_can_be_read_off_the_joint_embedding_where_asked() -> None:
+    align = task(alignment={"supervised": 2.0})
+    whole = batch()
+    assert "supervised" not in align(whole, generator())[1], "no labels, no term"
+    targets = torch.full((40, 4), float("nan"))
+    targets[:20, 2] = 1.0
+    whole.targets = targets
+    loss, metrics = align(whole, generator())
+    loss.backward()
+    grad = align.reader.weight.grad.unflatten(0, (4, -1)).abs().sum((1, 2))
+    assert metrics["supervised"] > 0 and grad[2] > 0 and grad[[0, 1, 3]].sum() == 0

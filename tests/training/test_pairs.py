@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from desa.config import Objective
 from desa.survey.store import Survey
-from desa.training.pairs import PairLoader, Pairs, pairs_of, prior_of, whitening
+from desa.training.pairs import PairLoader, Pairs, pairs_of, prior_of, targets_of, whitening
 
 STARS = np.array([0, 0, 1, 2, 3, 3, 3, 4, 5, 6])
 PAIRS = Pairs(STARS, STARS, np.arange(len(STARS)))
@@ -106,3 +107,14 @@ def test_pairs_may_repeat_a_star_where_asked() -> None:
     loader = PairLoader(pairs, spectrum, spectrum, None, 4, unique_stars=False)
     batch = next(iter(loader))
     assert sorted(batch.spectrum[:, 0].tolist()) == [0, 1, 2, 3]
+
+
+def test_targets_are_the_objectives_labels_over_their_scales(survey: Survey) -> None:
+    objectives = (
+        Objective(labels=("teff", "log_g"), scales=(5778.0, 1.0)),
+        Objective(labels=("prot",), scales=(70.0,)),
+    )
+    targets = targets_of(survey, objectives)
+    assert targets.shape == (survey.n_stars, 3)
+    np.testing.assert_allclose(targets[:, 0], survey.labels("teff") / 5778, rtol=1e-6)
+    np.testing.assert_allclose(targets[:, 2], survey.labels("prot") / 70, rtol=1e-6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+from torch import Tensor
 
 from desa.models.desa import Desa
 from desa.survey.batches import PairDataset, make_loader
@@ -27,11 +28,21 @@ class LiveLoader:
         Of order and crops.
     skip
         Batches to leave out.
+    targets
+        (n_stars, K) scaled labels.
     """
 
     def __init__(
-        self, survey: Survey, spectrum: Desa, lightcurve: Desa, batch_size: int, seed: int, skip: int
+        self,
+        survey: Survey,
+        spectrum: Desa,
+        lightcurve: Desa,
+        batch_size: int,
+        seed: int,
+        skip: int,
+        targets: Tensor,
     ) -> None:
+        self.targets = targets
         length = lightcurve.settings.preprocess_lightcurve.length
         data = PairDataset(survey, "train", length)
         size = min(batch_size, len(data))
@@ -47,4 +58,4 @@ class LiveLoader:
                     given.flux, given.ivar, given.z, given.log_wavelength_start
                 )
                 second = lightcurve.lightcurve_features(batch.lightcurve.flux[:, 0])
-            yield FeatureBatch(first, second, None)
+            yield FeatureBatch(first, second, None, self.targets[batch.spectrum.star])

@@ -17,7 +17,8 @@ from desa.benchmark import encoders
 from desa.benchmark.energy import Meter
 from desa.benchmark.inputs import Inputs, check
 from desa.benchmark.jobs import Job, Place, jobs_of, run_job
-from desa.benchmark.plan import Plan
+from desa.benchmark.plan import Plan, make_plan
+from desa.benchmark.tasks import TASKS
 from desa.config import Settings
 from desa.errors import SettingsError
 from desa.files import written_whole
@@ -165,3 +166,8 @@ def _do(jobs: Sequence[Job], place: Place, plan: Plan, processes: int) -> Iterat
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def planned(preset: str, seeds: int, only: Sequence[str] = (), steps: int | None = None) -> Plan:
+    """A plan of all tasks there are, or of what `only` names; see `desa.benchmark.plan.make_plan`."""
+    return make_plan(preset, seeds, list(TASKS), only, steps)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,11 +38,24 @@ class Outcome:
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """A task, its title, and whom it is done for."""
+    """A task.
+
+    Parameters
+    ----------
+    name, title
+        In files and in the report.
+    run
+        The work.
+    tested
+        Label -> metric by which DESA is tested against the others, where cells keep predictions.
+    groups, only
+        Whom it is done for: groups, or single models.
+    """
 
     name: str
     title: str
     run: Callable[[Material], Outcome]
+    tested: Mapping[str, str] = field(default_factory=dict)
     groups: tuple[Group, ...] = EVERYBODY
     only: frozenset[str] = frozenset()
 
@@ -69,5 +82,13 @@ def probe(material: Material) -> Outcome:
 
 
 TASKS: dict[str, TaskSpec] = {
-    task.name: task for task in (TaskSpec("probe", "What a linear probe reads off the embedding", probe),)
+    task.name: task
+    for task in (
+        TaskSpec(
+            "probe",
+            "What a linear probe reads off the embedding",
+            probe,
+            dict.fromkeys(PROBE_LABELS, "r2"),
+        ),
+    )
 }

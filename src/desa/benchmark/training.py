@@ -22,7 +22,7 @@ from desa.models.baselines import BASELINES, Baseline, baseline, trainable
 from desa.models.dualformer import DualFormer
 from desa.training.alignment import Align, effective_rank
 from desa.training.loop import fit
-from desa.training.pairs import FeatureBatch, PairLoader, prior_of
+from desa.training.pairs import FeatureBatch, PairLoader, prior_of, targets_of
 from desa.training.task import History, Interrupted, Task
 
 WEIGHTS, FACTS, WORK = "aligner.safetensors", "training.json", "work"
@@ -170,11 +170,13 @@ def _loaders(
     prior, size = prior_of(inputs.survey, settings.dualformer.prior), settings.train_align.batch_size
     split = inputs.survey.split[inputs.pairs.star]
     training, valid = inputs.pairs.where(split == "train"), inputs.stars.where(inputs.split == "valid")
+    targets = targets_of(inputs.survey, (settings.objective_spectrum, settings.objective_lightcurve))
     unique = model.unique_stars if isinstance(model, Baseline) else True
 
     def loader(skip: int) -> Iterable[Any]:
         if spec.live:
-            return LiveLoader(inputs.survey, inputs.spectrum_model, inputs.lightcurve_model, size, seed, skip)
+            models = inputs.spectrum_model, inputs.lightcurve_model
+            return LiveLoader(inputs.survey, *models, size, seed, skip, targets)
         return PairLoader(
             training,
             inputs.spectrum,
@@ -186,9 +188,10 @@ def _loaders(
             rank=0,
             world=1,
             unique_stars=unique,
+            targets=targets,
         )
 
-    held = PairLoader(valid, inputs.spectrum, inputs.lightcurve, prior, size, shuffle=False)
+    held = PairLoader(valid, inputs.spectrum, inputs.lightcurve, prior, size, shuffle=False, targets=targets)
     return loader, held
 
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from desa.config import Settings
-from desa.losses import covariance, duality, info_nce, variance_hinge
+from desa.losses import covariance, duality, info_nce, pinball, variance_hinge
 from desa.models.dualformer import DualFormer, DualFormerOutput
 from desa.training.pairs import FeatureBatch
 from desa.training.task import Task
@@ -45,6 +45,10 @@ class Align(Task):
         if self.alignment.reconstruction:
             sizes = (dualformer.spectrum_features, dualformer.lightcurve_features)
             self.decoders = nn.ModuleList(nn.Linear(dualformer.joint_size, size) for size in sizes)
+        if self.alignment.supervised:
+            self.quantiles = settings.objective_spectrum.quantiles
+            labels = (*settings.objective_spectrum.labels, *settings.objective_lightcurve.labels)
+            self.reader = nn.Linear(dualformer.joint_size, len(labels) * len(self.quantiles))
 
     def dropped(self, batch: FeatureBatch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Features, where a share ``modality_dropout`` of the stars has lost one modality or the other.
@@ -56,12 +60,25 @@ class Align(Task):
             return batch.spectrum, batch.lightcurve
         draw = torch.rand(len(batch), 1, generator=generator, device=generator.device)
         draw = draw.to(batch.spectrum.device)
-        if self.dualformer.settings.whiten:
-            means = (self.dualformer.mean_spectrum, self.dualformer.mean_lightcurve)
-        else:
-            means = (batch.spectrum.mean(0), batch.lightcurve.mean(0))
+        means = self.means(batch)
         spectrum = torch.where(draw < share / 2, means[0], batch.spectrum)
         return spectrum, torch.where(draw > 1 - share / 2, means[1], batch.lightcurve)
+
+    def means(self, batch: FeatureBatch) -> tuple[Tensor, Tensor]:
+        """What stands for a modality that is not there: the features of the mean star."""
+        if self.dualformer.settings.whiten:
+            return self.dualformer.mean_spectrum, self.dualformer.mean_lightcurve
+        return batch.spectrum.mean(0), batch.lightcurve.mean(0)
+
+    def alone(self, batch: FeatureBatch) -> tuple[Tensor, Tensor]:
+        """Both p, each of its modality alone.
+
+        With both modalities in, p of either has seen the other by cross-attention: InfoNCE is then met
+        without anything having been aligned.
+        """
+        means = [mean.expand(len(batch), -1) for mean in self.means(batch)]
+        first = self.dualformer(batch.spectrum, means[1], batch.prior).p_spectrum
+        return first, self.dualformer(means[0], batch.lightcurve, batch.prior).p_lightcurve
 
     def terms(self, batch: FeatureBatch, output: DualFormerOutput) -> dict[str, Tensor]:
         """Every weighted term of the loss, in float32 whatever the autocast."""
@@ -79,7 +96,11 @@ class Align(Task):
         if chosen.variance:
             terms["variance"] = chosen.variance * 0.5 * (variance_hinge(p1) + variance_hinge(p2))
         if chosen.contrastive:
-            terms["contrastive"] = chosen.contrastive * info_nce(p1, p2, chosen.temperature)
+            pair = self.alone(batch) if chosen.contrastive_alone else (p1, p2)
+            terms["contrastive"] = chosen.contrastive * info_nce(*pair, chosen.temperature)
+        if chosen.supervised and batch.targets is not None:
+            read = self.reader(self.dualformer.joint(output)).unflatten(-1, (-1, len(self.quantiles)))
+            terms["supervised"] = chosen.supervised * pinball(read, batch.targets, self.quantiles)
         if chosen.reconstruction:
             joint = self.dualformer.joint(output)
             targets = self.dualformer.standardised(batch.spectrum, batch.lightcurve)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,24 +11,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from desa.config import Objective
 from desa.survey.store import Survey
 
 
 @dataclass
 class FeatureBatch:
-    """Features of stars with both modalities; prior None or (B, k)."""
+    """Features of stars with both modalities; prior None or (B, k), scaled labels None or (B, K)."""
 
     spectrum: Tensor
     lightcurve: Tensor
     prior: Tensor | None
+    targets: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.spectrum)
 
     def to(self, device: torch.device) -> FeatureBatch:
         """The same on a device."""
-        prior = None if self.prior is None else self.prior.to(device)
-        return FeatureBatch(self.spectrum.to(device), self.lightcurve.to(device), prior)
+        prior, targets = (None if x is None else x.to(device) for x in (self.prior, self.targets))
+        return FeatureBatch(self.spectrum.to(device), self.lightcurve.to(device), prior, targets)
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ class PairLoader:
         False: every pair, in order, once; a rest of one pair is left out (it has no variance).
     unique_stars
         False: each pair once an epoch, so that a star with several spectra may meet itself in a batch.
+    targets
+        (n_stars, K) scaled labels of `targets_of`, or None.
     """
 
     def __init__(
@@ -110,7 +114,9 @@ class PairLoader:
         world: int = 1,
         shuffle: bool = True,
         unique_stars: bool = True,
+        targets: Tensor | None = None,
     ) -> None:
+        self.targets = targets
         self.pairs, self.spectrum, self.lightcurve, self.prior = pairs, spectrum, lightcurve, prior
         self.seed, self.skip, self.rank, self.world, self.shuffle = seed, skip, rank, world, shuffle
         group = pairs.star if unique_stars else np.arange(len(pairs))
@@ -144,7 +150,7 @@ class PairLoader:
         return FeatureBatch(
             torch.from_numpy(np.array(self.spectrum[part.spectrum])),
             torch.from_numpy(np.array(self.lightcurve[part.lightcurve])),
-            None if self.prior is None else self.prior[torch.from_numpy(part.star)],
+            *(None if x is None else x[torch.from_numpy(part.star)] for x in (self.prior, self.targets)),
         )
 
 
@@ -174,4 +180,14 @@ def prior_of(survey: Survey, name: str) -> Tensor | None:
     if not PRIORS[name]:
         return None
     columns = [torch.from_numpy(survey.labels(label).astype(np.float32)) for label in PRIORS[name]]
+    return torch.stack(columns, dim=1)
+
+
+def targets_of(survey: Survey, objectives: Sequence[Objective]) -> Tensor:
+    """(n_stars, K) labels of the encoders' objectives over their scales, NaN where missing."""
+    columns = [
+        torch.from_numpy(survey.labels(label).astype(np.float32)) / scale
+        for objective in objectives
+        for label, scale in zip(objective.labels, objective.scales, strict=True)
+    ]
     return torch.stack(columns, dim=1)

@@ -28,7 +28,7 @@ from desa.training.checkpoint import full_weights
 from desa.training.distributed import barrier, choose_device, current, join
 from desa.training.features import lightcurve_features, spectrum_features
 from desa.training.loop import fit
-from desa.training.pairs import PairLoader, Pairs, pairs_of, prior_of, whitening
+from desa.training.pairs import PairLoader, Pairs, pairs_of, prior_of, targets_of, whitening
 from desa.training.predictions import lightcurve_predictions, spectrum_predictions
 from desa.training.reference import survey_references
 from desa.training.task import History, Interrupted, Task
@@ -244,6 +244,9 @@ def align(
     pairs, prior = pairs_of(survey), prior_of(survey, settings.dualformer.prior)
     splits = survey.split[pairs.star]
     train, valid = (pairs.where(splits == split) for split in ("train", "valid"))
+    targets = None
+    if settings.alignment.supervised:
+        targets = targets_of(survey, (settings.objective_spectrum, settings.objective_lightcurve))
     world = current()
     _need(len(np.unique(train.star)) // world.size, "stars with light curve and spectrum", survey)
 
@@ -259,6 +262,7 @@ def align(
             rank=world.rank,
             world=world.size,
             shuffle=shuffle,
+            targets=targets,
         )
 
     dualformer = model.need("dualformer")
