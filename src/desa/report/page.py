@@ -83,16 +83,21 @@ class Figure:
 
 @dataclass(frozen=True)
 class Part:
-    """A heading, a paragraph and what belongs under it."""
+    """A heading, a paragraph, what belongs under it, and links: (text, address)."""
 
     title: str
     text: str
     items: Sequence[Table | Figure] = ()
+    links: Sequence[tuple[str, str]] = ()
 
     def html(self) -> str:
         """The part as HTML."""
         items = "".join(item.html() for item in self.items)
-        return f"<h2>{html.escape(self.title)}</h2><p>{html.escape(self.text)}</p>{items}"
+        links = " · ".join(
+            f'<a href="{html.escape(address)}">{html.escape(text)}</a>' for text, address in self.links
+        )
+        below = f"<p>{links}</p>" if links else ""
+        return f"<h2>{html.escape(self.title)}</h2><p>{html.escape(self.text)}</p>{items}{below}"
 
 
 def write_page(

@@ -1,0 +1,53 @@
+"""The command that runs the paper's experiments: benchmark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from desa.cli.common import Config, Preset, Processes, Seed, Survey, app, chosen_settings, screen
+
+
+@app.command()
+def benchmark(
+    survey: Survey,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for everything it makes.")],
+    preset: Preset = "mini",
+    config: Config = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds of every model.")] = 3,
+    only: Annotated[
+        str, typer.Option(help="Tasks and models, by commas; 'ablations' for all of those.")
+    ] = "",
+    seed: Seed = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Alignment steps, in place of the preset's.")
+    ] = None,
+    processes: Processes = 2,
+) -> None:
+    """Run the paper's experiments on a survey: every model, every task, every seed; tables and a page.
+
+    Interrupted, the same command goes on. Results: report.html, results.parquet, results.csv, results.json.
+
+    Example: `desa benchmark survey --preset mini --seeds 3 -o results --only probe,desa,concatenation`
+
+    Exit code 1 if any cell gave no score.
+    """
+    from desa.benchmark.report import report
+    from desa.benchmark.results import collect
+    from desa.benchmark.runner import planned, run
+    from desa.progress import progress_bar
+    from desa.survey.store import Survey as Store
+
+    chosen = chosen_settings(preset, config, seed)
+    store = Store.open(survey)
+    plan = planned(chosen.preset, seeds, [name for name in only.split(",") if name], steps)
+    with progress_bar("benchmark") as progress:
+        place = run(store, chosen, plan, output, processes=processes, progress=progress, say=screen().print)
+    results = collect(place, plan)
+    page = report(place, plan, results)
+    screen().print(f"{results.table.num_rows} scores; report: {page}", markup=False, highlight=False)
+    for line in results.left_out:
+        screen().print(line, markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(1 if results.left_out else 0)
