@@ -40,7 +40,9 @@ def ingest(
     output: Annotated[Path, typer.Option("-o", "--output", help="Survey folder to make.")],
     lightcurves: Annotated[Path | None, typer.Option(help="Folder of light-curve files.")] = None,
     spectra: Annotated[Path | None, typer.Option(help="Folder of spectrum files.")] = None,
-    labels: Annotated[Path | None, typer.Option(help="Table of labels: CSV, ECSV, FITS or Parquet.")] = None,
+    labels: Annotated[
+        list[Path] | None, typer.Option(help="Table of labels; may be given many times, public ones too.")
+    ] = None,
     match_arcsec: Annotated[float, typer.Option(min=0, help="Radius for pairing by position.")] = 3.0,
     flux_column: Annotated[str, typer.Option(help="pdcsap or sap.")] = "pdcsap",
     quality: Annotated[

@@ -19,9 +19,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from desa.archive.catalogs_merge import read_many
 from desa.errors import SurveyError
 from desa.progress import Report
-from desa.survey.labels import LabelTable, read_labels
+from desa.survey.labels import LabelTable
 from desa.survey.outcome import ingest_report, report_rows
 from desa.survey.pairing import Named, Pairing, pair
 from desa.survey.parallel import Workers
@@ -52,7 +53,7 @@ class _Found:
 def ingest(
     lightcurves: str | Path | None,
     spectra: str | Path | None,
-    labels: str | Path | None,
+    labels: str | Path | Sequence[str | Path] | None,
     out: str | Path,
     *,
     processes: int = 2,
@@ -72,7 +73,7 @@ def ingest(
     lightcurves, spectra
         Folders (searched to any depth) or single files; None if there are none.
     labels
-        Table of labels; see `desa.survey.labels.read_labels`.
+        Table of labels, or several; see `desa.archive.catalogs_merge.read_many`.
     out
         The survey's folder.
     processes
@@ -101,13 +102,15 @@ def ingest(
         If the table of labels can't be used.
     """
     roots: dict[str, str | Path | None] = {"lightcurves": lightcurves, "spectra": spectra}
-    inputs = {name: str(root) for name, root in (roots | {"labels": labels}).items() if root is not None}
+    tables = [labels] if isinstance(labels, (str, Path)) else list(labels or ())
+    inputs = {name: str(root) for name, root in roots.items() if root is not None}
+    inputs |= {"labels": ", ".join(map(str, tables))} if tables else {}
     if lightcurves is None and spectra is None:
         raise SurveyError("nothing to ingest: give light curves, spectra, or both")
     if kind not in KINDS:
         raise SurveyError(f"a survey is {', '.join(KINDS[:-1])} or {KINDS[-1]}, not {kind!r}")
     path = Path(out)
-    table = read_labels(labels) if labels is not None else None
+    table = read_many(tables) if tables else None
     quality = int(quality) if isinstance(quality, str) and quality.isdigit() else quality
     reading = Reading(flux_column, quality, stars_only)
     with _claimed(path), Workers(processes) as workers:

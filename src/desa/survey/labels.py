@@ -7,7 +7,7 @@ import io
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from astropy import units
 from astropy.table import Table
 
+from desa.archive.catalogs import recognised, translated
 from desa.errors import DamagedFile, UnsupportedFile
 from desa.survey.schema import LABELS, NUMBER_LABELS, TEXT_LABELS
 
@@ -90,6 +91,13 @@ class LabelTable:
         Labels (and ``magnitude``) by row; None where missing.
     ignored
         Columns that are nothing desa knows.
+    source
+        The public catalog that it is (`desa.archive.catalogs`), else the file's name.
+    notes
+        Sentences on the catalog's cuts.
+    ranks
+        Where rows are of several tables: for each label the rank of each row's table, 0 the best; values of
+        a better table are taken before all others.
     """
 
     rows: int
@@ -98,6 +106,9 @@ class LabelTable:
     dec: np.ndarray[Any, np.dtype[np.float64]]
     values: Mapping[str, Sequence[Any]]
     ignored: tuple[str, ...] = ()
+    source: str = ""
+    notes: tuple[str, ...] = ()
+    ranks: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
 def _plain(name: str) -> str:
@@ -225,7 +236,8 @@ def read_labels(path: str | Path, *, keys_only: bool = False) -> LabelTable:
     """Read a table of labels: CSV (or tabs, ...), ECSV, FITS, VOTable or Parquet, gzipped or not.
 
     Column names are matched without regard to case and punctuation, with the usual aliases. Units that the
-    table states are converted.
+    table states are converted. A public catalog that `desa.archive.catalogs` knows is read as declared there,
+    with its cuts.
 
     Parameters
     ----------
@@ -241,16 +253,31 @@ def read_labels(path: str | Path, *, keys_only: bool = False) -> LabelTable:
     DamagedFile
         If it can't be read.
     """
+    columns = read_columns(path)
+    known = None if keys_only else recognised(columns, Path(path).name)
+    if known is None:
+        return _label_table(path, columns, keys_only)
+    ours, notes = translated(known, columns)
+    return replace(_label_table(path, ours, keys_only), source=known.name, notes=tuple(notes))
+
+
+def read_columns(path: str | Path) -> dict[str, list[Any]]:
+    """Every column of a table by its own name, None where missing; formats and errors as `read_labels`'.
+
+    Raises
+    ------
+    DamagedFile
+        If it can't be read.
+    """
     try:
         raw = Path(path).read_bytes()
         raw = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
-        columns = _parser(raw)(raw)
+        return _parser(raw)(raw)
     except OSError as error:
         raise DamagedFile(path, f"can't be read ({error.strerror or error})") from None
     except Exception as error:
         reason = str(error).strip().split("\n")[0]
         raise DamagedFile(path, f"not a table that can be read ({reason})") from None
-    return _label_table(path, columns, keys_only)
 
 
 def _label_table(path: str | Path, columns: Mapping[str, list[Any]], keys_only: bool) -> LabelTable:
@@ -275,4 +302,4 @@ def _label_table(path: str | Path, columns: Mapping[str, list[Any]], keys_only: 
     rows = len(next(iter(columns.values())))
     blank = [None] * rows
     ra, dec = (np.array(found.get(name, blank), dtype=np.float64) for name in ("ra", "dec"))
-    return LabelTable(rows, keys, ra, dec, labels, tuple(ignored))
+    return LabelTable(rows, keys, ra, dec, labels, tuple(ignored), file_stem(str(path)))

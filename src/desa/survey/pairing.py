@@ -267,8 +267,19 @@ def _star_table(stars: Sequence[_Star], names: Sequence[str], labels: LabelTable
     }
     for name, values in (labels.values if labels else {}).items():
         kind = pa.float64() if name == "magnitude" else label_type(name.removesuffix("_err"))
-        columns[name] = pa.array([_one([values[row] for row in star.labels]) for star in stars], kind)
+        ranks = labels.ranks.get(name.removesuffix("_err")) if labels else None
+        chosen = [_one([values[row] for row in _best(star.labels, values, ranks)]) for star in stars]
+        columns[name] = pa.array(chosen, kind)
     return pa.table(columns)
+
+
+def _best(rows: Sequence[int], values: Sequence[Any], ranks: Sequence[int] | None) -> Sequence[int]:
+    """Rows of the best table that has a value."""
+    if ranks is None:
+        return rows
+    known = [row for row in rows if values[row] is not None]
+    best = min((ranks[row] for row in known), default=0)
+    return [row for row in known if ranks[row] == best]
 
 
 def _one(values: Sequence[Any]) -> Any:

@@ -1,0 +1,121 @@
+"""Commands on public tables of labels: catalogs list, show, get, merge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from desa.cli.common import app, screen
+
+catalogs = typer.Typer(
+    invoke_without_command=True, help="Public tables of stellar labels: list them, get them, merge them."
+)
+app.add_typer(catalogs, name="catalogs")
+
+
+@catalogs.callback()
+def start(context: typer.Context) -> None:
+    """Public tables of stellar labels: list them, get them, merge them.
+
+    Example: `desa catalogs` is the same as `desa catalogs list`
+    """
+    if context.invoked_subcommand is None:
+        list_catalogs()
+
+
+@catalogs.command("list")
+def list_catalogs() -> None:
+    """List the tables that desa knows, with their labels.
+
+    Example: `desa catalogs list`
+    """
+    from desa.archive.catalogs import declarations
+
+    table = Table("name", "labels", "where", "citation")
+    for name, entry in declarations().catalogs.items():
+        where = entry.vizier or entry.url.split("?")[0]
+        table.add_row(name, ", ".join(entry.labels), where, entry.citation)
+    screen().print(table)
+
+
+@catalogs.command()
+def show(name: Annotated[str, typer.Argument(help="A table's name; see `desa catalogs list`.")]) -> None:
+    """Say what a table holds: columns, units, cuts, citation, and which of these facts were checked.
+
+    Example: `desa catalogs show berger2020`
+    """
+    from desa.archive.catalogs import catalog, described
+
+    for line in described(catalog(name)):
+        typer.echo(line)
+
+
+@catalogs.command()
+def get(
+    names: Annotated[list[str], typer.Argument(help="Names of tables.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to put them.")],
+    table: Annotated[Path | None, typer.Option("--from", help="Stars with ra and dec, for Gaia.")] = None,
+    token: Annotated[
+        str | None, typer.Option(envvar="DESA_LAMOST_TOKEN", help="Your token at lamost.org.")
+    ] = None,
+) -> None:
+    """Bring tables here, from VizieR (needs `desa[archive]`) or LAMOST; those that are there stay.
+
+    Example: `desa catalogs get mcquillan2014 santos2019 santos2021 -o catalogs`
+
+    Exit code 1 if any could not be had.
+    """
+    from pydantic import SecretStr
+
+    from desa.archive.catalogs import catalog
+    from desa.archive.catalogs_get import get as bring
+    from desa.cli.common import list_left_out
+    from desa.errors import ArchiveError
+
+    entries = [catalog(name) for name in names]
+    missing = []
+    for entry in entries:
+        try:
+            path = bring(entry, output, positions=table, token=SecretStr(token) if token else None)
+            screen().print(f"{entry.name}: {path}", markup=False, highlight=False)
+        except ArchiveError as error:
+            missing.append((entry.name, str(error).removeprefix(f"{entry.name}: ")))
+    list_left_out(missing)
+    raise typer.Exit(1 if missing else 0)
+
+
+@catalogs.command()
+def merge(
+    tables: Annotated[list[Path], typer.Argument(help="Tables of labels, public ones or your own.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Parquet file to write.")],
+    priority: Annotated[
+        list[str] | None, typer.Option(help="For a label, another order: prot=mcquillan2014,santos2019")
+    ] = None,
+    match_arcsec: Annotated[float, typer.Option(min=0, help="Radius for stars without a KIC number.")] = 2.0,
+) -> None:
+    """Make one table of several: for every star and label the best table's value, and which that is.
+
+    Example: `desa catalogs merge catalogs/*.parquet my_labels.csv -o labels.parquet`
+
+    Your own tables come before the public ones; these in the order that `desa catalogs show` says.
+    """
+    import pyarrow.parquet as pq
+
+    from desa.archive.catalogs import parse_priority
+    from desa.archive.catalogs_merge import merge as run
+    from desa.archive.catalogs_merge import origins
+    from desa.files import written_whole
+
+    merged, notes = run(tables, priority=parse_priority(priority or []), match_arcsec=match_arcsec)
+    with written_whole(output) as scratch:
+        pq.write_table(merged, scratch, compression="zstd")
+    for note in notes:
+        typer.echo(note)
+    shown = Table("label", "stars", "from", title=f"{merged.num_rows} stars in {output}")
+    for label, counts in origins(merged).items():
+        said = ", ".join(f"{name} {count}" for name, count in counts.items())
+        shown.add_row(label, str(sum(counts.values())), said)
+    screen().print(shown)
