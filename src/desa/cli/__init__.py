@@ -6,11 +6,23 @@ import sys
 
 from rich.console import Console
 
-from desa.cli import benchmark, catalogs, data, fetch, mock, models, observe, training
+from desa.cli import benchmark, catalogs, data, explore, fetch, mock, models, observe, training
 from desa.cli.common import app
 from desa.errors import DesaError
 
-__all__ = ["app", "benchmark", "catalogs", "data", "fetch", "main", "mock", "models", "observe", "training"]
+__all__ = [
+    "app",
+    "benchmark",
+    "catalogs",
+    "data",
+    "explore",
+    "fetch",
+    "main",
+    "mock",
+    "models",
+    "observe",
+    "training",
+]
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""The page for exploring a table of embeddings: a local server and its static files."""

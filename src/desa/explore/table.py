@@ -1,0 +1,220 @@
+"""A table of embeddings with what a survey says of the same stars: what the page shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from desa.embedding import VECTORS
+from desa.errors import DamagedFile, UnsupportedFile
+from desa.explore.columns import Column, is_shown, read_column
+from desa.explore.predictions import PREDICTED, WHY, predicted_labels, read_predictions
+from desa.survey.store import Survey
+
+Floats = NDArray[np.float32]
+
+SPECTRUM_COLUMNS = ("snr_g", "snr_r", "snr_i", "z", "release", "object_subclass")
+"""Columns of a survey's index of spectra that go beside a row, for the row's own spectrum."""
+
+
+class ExploreTable:
+    """Rows of a table of embeddings, and their columns from the table and from a survey.
+
+    Predicted labels are called ``<label>_predicted``; a survey's column of the same name as one of the
+    table's is called ``<name>_catalogue``.
+
+    Parameters
+    ----------
+    path
+        Parquet table made by ``desa embed``; more columns of numbers and words in it are shown too.
+    survey
+        Where light curves, spectra and labels are, or None.
+    predictions
+        A table by ``desa predict`` of the same stars, or None.
+
+    Raises
+    ------
+    DamagedFile
+        If the table can't be read.
+    UnsupportedFile
+        If it is no table of embeddings, or is empty.
+    """
+
+    def __init__(
+        self, path: str | Path, survey: Survey | None = None, predictions: str | Path | None = None
+    ) -> None:
+        self.path, self.survey = Path(path), survey
+        try:
+            self._file = pq.ParquetFile(self.path, memory_map=True)
+        except FileNotFoundError:
+            raise DamagedFile(self.path, "no such file", "desa embed makes it") from None
+        except (OSError, pa.ArrowInvalid) as error:
+            raise DamagedFile(self.path, f"can't be read as Parquet ({error})", "make it again") from None
+        schema = self._file.schema_arrow
+        self.vector_names = tuple(name for name in VECTORS if name in schema.names)
+        if "star_id" not in schema.names or not self.vector_names:
+            raise UnsupportedFile(
+                self.path, "no table of embeddings: it has no star_id or no vectors", "see desa embed"
+            )
+        if not self._file.metadata.num_rows:
+            raise UnsupportedFile(self.path, "a table of embeddings without a row", "embed some stars first")
+        metadata = schema.metadata or {}
+        self.facts = {
+            key.decode().removeprefix("desa."): value.decode("utf-8", "replace")
+            for key, value in metadata.items()
+            if key.startswith(b"desa.")
+        }
+        self.star_id = self._strings("star_id")
+        self.obsid = self._strings("obsid")
+        self.modality = self._strings("modality")
+        self.columns: dict[str, Column] = {}
+        self._values: dict[str, Floats] = {}
+        self.predicted: tuple[str, ...] = ()
+        self.reasons: dict[str, pa.Array] = {}
+        own = [field.name for field in schema if is_shown(field)]
+        self._add_table({name: self._file.read([name]).column(0) for name in own}, "table")
+        if predictions is not None:
+            names, spectra = self.star_id.to_pylist(), self.obsid.to_pylist()
+            self._add_table(read_predictions(predictions, names, spectra), "predictions")
+        if survey is not None:
+            self._add_survey(survey)
+
+    def __len__(self) -> int:
+        return int(self._file.metadata.num_rows)
+
+    def _strings(self, name: str) -> pa.Array:
+        if name not in self._file.schema_arrow.names:
+            return pa.array([""] * len(self), pa.string())
+        column = self._file.read([name]).column(0)
+        return pc.fill_null(column.cast(pa.string()), "").combine_chunks()
+
+    @property
+    def kind(self) -> str:
+        """What the data are: ``"real"``, ``"mock"`` or ``"unknown"``."""
+        if self.survey is not None:
+            return self.survey.kind
+        word = self.facts.get("data", "").partition(" ")[0]
+        return word if word in {"real", "mock"} else "unknown"
+
+    @property
+    def warning(self) -> str:
+        """What a user must know of table and survey, or nothing."""
+        made_of = self.facts.get("data", "")
+        if self.survey is None or " survey " not in made_of:
+            return ""
+        if made_of.rpartition(" ")[2] == self.survey.identity:
+            return ""
+        found = int(np.count_nonzero(self.survey_row >= 0))
+        return (
+            f"The embeddings were made from another survey ({made_of}); "
+            f"{found} of {len(self)} rows name a star of this one."
+        )
+
+    def _add_table(self, columns: Mapping[str, pa.ChunkedArray], source: str) -> None:
+        """Add columns, predicted labels under their own names."""
+        labels = predicted_labels(columns)
+        self.predicted = tuple(dict.fromkeys((*self.predicted, *labels)))
+        for name, values in columns.items():
+            label = name.removesuffix(WHY)
+            if label != name and label in labels:
+                self.reasons[label] = values.cast(pa.string()).combine_chunks()
+                continue
+            found = read_column(name + PREDICTED if name in labels else name, values, source)
+            if found is not None:
+                self.add(*found)
+
+    def add(self, column: Column, values: Floats) -> None:
+        """Add a column, in place of one of the same key."""
+        if values.shape != (len(self),):
+            raise ValueError(f"{column.key} has {values.shape} values for {len(self)} rows")
+        self.columns[column.key] = column
+        self._values[column.key] = values
+
+    @cached_property
+    def survey_row(self) -> NDArray[np.int64]:
+        """(N,) each row's place in the survey's star table; -1 where it isn't there."""
+        if self.survey is None:
+            return np.full(len(self), -1)
+        return _places(self.star_id, self.survey.stars.column("star_id"))
+
+    @cached_property
+    def lightcurve_row(self) -> NDArray[np.int64]:
+        """(N,) each row's light curve in the survey; -1 where there is none."""
+        if self.survey is None or not self.survey.n_lightcurves:
+            return np.full(len(self), -1)
+        first = np.full(self.survey.n_stars, -1)
+        first[self.survey.lightcurve_star[::-1]] = np.arange(self.survey.n_lightcurves)[::-1]
+        return np.where(self.survey_row >= 0, first[self.survey_row], -1)
+
+    @cached_property
+    def spectrum_row(self) -> NDArray[np.int64]:
+        """(N,) each row's spectrum in the survey: the one of its obsid, else the star's of highest S/N."""
+        if self.survey is None or not self.survey.n_spectra:
+            return np.full(len(self), -1)
+        snr = np.nan_to_num(self.survey.spectrum_column("snr_g").astype(np.float64), nan=-1.0)
+        best = np.full(self.survey.n_stars, -1)
+        rising = np.argsort(snr, kind="stable")
+        best[self.survey.spectrum_star[rising]] = rising
+        of_star = np.where(self.survey_row >= 0, best[self.survey_row], -1)
+        known = pa.array(self.survey.spectrum_column("obsid").astype(str).tolist(), pa.string())
+        own = _places(pc.if_else(pc.equal(self.obsid, ""), None, self.obsid), known)
+        return np.where(own >= 0, own, of_star)
+
+    def _add_survey(self, survey: Survey) -> None:
+        stars = survey.stars
+        places = pa.array(self.survey_row, mask=self.survey_row < 0)
+        for field in stars.schema:
+            if is_shown(field):
+                self._add_from_survey(field.name, stars.column(field.name).take(places))
+        rows = self.spectrum_row
+        if not (rows >= 0).any():
+            return
+        places = pa.array(rows, mask=rows < 0)
+        for name in SPECTRUM_COLUMNS:
+            values = pa.array(survey.spectrum_column(name).tolist())
+            self._add_from_survey(name, pa.chunked_array([values]).take(places))
+
+    def _add_from_survey(self, name: str, values: pa.ChunkedArray) -> None:
+        if pa.types.is_null(values.type):
+            return
+        taken = name in self.columns
+        found = read_column(f"{name}_catalogue" if taken else name, values, "survey")
+        if found is not None:
+            self.add(*found)
+
+    def values(self, key: str) -> Floats:
+        """(N,) values of a column, NaN where missing; of words the place among `Column.categories`.
+
+        Raises
+        ------
+        KeyError
+            If there is no such column.
+        """
+        return self._values[key]
+
+    def vectors(self, name: str) -> tuple[NDArray[np.int64], Floats]:
+        """Rows that have a vector, and these vectors, (M,) and (M, D)."""
+        column = self._file.read([name]).column(0).combine_chunks()
+        if isinstance(column, pa.ChunkedArray):
+            column = pa.concat_arrays(column.chunks)
+        width = column.type.list_size
+        flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
+        rows = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
+        values = flat.reshape(-1, width)
+        finite = np.isfinite(values).all(axis=1)
+        return (rows, values) if finite.all() else (rows[finite], values[finite])
+
+
+def _places(names: pa.Array, known: pa.ChunkedArray | pa.Array) -> NDArray[np.int64]:
+    """Where each name is among the known ones; -1 where it isn't."""
+    if isinstance(known, pa.ChunkedArray):
+        known = known.combine_chunks()
+    places = pc.index_in(names, value_set=known, skip_nulls=True)
+    return np.asarray(pc.fill_null(places, -1).to_numpy(zero_copy_only=False), dtype=np.int64)

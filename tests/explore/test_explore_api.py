@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.table import Table
+from fastapi.testclient import TestClient
+from sky import LIGHTCURVE_ONLY, PORT, STARS, kic, obsid
+from typer.testing import CliRunner
+
+import desa.cli
+from desa.errors import SettingsError
+from desa.explore import serve
+from desa.explore.guard import HEADERS, MOST_URL
+from desa.explore.serve import bound_socket
+
+
+def floats(client: TestClient, path: str) -> np.ndarray:
+    answer = client.get(path)
+    assert answer.status_code == 200
+    return np.frombuffer(answer.content, "<f4")
+
+
+def test_the_page_says_what_data_model_and_map_are(client: TestClient) -> None:
+    about = client.get("/api/about").json()
+    assert (about["kind"], about["model"], about["rows"]) == ("mock", "abc123def4567890", STARS)
+    assert about["map"]["method"] == "pca"
+    assert "% of the variance" in about["map"]["said"]
+    keys = {column["key"] for column in about["columns"]}
+    assert {"map_x", "bp_rp", "teff", "teff_predicted", "teff_low68", "cmd_class", "snr_g"} <= keys
+
+
+def test_columns_come_as_float32(client: TestClient) -> None:
+    bp_rp = floats(client, "/api/column/bp_rp")
+    assert len(bp_rp) == STARS
+    assert np.isnan(bp_rp[5])
+    assert bp_rp[10] == np.float32(0.65)
+
+
+def test_a_star_with_all_that_is_known(client: TestClient) -> None:
+    star = client.get("/api/star/10").json()
+    assert (star["star_id"], star["obsid"]) == (kic(10), obsid(10))
+    assert star["lightcurve"]["quarters"] == [1, 2, 5]
+    assert len(floats(client, "/api/star/10/lightcurve")) == star["lightcurve"]["samples"] == 1500
+    assert floats(client, "/api/star/10/acf")[0] == pytest.approx(1, abs=1e-5)
+    flux = floats(client, "/api/star/10/spectrum")
+    assert np.isnan(flux[100:110]).all()
+    # H alpha lies at its rest wavelength once the star's own redshift is taken off.
+    start, step, z = (star["spectrum"][key] for key in ("log_start", "log_step", "z"))
+    observed = 10 ** (start + step * np.nanargmin(flux))
+    assert observed == pytest.approx(6564.61, abs=1)
+    assert z == pytest.approx(1e-4)
+    found = client.get("/api/star/10/neighbours?k=2").json()
+    assert {item["star_id"] for item in found["neighbours"]} == {kic(9), kic(11)}
+
+
+def test_what_is_missing_is_not_found(client: TestClient) -> None:
+    assert client.get(f"/api/star/{LIGHTCURVE_ONLY}/spectrum").status_code == 404
+    assert client.get(f"/api/star/{STARS}").status_code == 404
+    assert client.get(f"/api/names?rows=0,{STARS}").status_code == 404
+    assert client.get("/api/column/no_such_column").status_code == 404
+    assert client.get("/api/search", params={"q": "none like it"}).json() == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../app.py",
+        "/static/..%2fapp.py",
+        "/static/%2e%2e/%2e%2e/cli/__init__.py",
+        "/static/..%5capp.py",
+        "/static//etc/passwd",
+        "/static/%2fetc%2fpasswd",
+        "/static/main.js%00.html",
+        "/api/column/..%2f..%2fsurvey.json",
+        "/api/star/..%2f..%2fetc%2fpasswd",
+        "/api/star/-1",
+        "/api/star/1e3",
+        "/api/star/99999999999999999999",
+        "/api/names?rows=../1",
+        "/api/star/1/neighbours?k=100000",
+        "/docs",
+        "/openapi.json",
+    ],
+)
+def test_path_tricks_get_nothing(client: TestClient, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code in (404, 422)
+    assert b"root:" not in answer.content
+    assert b"import" not in answer.content
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"host": "evil.example"}, 421),
+        ({"host": f"evil.example:{PORT}"}, 421),
+        ({"host": "127.0.0.1:80"}, 421),
+        ({"host": f"localhost:{PORT}"}, 200),
+        ({"origin": "https://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": f"http://127.0.0.1:{PORT}"}, 200),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-site"}, 403),
+        ({"sec-fetch-site": "same-origin"}, 200),
+        ({"content-length": "x"}, 400),
+    ],
+)
+def test_only_this_machines_own_page_is_answered(
+    client: TestClient, headers: dict[str, str], status: int
+) -> None:
+    assert client.get("/api/about", headers=headers).status_code == status
+
+
+def test_every_answer_has_the_security_headers(client: TestClient) -> None:
+    for answer in (client.get("/"), client.get("/nothing"), client.get("/", headers={"host": "x"})):
+        for name, value in HEADERS:
+            assert answer.headers[name.decode()] == value.decode()
+    policy = client.get("/").headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    page = client.get("/").text
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "https://" not in page
+    assert "style=" not in page
+
+
+def test_large_requests_are_refused(client: TestClient) -> None:
+    def endless():
+        for _ in range(40):
+            yield b"\0" * 4096
+
+    assert client.post("/api/export", content=b"\0" * 100_000).status_code == 413
+    assert client.post("/api/export", content=endless()).status_code == 413
+    assert client.get("/api/search", params={"q": "1" * MOST_URL}).status_code == 414
+    assert client.get("/api/search", params={"q": "1" * 65}).status_code == 422
+    assert client.get("/api/names", params={"rows": ",".join(["1"] * 1500)}).status_code == 422
+    assert client.put("/api/export", content=b"").status_code == 405
+
+
+def rows_bytes(*rows: int) -> bytes:
+    return np.array(rows, "<u4").tobytes()
+
+
+def test_export_as_csv_holds_the_rows_and_says_what_they_are(client: TestClient) -> None:
+    answer = client.post("/api/export?format=csv&columns=bp_rp,cmd_class", content=rows_bytes(9, 5, 9))
+    assert 'filename="desa-selection-mock-2.csv"' in answer.headers["content-disposition"]
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert list(rows[0]) == ["star_id", "obsid", "modality", "data", "bp_rp", "cmd_class"]
+    assert [row["star_id"] for row in rows] == [kic(5), kic(9)]
+    assert [row["bp_rp"] for row in rows] == ["", "0.625"]
+    assert rows[1]["cmd_class"] == "giant"
+    assert {row["data"] for row in rows} == {"mock"}
+
+
+def test_export_as_ecsv_keeps_units_and_origin(client: TestClient) -> None:
+    answer = client.post("/api/export?format=ecsv&columns=teff,bp_rp,log_l,m_g", content=rows_bytes(5, 6))
+    table = Table.read(answer.text, format="ascii.ecsv")
+    assert str(table["teff"].unit) == "K"
+    assert str(table["bp_rp"].unit) == "mag"
+    assert table["bp_rp"].mask.tolist() == [True, False]
+    assert table.meta["data"] == "mock"
+    assert table.meta["desa.model"] == "abc123def4567890"
+
+
+def test_every_column_can_be_exported(client: TestClient) -> None:
+    keys = [column["key"] for column in client.get("/api/about").json()["columns"]]
+    query = ",".join(keys)
+    answer = client.post(f"/api/export?format=ecsv&columns={query}", content=rows_bytes(*range(STARS)))
+    columns = Table.read(answer.text, format="ascii.ecsv").colnames
+    assert set(columns) == {*keys, "star_id", "obsid", "modality", "data"}
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "status"),
+    [
+        ("columns=../etc", rows_bytes(1), 404),
+        ("format=pickle", rows_bytes(1), 422),
+        ("", rows_bytes(STARS), 404),
+        ("", b"abc", 422),
+        ("", b"", 422),
+    ],
+)
+def test_exports_that_make_no_sense(client: TestClient, query: str, body: bytes, status: int) -> None:
+    assert client.post(f"/api/export?{query}", content=body).status_code == status
+
+
+def test_a_taken_port_is_said() -> None:
+    with bound_socket(0) as taken:
+        assert taken.getsockname()[0] == "127.0.0.1"
+        taken.listen()
+        with pytest.raises(SettingsError, match="take another with --port"):
+            bound_socket(taken.getsockname()[1])
+
+
+def test_the_command_says_what_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = str(tmp_path / "no.parquet")
+    monkeypatch.setattr("sys.argv", ["desa", "explore", missing, "--port", "0", "--no-browser"])
+    with pytest.raises(SystemExit) as stopped:
+        desa.cli.main()
+    assert stopped.value.code == 2
+    assert "no.parquet: no such file; desa embed makes it" in capsys.readouterr().err
+    monkeypatch.setattr(serve, "find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match=r"pip install 'desa\[explore\]'"):
+        serve.check_installed()
+    shown = CliRunner().invoke(desa.cli.app, ["explore", "--help"])
+    assert "desa explore emb.parquet --survey survey" in shown.output
