@@ -242,20 +242,39 @@ def stars_of_survey(
     size
         Stars at once.
     """
-    curves = _best(survey.lightcurve_star, survey.lightcurve_column("n_good"), survey.n_stars)
-    spectra = _best(survey.spectrum_star, survey.spectrum_column("snr_g"), survey.n_stars)
+    best = BestData(survey)
     for start in range(0, survey.n_stars, size):
         stop = min(start + size, survey.n_stars)
-        batch: list[Pairing] = [
-            (
-                survey.lightcurve(int(curves[star])) if curves[star] >= 0 else None,
-                survey.spectrum(int(spectra[star])) if spectra[star] >= 0 else None,
-            )
-            for star in range(start, stop)
-        ]
+        batch = best.of(np.arange(start, stop))
         if progress:
             progress(stop, survey.n_stars)
         yield [pairing for pairing in batch if pairing != (None, None)]
+
+
+class BestData:
+    """Each star's light curve with most good samples and spectrum of highest S/N in g.
+
+    Parameters
+    ----------
+    survey
+        The survey.
+    """
+
+    def __init__(self, survey: Survey) -> None:
+        self.survey = survey
+        self._curves = _best(survey.lightcurve_star, survey.lightcurve_column("n_good"), survey.n_stars)
+        self._spectra = _best(survey.spectrum_star, survey.spectrum_column("snr_g"), survey.n_stars)
+
+    def of(self, stars: NDArray[np.int64]) -> list[Pairing]:
+        """Of some stars; None for what a star lacks."""
+        rows = zip(self._curves[stars].tolist(), self._spectra[stars].tolist(), strict=True)
+        return [
+            (
+                self.survey.lightcurve(curve) if curve >= 0 else None,
+                self.survey.spectrum(spectrum) if spectrum >= 0 else None,
+            )
+            for curve, spectrum in rows
+        ]
 
 
 def _best(star: NDArray[np.int64], merit: NDArray[np.float64], stars: int) -> NDArray[np.int64]:

@@ -7,28 +7,30 @@ from typing import Annotated
 
 import typer
 
-from desa.cli.common import Device, app, list_left_out, screen
+from desa.cli.common import Device, Model, app, list_left_out, screen
 
 
 @app.command()
 def embed(
     inputs: Annotated[
-        list[Path], typer.Argument(help="Light-curve and spectrum files, or one survey folder.")
+        list[Path],
+        typer.Argument(help="Light-curve and spectrum files, folders of such, or one survey folder."),
     ],
-    model: Annotated[str, typer.Option(help="Model folder.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Parquet file to write.")],
+    model: Model = "",
     match_arcsec: Annotated[float, typer.Option(min=0, help="Radius for pairs by position.")] = 3.0,
     device: Device = "auto",
     batch_size: Annotated[int, typer.Option(min=1, help="Stars at once.")] = 32,
 ) -> None:
     """Embed files (quarters of a star are stitched, light curves and spectra paired) or a survey.
 
-    Example: `desa embed kplr*_llc.fits spec-*.fits --model runs/joint/model -o emb.parquet`
+    Example: `desa embed kplr*_llc.fits spec-*.fits -o emb.parquet`
 
     Exit code 1 if any file was left out.
     """
     import desa
     from desa.embedding import embed_files, embed_survey, write_embedding
+    from desa.grouping import is_survey
     from desa.progress import progress_bar
     from desa.survey.store import Survey as Store
     from desa.training.distributed import choose_device
@@ -36,7 +38,7 @@ def embed(
     loaded = desa.load(model).to(choose_device(device))
     left_out: list[tuple[str, str]] = []
     with progress_bar("embedding") as progress:
-        if len(inputs) == 1 and inputs[0].is_dir():
+        if len(inputs) == 1 and is_survey(inputs[0]):
             table = embed_survey(loaded, Store.open(inputs[0]), batch_size=batch_size, progress=progress)
         else:
             table, left_out = embed_files(loaded, inputs, match_arcsec=match_arcsec, progress=progress)

@@ -1,13 +1,21 @@
-"""Commands for observers: predict."""
+"""Commands for observers: predict, finetune."""
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from desa.cli.common import Device, app, list_left_out, screen
+from desa.cli.common import Device, Model, Survey, app, list_left_out, screen
+
+
+class FineTuningTask(Enum):
+    """What `desa finetune` trains."""
+
+    regression = "regression"
+    classification = "classification"
 
 
 @app.command()
@@ -16,9 +24,7 @@ def predict(
         list[Path],
         typer.Argument(help="Light-curve and spectrum files, folders of such, or one survey folder."),
     ],
-    model: Annotated[
-        str, typer.Option(help="Model folder, or user/name on the Hub; left out: the model that desa brings.")
-    ] = "",
+    model: Model = "",
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="Table: .ecsv, .fits, .vot, .parquet or .csv; left out: screen."),
@@ -66,3 +72,57 @@ def predict(
         screen().print(line, markup=False, highlight=False, soft_wrap=True)
     list_left_out(left_out)
     raise typer.Exit(1 if left_out else 0)
+
+
+@app.command()
+def finetune(
+    survey: Survey,
+    task: Annotated[FineTuningTask, typer.Option(help="Numbers, or names of classes.")],
+    label: Annotated[str, typer.Option(help="Column of the survey's star table, or of --labels.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Model folder to make (or the model's own).")
+    ],
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Table with the label and KIC, Gaia number, star_id, obsid or ra and dec."),
+    ] = None,
+    model: Model = "",
+    name: Annotated[str, typer.Option(help="What predictions call the label; left out: as the column.")] = "",
+    unfrozen: Annotated[bool, typer.Option(help="Train a copy of the DualFormer too.")] = False,
+    log: Annotated[bool, typer.Option(help="Predict the logarithm: for labels that span decades.")] = False,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same head.")] = 0,
+    device: Device = "auto",
+) -> None:
+    """Teach a model a label of your own, from as few as some 20 stars; `desa predict` then gives it too.
+
+    The encoders stay as they are. Numbers come with conformal 68 % and 90 % intervals, classes with
+    calibrated probabilities. Scores are on stars that the head has not seen.
+
+    Example: `desa finetune survey --task regression --label age --log -o models/with_age`
+    """
+    import desa
+    from desa.predict.finetune import finetune_survey, save_with_heads
+    from desa.predict.screen import print_table, score_table
+    from desa.progress import progress_bar
+    from desa.survey.store import Survey as Store
+    from desa.training.distributed import choose_device
+
+    loaded = desa.load(model).to(choose_device(device))
+    with progress_bar("embedding labelled stars") as progress:
+        found = finetune_survey(
+            loaded,
+            Store.open(survey),
+            label,
+            task.value,
+            table=labels,
+            name=name,
+            unfrozen=unfrozen,
+            logarithm=log,
+            seed=seed,
+            progress=progress,
+        )
+    save_with_heads(loaded, found.heads, output)
+    print_table(score_table(found), screen())
+    screen().print(f"{found.heads[0].label} in {output}: give it to `desa predict --model`", markup=False)
+    for variant, reason in found.left_out:
+        screen().print(f"no head for {variant}: {reason}", markup=False, highlight=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from astropy.table import Table
@@ -23,6 +23,9 @@ from desa.models.spectrum import SpectrumDecoder, SpectrumEncoder
 from desa.models.storage import read_model, write_model
 from desa.predict.novelty import Reference, read_references, write_references
 from desa.types import LightCurve, Spectrum
+
+if TYPE_CHECKING:
+    from desa.predict.heads import UserHead
 
 PARTS = ("lightcurve", "spectrum", "dualformer")
 
@@ -56,6 +59,8 @@ class Desa(nn.Module):
         ``"lightcurve"`` / ``"spectrum"`` -> what `desa.conformal.calibrate` gave for that head.
     references
         ``"lightcurve"`` / ``"spectrum"`` -> training stars' features, that a star is compared with.
+    heads
+        Heads for users' own labels, which `desa finetune` made.
     metadata
         What made the model: data (mock or real), seed, versions.
     """
@@ -94,6 +99,7 @@ class Desa(nn.Module):
             )
         self.calibration: dict[str, Any] = {}
         self.references: dict[str, Reference] = {}
+        self.heads: list[UserHead] = []
         self.metadata: dict[str, Any] = {}
 
     @property
@@ -102,7 +108,7 @@ class Desa(nn.Module):
         return next(self.parameters()).device
 
     def save(self, folder: str | Path, *, half: bool = False) -> str:
-        """Write weights, references and ``model.json`` into a folder, each file whole.
+        """Write weights, references, heads and ``model.json`` into a folder, each file whole.
 
         Parameters
         ----------
@@ -123,7 +129,13 @@ class Desa(nn.Module):
             "metadata": self.metadata,
         }
         write_references(folder, self.references)
-        return write_model(folder, self.state_dict(), facts, half=half)
+        digest = write_model(folder, self.state_dict(), facts, half=half)
+        if self.heads:
+            from desa.predict.heads import write_head
+
+            for head in self.heads:
+                write_head(folder, head, digest)
+        return digest
 
     @classmethod
     def load(cls, folder: str | Path) -> Desa:
@@ -145,6 +157,10 @@ class Desa(nn.Module):
         model.make_constants()
         model.calibration, model.metadata = facts["calibration"], facts["metadata"]
         model.references = read_references(folder)
+        if (Path(folder) / "heads").is_dir():
+            from desa.predict.heads import read_heads
+
+            model.heads = read_heads(folder, model, facts["weights"])
         return model.eval()
 
     def _fit_parts(self, stored: set[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +29,7 @@ class Estimate:
     label
         Its name, as shown.
     needs
-        The modalities that the head reads: ``"spectrum"``, ``"lightcurve"`` or both.
+        The modalities that the head needs: ``"spectrum"``, ``"lightcurve"`` or both.
     median
         (N,) of a number's head, in the label's unit; of classes: the index of the likeliest.
     quantiles
@@ -42,6 +42,8 @@ class Estimate:
         Whether intervals or probabilities are.
     calibrated_on
         The stars of the calibration in words, empty if unknown.
+    used
+        The modalities that each star's label is told from; empty: `needs`.
     """
 
     label: str
@@ -53,6 +55,42 @@ class Estimate:
     probabilities: Array | None = None
     calibrated: bool = False
     calibrated_on: str = ""
+    used: tuple[tuple[str, ...], ...] = ()
+
+    def read(self, star: int) -> tuple[str, ...]:
+        """The modalities that the label of a star is told from."""
+        return self.used[star] if self.used and self.used[star] else self.needs
+
+    def told(self, needs: tuple[str, ...], used: tuple[tuple[str, ...], ...]) -> Estimate:
+        """The same, told from other modalities."""
+        return replace(self, needs=needs, used=used)
+
+    def where(self, rows: NDArray[np.bool_], other: Estimate) -> Estimate:
+        """The same but for some stars, which are another head's."""
+
+        def chosen(mine: Array, its: Array) -> Array:
+            return np.where(rows if mine.ndim == 1 else rows[:, None], its, mine)
+
+        probabilities = self.probabilities
+        if probabilities is not None and other.probabilities is not None:
+            probabilities = chosen(probabilities, other.probabilities)
+        stars = [one.calibrated_on for one in (self, other) if one.calibrated_on]
+        return replace(
+            self,
+            median=chosen(self.median, other.median),
+            quantiles={level: chosen(mine, other.quantiles[level]) for level, mine in self.quantiles.items()},
+            intervals={
+                coverage: (
+                    chosen(low, other.intervals[coverage][0]),
+                    chosen(high, other.intervals[coverage][1]),
+                )
+                for coverage, (low, high) in self.intervals.items()
+                if coverage in other.intervals
+            },
+            probabilities=probabilities,
+            calibrated=self.calibrated and other.calibrated,
+            calibrated_on=" and ".join(dict.fromkeys(stars)),
+        )
 
 
 def number_estimates(
@@ -175,4 +213,10 @@ def all_estimates(model: Desa, features: Mapping[str, NDArray[np.float32]]) -> l
         As in `encoder_estimates`.
     """
     found = {estimate.label: estimate for estimate in encoder_estimates(model, features)}
+    if model.heads:
+        from desa.predict.heads import head_estimates
+
+        for head in model.heads:  # no parts of the module, so that it does not move them itself
+            head.tuned.to(model.device)
+        found |= {estimate.label: estimate for estimate in head_estimates(model.heads, features)}
     return list(found.values())

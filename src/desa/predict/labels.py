@@ -47,6 +47,9 @@ BY_LOGARITHM = {
 }
 """Labels that heads may predict as log10, and what they are shown as."""
 
+LOGARITHM = "log10 "
+"""Before the name of any other label that a head predicts as log10."""
+
 
 def words_of(label: str) -> LabelWords:
     """Unit and words of a label; of one that desa does not know: no unit, its own name."""
@@ -59,7 +62,8 @@ def shown(label: str, values: Any) -> tuple[str, NDArray[np.float64]]:
     Quantiles and interval ends stay what they are, as the map is monotonic.
     """
     numbers = np.asarray(values, dtype=np.float64)
-    if label not in BY_LOGARITHM:
+    name = label.removeprefix(LOGARITHM) if label.startswith(LOGARITHM) else BY_LOGARITHM.get(label)
+    if name is None:
         return label, numbers
     with np.errstate(over="ignore"):
-        return BY_LOGARITHM[label], np.asarray(np.power(10.0, numbers))
+        return name, np.asarray(np.power(10.0, numbers))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.table import Table
@@ -11,6 +11,9 @@ from rich.measure import Measurement
 from rich.table import Table as ScreenTable
 
 from desa.predict.quality import Flag
+
+if TYPE_CHECKING:
+    from desa.predict.finetune import NewHeads
 
 MOST_ROWS = 40
 MOST_WIDE = 200
@@ -43,6 +46,29 @@ def screen_table(table: Table, most: int = MOST_ROWS) -> ScreenTable:
         cells = [_cell(row, label) for label in labels]
         screen.add_row(name, str(row["modality"]), *cells, doubts, style="dim" if doubts else None)
     return screen
+
+
+def score_table(found: NewHeads) -> ScreenTable:
+    """How well new heads do on test stars: a row a score, a column a head, and what guessing gets."""
+    first = found.heads[0]
+    unit = ", of log10" if first.logarithm else ""
+    title = f"{first.label}{unit}: stars of the {first.facts['data']} that the head has not seen"
+    screen = ScreenTable("score", *(head.variant for head in found.heads), "guessing", title=title)
+    trained = [str(head.facts["counts"]["train"] + head.facts["counts"]["valid"]) for head in found.heads]
+    screen.add_row("stars trained on", *trained, "")
+    screen.add_row("test stars", *(str(head.facts["counts"]["test"]) for head in found.heads), "")
+    scores = [{score["metric"]: score for score in head.facts["scores"]} for head in found.heads]
+    for metric in dict.fromkeys(name for own in scores for name in own):
+        chance = next(own[metric]["chance"] for own in scores if metric in own)
+        cells = [_score(own.get(metric)) for own in scores]
+        screen.add_row(metric.replace("_", " "), *cells, "" if chance is None else f"{chance:.3g}")
+    return screen
+
+
+def _score(score: dict[str, Any] | None) -> str:
+    if score is None or score["value"] is None:
+        return "-"
+    return f"{score['value']:.3g}" + ("" if score["error"] is None else f" ± {score['error']:.2g}")
 
 
 def print_table(screen: ScreenTable, console: Console) -> None:

@@ -225,12 +225,13 @@ def _flags(
     found = []
     given: dict[str, Sequence[object]] = {"spectrum": stars.spectra, "lightcurve": stars.curves}
     for row in range(len(stars)):
-        missing = [NAMES[part] for part in estimate.needs if given[part][row] is None]
+        read = estimate.read(row)
+        missing = [NAMES[part] for part in read if given[part][row] is None]
         if missing:
             doubt = Doubt(Flag.WRONG_MODALITY, f"needs {' and '.join(missing)}")
             found.append(flag_and_reason([doubt]))
             continue
-        own = [doubt for part in estimate.needs for doubt in doubts[part][row]]
+        own = [doubt for part in read for doubt in doubts[part][row]]
         window = sampling[row]
         if estimate.label == "prot" and window is not None:
             own += period_doubts(float(estimate.median[row]), window.span_days, limits)
