@@ -281,7 +281,7 @@ class Desa(nn.Module):
         return stars.one_or_all(use.embed(self, stars, prior))
 
     def predict(self, lightcurve: Any = None, spectrum: Any = None) -> Any:
-        """Labels of one star, or of a list of stars, from the encoders' heads.
+        """Labels of one star, or of a list of stars, from the encoders' and the fine-tuned heads.
 
         Parameters
         ----------
@@ -292,7 +292,7 @@ class Desa(nn.Module):
         -------
         dict or list of dict
             label -> `desa.models.use.Prediction`: ``teff`` [K], ``log_g``, ``fe_h`` from a spectrum,
-            ``prot`` [d] from a light curve.
+            ``prot`` [d] from a light curve, and the labels of `heads`.
         """
         stars = use.Stars(lightcurve, spectrum)
         return stars.one_or_all(use.predict(self, stars))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 from desa.archive.convert import to_lightcurve, to_spectrum
 from desa.errors import ModelError
 from desa.models.inputs import lightcurve_tensor, spectrum_tensors
-from desa.predict.estimate import encoder_estimates, filled
+from desa.predict.estimate import Estimate, all_estimates, filled
 from desa.preprocess.published import count_level
 from desa.types import Embedding, LightCurve, Spectrum
 
@@ -32,11 +33,14 @@ class Prediction(NamedTuple):
         level -> value, as the head predicts them.
     intervals
         coverage -> (low, high), conformal; empty where the model has no calibration.
+    probabilities
+        class -> probability, of a label that is a class: then `median` is NaN.
     """
 
     median: float
     quantiles: dict[float, float]
     intervals: dict[float, tuple[float, float]]
+    probabilities: Mapping[str, float] = MappingProxyType({})
 
 
 class Stars:
@@ -165,15 +169,24 @@ def predict(model: Desa, stars: Stars) -> list[dict[str, Prediction]]:
         if any(item is not None for item in given):
             model.need(f"{part}_encoder")
     rows: list[dict[str, Prediction]] = [{} for _ in range(len(stars))]
-    for estimate in encoder_estimates(model, features(model, stars)):
+    for estimate in all_estimates(model, features(model, stars)):
         for place, row in enumerate(rows):
             if np.isfinite(estimate.median[place]):
-                row[estimate.label] = Prediction(
-                    median=float(estimate.median[place]),
-                    quantiles={level: float(values[place]) for level, values in estimate.quantiles.items()},
-                    intervals={
-                        coverage: (float(low[place]), float(high[place]))
-                        for coverage, (low, high) in estimate.intervals.items()
-                    },
-                )
+                row[estimate.label] = _prediction(estimate, place)
     return rows
+
+
+def _prediction(estimate: Estimate, star: int) -> Prediction:
+    """A star's label from those of all."""
+    shares = estimate.probabilities
+    return Prediction(
+        median=float("nan") if estimate.classes else float(estimate.median[star]),
+        quantiles={level: float(values[star]) for level, values in estimate.quantiles.items()},
+        intervals={
+            coverage: (float(low[star]), float(high[star]))
+            for coverage, (low, high) in estimate.intervals.items()
+        },
+        probabilities={}
+        if shares is None
+        else dict(zip(estimate.classes, shares[star].tolist(), strict=True)),
+    )

@@ -1,0 +1,94 @@
+"""The model that comes with desa: whole, small, said what it is; right on stars that it has not seen."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import desa
+from desa.models.desa import Desa
+from desa.predict.quality import Flag
+from desa.predict.stars import predict_files, predict_survey
+from desa.simulate.survey import simulate_survey
+from desa.survey.store import Survey
+
+FOLDER = Path(desa.__file__).parent / "pretrained"
+
+
+@pytest.fixture(scope="module")
+def model() -> Desa:
+    return desa.load()
+
+
+@pytest.fixture(scope="module")
+def mock(tmp_path_factory: pytest.TempPathFactory) -> Survey:
+    """Stars of another seed than the model's own."""
+    out = tmp_path_factory.mktemp("mock")
+    simulate_survey(60, 77, out, quarters=range(6, 8))
+    return Survey.open(out)
+
+
+def test_it_says_what_it_is(model: Desa) -> None:
+    facts = model.metadata
+    assert "mock" in facts["trained_on"] and "real LAMOST" in facts["trained_on"]
+    assert {"real", "real_coverage", "mock", "prot_real", "prot_mock"} <= set(facts["measured"])
+    for part, words in (("spectrum", "real LAMOST"), ("lightcurve", "real Kepler")):
+        assert words in model.calibration[part]["stars"]
+    assert set(model.references) == {"spectrum", "lightcurve"}
+    assert max(facts["half_precision_changes_at_most"].values()) < 1.0
+
+
+def test_it_is_small() -> None:
+    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 5e6
+    assert {path.suffix for path in FOLDER.iterdir()} == {".json", ".safetensors"}, "nothing in it can run"
+
+
+def test_mock_stars_that_it_has_not_seen(model: Desa, mock: Survey) -> None:
+    table = predict_survey(model, mock)
+    place = {name: row for row, name in enumerate(mock.stars.column("star_id").to_pylist())}
+    rows = [place[name] for name in table["star_id"]]
+    for label in ("teff", "log_g", "fe_h"):
+        good = (table[f"{label}_flag"] == 0) & np.isfinite(mock.labels(label)[rows])
+        truth, predicted = mock.labels(label)[rows][good], np.asarray(table[label])[good]
+        assert good.sum() > 20
+        guess = np.abs(truth - np.median(truth)).mean()
+        assert np.abs(predicted - truth).mean() < 0.6 * guess, label
+    known = np.isfinite(mock.labels("prot")[rows]) & (table["prot_flag"] == 0)
+    error = np.abs(np.log10(np.asarray(table["prot"])[known] / mock.labels("prot")[rows][known]))
+    assert np.median(error) < 0.15
+    flagged = np.mean((np.asarray(table["prot_flag"]) & Flag.UNLIKE_TRAINING) > 0)
+    assert flagged < 0.15, "one in a hundred by chance"
+
+
+@pytest.mark.real
+def test_real_spectra_of_another_release(model: Desa, shared: Path) -> None:
+    """DR1's own labels, of spectra that nothing was trained on."""
+    folder = shared / "data" / "lamost"
+    with (folder / "dr1_fits_index.csv").open(newline="") as stream:
+        labels = {Path(row["file"]).name: row for row in csv.DictReader(stream) if row["teff"]}
+    table, left_out = predict_files(model, [folder / "dr1_fits"])
+    assert not left_out and len(labels) > 20
+    known = [row for row in table if row["source"] in labels and row["teff_flag"] == 0]
+    error = np.array([row["teff"] - float(labels[row["source"]]["teff"]) for row in known])
+    assert len(known) > 20 and np.mean(np.abs(error)) < 250, "DR1's scale is some 150 K cooler"
+    dwarfs = [row["log_g"] - float(labels[row["source"]]["logg"]) for row in known]
+    assert np.median(np.abs(dwarfs)) < 0.25
+
+
+@pytest.mark.real
+def test_what_is_no_star_is_flagged(model: Desa, shared: Path) -> None:
+    table, _ = predict_files(model, [shared / "data" / "lamost" / "dr7_fits"])
+    galaxies = ["GALAXY" in why for why in table["teff_why"]]
+    assert any(galaxies) and np.all(np.asarray(table["teff_flag"])[galaxies] & Flag.NOT_A_STAR)
+    assert np.mean(np.asarray(table["teff_flag"]) == 0) > 0.5
+
+
+@pytest.mark.real
+def test_real_light_curves(model: Desa, shared: Path) -> None:
+    files = sorted((shared / "data" / "kepler" / "singlequarter").glob("*.fits.gz"))[:10]
+    table, left_out = predict_files(model, files)
+    assert not left_out and np.all(table["prot"] > 0)
+    assert np.all(table["prot_low90"] <= table["prot_low68"]) and np.isnan(table["teff"]).all()
