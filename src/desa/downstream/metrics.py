@@ -7,7 +7,8 @@ labels and nothing of the star.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -105,6 +106,15 @@ def r2_about(mean: float) -> Metric:
         return 1.0 - float(np.sum((truth - predicted) ** 2)) / scatter if scatter else math.nan
 
     return metric
+
+
+def bins(values: NDArray[Any], edges: Sequence[float], what: str) -> dict[str, NDArray[np.bool_]]:
+    """Name -> members (N,) of each bin: ``"S/N 20-40"``, ``"S/N > 160"``; NaN is in none."""
+    found = {}
+    for low, high in pairwise(edges):
+        name = f"< {high:g}" if low == 0 else f"> {low:g}" if np.isinf(high) else f"{low:g}-{high:g}"
+        found[f"{what} {name}"] = (values >= low) & (values < high)
+    return found
 
 
 def regression_scores(
