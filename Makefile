@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHARED ?= ../shared
 
-.PHONY: demo test lint real bench parity clean
+.PHONY: demo test test-catalog lint docs real bench parity clean
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -16,11 +16,27 @@ $(VENV)/.dev: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@ $(VENV)/.core
 
+.venv-catalog/.done: pyproject.toml constraints.txt
+	test -x .venv-catalog/bin/python || $(PYTHON) -m venv .venv-catalog
+	.venv-catalog/bin/python -m pip install --quiet --editable '.[catalog]' pytest hypothesis
+	touch $@
+
+$(VENV)/.docs: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@ $(VENV)/.core
+
 demo: $(VENV)/.core          ## mock survey -> training -> embedding -> report.html
 	$(BIN)/desa demo -o demo
 
 test: $(VENV)/.dev           ## every quick test, with coverage
 	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term
+
+test-catalog: .venv-catalog/.done  ## matching on Dask; LSDB needs an environment of its own
+	.venv-catalog/bin/python -m pytest tests/archive/test_crossmatch_hats.py
+
+docs: $(VENV)/.docs          ## the documentation as web pages, in docs/_build
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build
 
 lint: $(VENV)/.dev           ## style and types
 	$(BIN)/ruff check src tests benchmarks scripts
@@ -39,4 +55,4 @@ bench: $(VENV)/.dev          ## speed and memory tables
 	$(BIN)/python benchmarks/training.py
 
 clean:                       ## remove what the targets made
-	rm -rf demo real .pytest_cache .mypy_cache .ruff_cache .coverage
+	rm -rf demo real docs/_build .pytest_cache .mypy_cache .ruff_cache .coverage

@@ -1,4 +1,4 @@
-"""Commands on public tables of labels: catalogs list, show, get, merge."""
+"""Commands on public tables of labels: catalogs list, show, get, merge, match."""
 
 from __future__ import annotations
 
@@ -119,3 +119,32 @@ def merge(
         said = ", ".join(f"{name} {count}" for name, count in counts.items())
         shown.add_row(label, str(sum(counts.values())), said)
     screen().print(shown)
+
+
+@catalogs.command()
+def match(
+    left: Annotated[Path, typer.Argument(help="Table with ra and dec; or a HATS folder.")],
+    right: Annotated[Path, typer.Argument(help="Table with ra and dec; or a HATS folder.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Parquet file, or HATS folder, to make.")],
+    radius: Annotated[float, typer.Option(min=0, help="Largest separation in arcseconds.")] = 3.0,
+    workers: Annotated[int, typer.Option(min=0, help="Dask workers (`desa[catalog]`); 0: in memory.")] = 0,
+) -> None:
+    """Join two tables by position on the sky: each left row with its nearest right row.
+
+    Example: `desa catalogs match lamost.parquet gaia.parquet --radius 2 -o pairs.parquet`
+
+    HATS folders of any size are matched part by part on Dask workers.
+    """
+    import pyarrow.parquet as pq
+
+    from desa.archive.crossmatch_hats import match_hats, match_tables
+    from desa.files import written_whole
+
+    if left.is_dir() and right.is_dir():
+        match_hats(left, right, output, radius, workers=max(workers, 1))
+        screen().print(f"pairs in {output}", markup=False, highlight=False)
+        return
+    pairs = match_tables(left, right, radius, workers=workers)
+    with written_whole(output) as scratch:
+        pq.write_table(pairs, scratch, compression="zstd")
+    screen().print(f"{pairs.num_rows} pairs in {output}", markup=False, highlight=False)
