@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from desa.types import Embedding, LightCurve, Spectrum, Star
 
 if TYPE_CHECKING:
     from desa.models.desa import Desa
+    from desa.search.index import Index
 
 __version__ = "0.1.0"
-__all__ = ["Embedding", "LightCurve", "Spectrum", "Star", "load"]
+__all__ = ["Embedding", "Index", "LightCurve", "Spectrum", "Star", "load"]
+
+LAZY = {"Index": "desa.search.index"}
+"""Names that are brought when they are first used, so that importing desa stays quick."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in LAZY:
+        raise AttributeError(f"module 'desa' has no attribute {name!r}")
+    return getattr(import_module(LAZY[name]), name)
 
 
 def load(name: str = "") -> Desa:

@@ -1,0 +1,1 @@
+"""Finding stars that are like a star: nearest neighbours in a table of embeddings, with conditions."""
