@@ -95,7 +95,7 @@ def test_objects_that_are_no_light_curve(lightkurve) -> None:
         (_made(lightkurve, time, light(100) - 1e4 * 1.5), DamagedFile, "median flux"),
         (made[:5], DamagedFile, "only 5 samples"),
         (_made(lightkurve, np.full(50, 2455000.0), light(50)), DamagedFile, "the same time"),
-        ({"flux": 1}, WrongModality, "light curve is needed, not dict"),
+        ({"flux": 1}, WrongModality, "light curve is needed, not a table without time"),
         (3, WrongModality, "light curve is needed, not int"),
     ]:
         with pytest.raises(error, match=sentence):

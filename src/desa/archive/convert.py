@@ -15,6 +15,7 @@ from desa.archive.kepler import read_lightcurve, star_and_mission, stitch
 from desa.archive.lamost import read_spectrum
 from desa.archive.layouts import BKJD_ZERO, Samples, cadences_from_time
 from desa.archive.resample import onto_lamost_grid
+from desa.archive.tables import as_lightkurve, as_specutils, has_columns, is_table
 from desa.errors import DamagedFile, UnsupportedFile, WrongModality
 from desa.types import LightCurve, Spectrum
 
@@ -30,7 +31,8 @@ def to_lightcurve(source: Any) -> LightCurve:
     Parameters
     ----------
     source
-        `LightCurve`; a path; ``lightkurve.LightCurve`` (its ``time`` in any astropy format; its ``flux`` in
+        `LightCurve`; a path; a table with columns ``time`` and ``flux`` (pandas, astropy, a dictionary: see
+        `desa.archive.tables`); ``lightkurve.LightCurve`` (its ``time`` in any astropy format; its ``flux`` in
         any unit that is proportional to flux; samples that it has were good to whoever read it); a sequence
         of these or a ``lightkurve.LightCurveCollection``: one star's parts, each divided by its own median.
         Samples shorter than half an hour are binned.
@@ -48,6 +50,10 @@ def to_lightcurve(source: Any) -> LightCurve:
         return source
     if isinstance(source, (str, Path)):
         return read_lightcurve(source)
+    if is_table(source):
+        if has_columns(source, "spectrum"):
+            raise WrongModality("a light curve is needed, not a table with wavelengths")
+        source = as_lightkurve(source)
     if hasattr(source, "flux") and hasattr(source, "time") and not hasattr(source, "spectral_axis"):
         return _from_lightkurve(source)
     listed = hasattr(source, "__getitem__") and hasattr(source, "__len__") and not hasattr(source, "keys")
@@ -129,11 +135,12 @@ def to_spectrum(source: Any) -> Spectrum:
     Parameters
     ----------
     source
-        `Spectrum`; a path; a ``specutils`` spectrum (one-dimensional, any spectral axis, wavelengths taken as
-        vacuum, not shifted to the star's frame; its uncertainty as what it says it is, `ASSUMED_ERROR` where
-        it has none; its redshift as the star's). It is put on LAMOST's grid, keeping the flux and the
-        information; pixels outside its range or under its mask are bad. It should be of LAMOST's
-        resolution, R = 1800, or be brought to it before.
+        `Spectrum`; a path; a table with columns ``wavelength`` and ``flux`` (pandas, astropy, a dictionary:
+        see `desa.archive.tables`); a ``specutils`` spectrum (one-dimensional, any spectral axis, wavelengths
+        taken as vacuum, not shifted to the star's frame; its uncertainty as what it says it is,
+        `ASSUMED_ERROR` where it has none; its redshift as the star's). It is put on LAMOST's grid, keeping
+        the flux and the information; pixels outside its range or under its mask are bad. It should be of
+        LAMOST's resolution, R = 1800, or be brought to it before.
 
     Raises
     ------
@@ -146,6 +153,10 @@ def to_spectrum(source: Any) -> Spectrum:
         return source
     if isinstance(source, (str, Path)):
         return read_spectrum(source)
+    if is_table(source):
+        if has_columns(source, "lightcurve"):
+            raise WrongModality("a spectrum is needed, not a table with times")
+        source = as_specutils(source)
     if hasattr(source, "spectral_axis") and hasattr(source, "flux"):
         return _from_specutils(source)
     raise WrongModality(f"a spectrum is needed, not {type(source).__name__}")
