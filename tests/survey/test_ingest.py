@@ -259,3 +259,22 @@ def in_group(process: Path, group: int) -> bool:
     except OSError:
         return False
     return int(fields[2]) == group and fields[0] != "Z"
+
+
+def test_kind_comes_from_the_headers(tmp_path):
+    # Files that say they are simulated make a mock survey, whoever calls them real.
+    mock, mixed, real = (tmp_path / name for name in ("mock", "mixed", "real"))
+    for folder in (mock, mixed):
+        write_quarter(folder / "1.fits", 1, 3, MOCK=True)
+    (mock / "labels.csv").write_text("KIC,Teff\n1,5000\n")
+    write_quarter(mixed / "2.fits", 2, 3)
+    write_quarter(real / "2.fits", 2, 3, MOCK=False)
+    for folder, kind in ((mock, "mock"), (real, "real")):
+        assert ingest(folder, None, None, tmp_path / "s" / kind, processes=1)["kind"] == kind
+        assert Survey.open(tmp_path / "s" / kind).kind == kind
+    for folder in (mock, mixed):
+        with pytest.raises(SurveyError, match="simulated"):
+            ingest(folder, None, None, tmp_path / "no", processes=1, kind="real")
+    with pytest.raises(SurveyError, match=r"1 of 2 files .* apart"):
+        ingest(mixed, None, None, tmp_path / "no", processes=1)
+    assert ingest(mixed, None, None, tmp_path / "yes", processes=1, kind="mock")["kind"] == "mock"

@@ -48,7 +48,9 @@ def ingest(
     quality: Annotated[
         str, typer.Option(help="Quality bits to leave out: default, hard, none or a number.")
     ] = "default",
-    kind: Annotated[str, typer.Option(help="What the data are: real or mock.")] = "real",
+    kind: Annotated[
+        str | None, typer.Option(help="real, mock or unknown; else what the files' headers say.")
+    ] = None,
     processes: Processes = 2,
 ) -> None:
     """Turn archive files into a survey: read, check, pair by star, store. Interrupted, it goes on.

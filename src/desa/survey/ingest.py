@@ -48,6 +48,8 @@ class _Found:
     states: dict[str, FileState]
     items: list[Named] = field(default_factory=list)
     files: list[list[str]] = field(default_factory=list)
+    mock: int = 0
+    observed: int = 0
 
 
 def ingest(
@@ -60,7 +62,7 @@ def ingest(
     match_arcsec: float = 3.0,
     flux_column: str = "pdcsap",
     quality: str | int = "default",
-    kind: str = "real",
+    kind: str | None = None,
     stars_only: bool = True,
     progress: Report | None = None,
 ) -> dict[str, Any]:
@@ -83,7 +85,8 @@ def ingest(
     flux_column, quality
         See `desa.archive.kepler.read_lightcurve_file`; `quality` may also be a number's digits.
     kind
-        ``"real"``, ``"mock"`` or ``"unknown"``: what the data are, kept with every result.
+        ``"real"``, ``"mock"`` or ``"unknown"``: what the data are, kept with every result. None: what the
+        files' headers say. Files that say they are simulated are never called real.
     stars_only
         Leave out spectra that the survey's pipeline did not class as a star's.
     progress
@@ -97,7 +100,8 @@ def ingest(
     Raises
     ------
     SurveyError
-        If a folder does not exist or holds nothing that can be used, or `out` is something else.
+        If a folder does not exist or holds nothing that can be used, or `out` is something else, or real
+        files are mixed with simulated ones.
     FileRefused
         If the table of labels can't be used.
     """
@@ -107,7 +111,7 @@ def ingest(
     inputs |= {"labels": ", ".join(map(str, tables))} if tables else {}
     if lightcurves is None and spectra is None:
         raise SurveyError("nothing to ingest: give light curves, spectra, or both")
-    if kind not in KINDS:
+    if kind is not None and kind not in KINDS:
         raise SurveyError(f"a survey is {', '.join(KINDS[:-1])} or {KINDS[-1]}, not {kind!r}")
     path = Path(out)
     table = read_many(tables) if tables else None
@@ -115,6 +119,7 @@ def ingest(
     reading = Reading(flux_column, quality, stars_only)
     with _claimed(path), Workers(processes) as workers:
         found = _find({m: Path(root) for m, root in roots.items() if root is not None}, path, workers)
+        kind = _kind(found, kind)
         pairing, shards = _plan(found, table, match_arcsec, path, reading)
         _make(shards, path, workers, progress)
         notes = {m: [_note(shard) for shard in shards[m]] for m in MODALITIES}
@@ -182,6 +187,8 @@ def _find(roots: Mapping[str, Path], out: Path, workers: Workers) -> dict[Modali
             if shared and what.kind and what.kind != KIND_OF[modality]:
                 del one.states[name]
                 continue
+            one.mock += what.mock
+            one.observed += bool(what.kind) and not what.mock
             key = what.name if modality == "lightcurves" else ""
             place = groups.setdefault(key, len(one.items)) if key else len(one.items)
             if place == len(one.items):
@@ -192,6 +199,22 @@ def _find(roots: Mapping[str, Path], out: Path, workers: Workers) -> dict[Modali
     if not any(one.states for one in found.values()):
         raise SurveyError(f"no files in {', '.join(map(str, roots.values()))}")
     return found
+
+
+def _kind(found: Mapping[Modality, _Found], wanted: str | None) -> str:
+    """What the data are: as their headers say, or as the user says, but simulated ones are never real."""
+    mock, observed = sum(one.mock for one in found.values()), sum(one.observed for one in found.values())
+    every = mock + observed
+    if wanted in ("mock", "unknown") or not mock:
+        return wanted or "real"
+    if wanted == "real":
+        raise SurveyError(f"{mock} of {every} files say that they are simulated (MOCK = T): not real")
+    if observed:
+        raise SurveyError(
+            f"{mock} of {every} files say that they are simulated (MOCK = T), the others don't: "
+            "ingest them apart, or call all of them mock (--kind mock)"
+        )
+    return "mock"
 
 
 def _plan(

@@ -42,6 +42,8 @@ class Glance:
         The star's name.
     obsid, ra, dec
         As in `desa.types.Spectrum`.
+    mock
+        Whether the file says that it was simulated (``MOCK = T``, as `desa simulate` writes).
     """
 
     kind: str = ""
@@ -49,6 +51,7 @@ class Glance:
     obsid: str = ""
     ra: float = float("nan")
     dec: float = float("nan")
+    mock: bool = False
 
 
 def list_files(root: Path, skip: Path | None = None) -> list[FileState]:
@@ -127,13 +130,14 @@ def glance(path: Path) -> Glance:
         try:
             header = primary_header(path)
             telescope = text(header, "TELESCOP").upper()
+            mock = header.get("MOCK") is True
             if telescope in ("KEPLER", "TESS"):
                 place = number(header, "RA_OBJ"), number(header, "DEC_OBJ")
-                return Glance("lightcurve", star_and_mission(header)[0], "", *place)
+                return Glance("lightcurve", star_and_mission(header)[0], "", *place, mock)
             if telescope == "LAMOST":
                 obsid = text(header, "OBSID") or Path(text(header, "FILENAME")).stem
                 place = number(header, "RA"), number(header, "DEC")
-                return Glance("spectrum", star_name(header), obsid, *place)
+                return Glance("spectrum", star_name(header), obsid, *place, mock)
         except (fits.VerifyError, ValueError, TypeError, KeyError):
             return Glance()
     return Glance()
