@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SHARED ?= ../shared
+BENCHMARK ?= paper
 
 .PHONY: demo test test-catalog lint docs real bench parity clean
 
@@ -54,5 +55,14 @@ bench: $(VENV)/.dev          ## speed and memory tables
 	$(BIN)/python benchmarks/ingest.py --kepler $(SHARED)/data/kepler/multiquarter --lamost $(SHARED)/data/lamost
 	$(BIN)/python benchmarks/training.py
 
+benchmark: $(VENV)/.benchmark ## the paper's experiments on a mock survey: tables, figures, report.html; about an hour
+	$(BIN)/desa simulate --stars 5000 --seed 11 --quarters 4 -o $(BENCHMARK)/survey
+	$(BIN)/desa benchmark $(BENCHMARK)/survey --preset mini --seeds 3 -o $(BENCHMARK)/results
+
+$(VENV)/.benchmark: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[benchmark]'
+	touch $@ $(VENV)/.core
+
 clean:                       ## remove what the targets made
-	rm -rf demo real docs/_build .pytest_cache .mypy_cache .ruff_cache .coverage
+	rm -rf demo real paper docs/_build .pytest_cache .mypy_cache .ruff_cache .coverage

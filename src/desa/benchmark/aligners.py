@@ -43,8 +43,8 @@ class Aligner(nn.Module):
         """The embedding of the star, (B, D)."""
         raise NotImplementedError
 
-    def matched(self, spectrum: Tensor, lightcurve: Tensor) -> tuple[Tensor, Tensor]:
-        """What retrieval compares, (B, k) each; neither half has seen the other modality, or a prior."""
+    def views(self, spectrum: Tensor, lightcurve: Tensor, prior: Tensor | None = None) -> dict[str, Tensor]:
+        """All that `embed` gives, with as few passes as it takes."""
         raise NotImplementedError
 
     def forward(self, spectrum: Tensor, lightcurve: Tensor, prior: Tensor | None = None) -> Tensor:
@@ -74,11 +74,20 @@ class DesaAligner(Aligner):
         """The joint embedding of eq. 6, or what the settings make of z."""
         return self.dualformer.joint(self.dualformer(spectrum, lightcurve, prior))
 
-    def matched(self, spectrum: Tensor, lightcurve: Tensor) -> tuple[Tensor, Tensor]:
-        """p_1 of the spectrum with the mean light curve, p_2 of the light curve with the mean spectrum."""
-        first = self.dualformer(spectrum, self.missing(1, len(spectrum))).p_spectrum
-        second = self.dualformer(self.missing(0, len(lightcurve)), lightcurve).p_lightcurve
-        return first, second
+    def views(self, spectrum: Tensor, lightcurve: Tensor, prior: Tensor | None = None) -> dict[str, Tensor]:
+        """Retrieval compares p_1 with the mean light curve to p_2 with the mean spectrum."""
+        both = self.dualformer(spectrum, lightcurve, prior)
+        first = self.dualformer(spectrum, self.missing(1, len(spectrum)))
+        second = self.dualformer(self.missing(0, len(lightcurve)), lightcurve)
+        return {
+            "joint": self.dualformer.joint(both),
+            "head_spectrum": both.p_spectrum,
+            "head_lightcurve": both.p_lightcurve,
+            "match_spectrum": first.p_spectrum,
+            "match_lightcurve": second.p_lightcurve,
+            "joint_spectrum": self.dualformer.joint(first),
+            "joint_lightcurve": self.dualformer.joint(second),
+        }
 
 
 class BaselineAligner(Aligner):
@@ -98,9 +107,21 @@ class BaselineAligner(Aligner):
         """Both embeddings side by side."""
         return torch.cat(self.baseline.pair(spectrum, lightcurve, prior), dim=1)
 
-    def matched(self, spectrum: Tensor, lightcurve: Tensor) -> tuple[Tensor, Tensor]:
-        """The projections that the loss compares."""
-        return self.baseline.matched(spectrum, lightcurve, None)
+    def views(self, spectrum: Tensor, lightcurve: Tensor, prior: Tensor | None = None) -> dict[str, Tensor]:
+        """Retrieval compares what the loss compares."""
+        head = self.pair(spectrum, lightcurve, prior)
+        alone = self.pair(spectrum, lightcurve) if prior is not None else head
+        missing = self.pair(self.missing(0, 1), self.missing(1, 1))
+        match = self.baseline.matched(spectrum, lightcurve, None)
+        return {
+            "joint": torch.cat(head, dim=1),
+            "head_spectrum": head[0],
+            "head_lightcurve": head[1],
+            "match_spectrum": match[0],
+            "match_lightcurve": match[1],
+            "joint_spectrum": torch.cat([alone[0], missing[1].expand_as(alone[1])], dim=1),
+            "joint_lightcurve": torch.cat([missing[0].expand_as(alone[0]), alone[1]], dim=1),
+        }
 
 
 class PlainAligner(Aligner):
@@ -129,9 +150,17 @@ class PlainAligner(Aligner):
         """The features side by side."""
         return torch.cat(self.pair(spectrum, lightcurve), dim=1)
 
-    def matched(self, spectrum: Tensor, lightcurve: Tensor) -> tuple[Tensor, Tensor]:
-        """Nothing was trained to be compared: no retrieval."""
-        return spectrum[:, :0], lightcurve[:, :0]
+    def views(self, spectrum: Tensor, lightcurve: Tensor, prior: Tensor | None = None) -> dict[str, Tensor]:
+        """No retrieval: nothing was trained to be compared."""
+        head = self.pair(spectrum, lightcurve)
+        missing = [torch.zeros_like(half) for half in head]
+        return {
+            "joint": torch.cat(head, dim=1),
+            "head_spectrum": head[0],
+            "head_lightcurve": head[1],
+            "joint_spectrum": torch.cat([head[0], missing[1]], dim=1),
+            "joint_lightcurve": torch.cat([missing[0], head[1]], dim=1),
+        }
 
 
 def in_parts(spectrum: Array, lightcurve: Array, prior: Tensor | None) -> Iterator[tuple[Tensor, ...]]:
@@ -161,25 +190,24 @@ def embed(
     -------
     dict
         ``joint``; ``head_spectrum`` and ``head_lightcurve`` (what heads read); ``match_spectrum`` and
-        ``match_lightcurve`` (what retrieval compares); ``joint_spectrum`` and ``joint_lightcurve`` (the joint
+        ``match_lightcurve`` (what retrieval compares, without the prior; neither has seen the other
+        modality; missing for plain features); ``joint_spectrum`` and ``joint_lightcurve`` (the joint
         embedding where only that modality is there, without the prior); (N, ...) each.
     """
     aligner.eval()
     found: dict[str, list[Tensor]] = {}
     for part in in_parts(spectrum, lightcurve, prior):
         first, second, *given = part
-        extra = given[0] if given else None
-        count = len(first)
-        head, match = aligner.pair(first, second, extra), aligner.matched(first, second)
-        values = {
-            "joint": aligner.joint(first, second, extra),
-            "head_spectrum": head[0],
-            "head_lightcurve": head[1],
-            "match_spectrum": match[0],
-            "match_lightcurve": match[1],
-            "joint_spectrum": aligner.joint(first, aligner.missing(1, count)),
-            "joint_lightcurve": aligner.joint(aligner.missing(0, count), second),
-        }
-        for name, value in values.items():
+        for name, value in aligner.views(first, second, given[0] if given else None).items():
             found.setdefault(name, []).append(value)
     return {name: cast(Array, torch.cat(values).float().numpy()) for name, values in found.items()}
+
+
+@torch.inference_mode()
+def joint_embedding(
+    aligner: Aligner, spectrum: Array, lightcurve: Array, prior: Tensor | None = None
+) -> Array:
+    """(N, D) the joint embedding alone; arguments as `embed`'s."""
+    aligner.eval()
+    rows = [aligner.joint(*part) for part in in_parts(spectrum, lightcurve, prior)]
+    return cast(Array, torch.cat(rows).float().numpy())

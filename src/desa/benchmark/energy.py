@@ -31,8 +31,13 @@ class Meter:
     def __enter__(self) -> Meter:
         if OfflineEmissionsTracker is not None:
             # The country only scales emissions, which are not reported.
+            logging.getLogger("codecarbon").setLevel(logging.CRITICAL)
             self._tracker = OfflineEmissionsTracker(
-                country_iso_code="USA", save_to_file=False, log_level=logging.CRITICAL, measure_power_secs=15
+                country_iso_code="USA",
+                save_to_file=False,
+                log_level=logging.CRITICAL,
+                measure_power_secs=15,
+                allow_multiple_runs=True,
             )
             self._tracker.start()
         return self

@@ -16,6 +16,7 @@ from desa.config import Settings
 from desa.downstream import controls
 from desa.errors import SurveyError
 from desa.models.desa import Desa
+from desa.survey.batches import LightCurveDataset
 from desa.survey.store import Survey
 from desa.training.features import lightcurve_features, spectrum_features
 from desa.training.pairs import Pairs, pairs_of, whitening
@@ -97,6 +98,28 @@ class Inputs:
             return np.full(len(self.stars), "")
         values = [value or "" for value in self.survey.stars.column(name).to_pylist()]
         return np.asarray(values, dtype=np.str_)[self.stars.star]
+
+    def crops(self) -> LightCurveDataset:
+        """Light curves of the survey as the encoder reads them: the crops with most good samples."""
+        length = self.lightcurve_model.settings.preprocess_lightcurve.length
+        return LightCurveDataset(self.survey, None, length, crop="best")
+
+    def shorter(self, share: float) -> Array:
+        """(N, F2) features of `stars` with the first `share` of their crops; NaN but for test stars."""
+        data, length = self.crops(), self.lightcurve_model.settings.preprocess_lightcurve.length
+        rows = np.full(self.star_lightcurve.shape, np.nan, dtype=np.float32)
+        test = np.flatnonzero(self.split == "test")
+        for start in range(0, len(test), 32):
+            part = test[start : start + 32]
+            flux = data.fetch(self.stars.lightcurve[part]).flux[:, 0]
+            flux[:, round(share * length) :] = float("nan")
+            with torch.inference_mode():
+                rows[part] = self.lightcurve_model.lightcurve_features(flux).numpy()
+        return rows
+
+    def shortened(self, share: float) -> Array:
+        """The same, kept in the folder."""
+        return self.kept(f"shorter-{share:g}", lambda: self.shorter(share))
 
     @property
     def snr(self) -> NDArray[np.float64]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -13,15 +14,18 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import RidgeCV
 from sklearn.preprocessing import StandardScaler
+from torch import Tensor
 
-from desa.benchmark.aligners import Aligner, embed
+from desa.benchmark.aligners import embed, joint_embedding
 from desa.benchmark.inputs import Inputs
 from desa.benchmark.material import EMBEDDING, Material
+from desa.benchmark.outcome import Outcome
 from desa.benchmark.plan import Plan, trials
 from desa.benchmark.registry import ModelSpec, spec_of
-from desa.benchmark.tasks import TASKS, Outcome
+from desa.benchmark.tasks import TASKS
 from desa.benchmark.training import FACTS, WORK, Choice, load, plain, prior_for, tempered, train
 from desa.config import Settings
 from desa.downstream.probe import ALPHAS, r2_score
@@ -31,6 +35,10 @@ from desa.survey.store import Survey
 
 SEARCH_LABELS = ("teff", "log_g", "fe_h", "log_prot", "bp_rp", "m_g")
 """Labels whose mean R2 on the valid split chooses learning rate and temperature; neither age nor binaries."""
+
+
+SLOW = {"desa_published", "scalar_tokens", "feature_tokens", "live_features"}
+"""Models with many tokens, or that run the encoders along."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +115,8 @@ def jobs_of(plan: Plan, place: Place) -> list[list[Job]]:
     ]
     each = [(spec, seed) for spec in plan.specs() for seed in plan.seeds_of(spec)]
     training = [Job("train", spec.name, seed, steps) for spec, seed in each]
+    # The slowest first, so that no process is left with it at the end.
+    training.sort(key=lambda job: job.name not in SLOW)
     cells = [
         Job("task", spec.name, seed, steps, task)
         for task in plan.tasks
@@ -126,6 +136,7 @@ def run_job(job: Job, place: Place, plan: Plan) -> Path:
     target = job.target(place)
     if not target.exists():
         torch.set_num_threads(1)
+        warnings.filterwarnings("ignore", category=ConvergenceWarning)
         {"search": _search, "train": _train, "task": _task}[job.kind](job, place, plan)
     return target
 
@@ -136,7 +147,9 @@ def _search(job: Job, place: Place, plan: Plan) -> None:
     folder = place.folder / "search" / job.name / f"trial{job.number}"
     aligner, facts = train(inputs, spec, choice, job.steps, seed=0, folder=folder)
     rows = np.isin(inputs.split, ("train", "valid"))
-    joint = _embedded(inputs, spec, aligner, rows)["joint"]
+    joint = joint_embedding(
+        aligner, inputs.star_spectrum[rows], inputs.star_lightcurve[rows], _prior(inputs, spec, rows)
+    )
     scores = validation_scores(
         joint, inputs.split[rows], {name: inputs.label(name)[rows] for name in SEARCH_LABELS}
     )
@@ -173,23 +186,20 @@ def chosen(place: Place, plan: Plan, spec: ModelSpec) -> Choice:
     return options[int(np.nanargmax(scores))]
 
 
-def _embedded(
-    inputs: Inputs, spec: ModelSpec, aligner: Aligner, rows: NDArray[np.bool_]
-) -> dict[str, NDArray[np.float32]]:
+def _prior(inputs: Inputs, spec: ModelSpec, rows: NDArray[np.bool_] | slice) -> Tensor | None:
     prior = prior_for(inputs, spec)
-    given = None if prior is None else prior[torch.from_numpy(inputs.stars.star[rows])]
-    return embed(aligner, inputs.star_spectrum[rows], inputs.star_lightcurve[rows], given)
+    return None if prior is None else prior[torch.from_numpy(inputs.stars.star[rows])]
 
 
 def _train(job: Job, place: Place, plan: Plan) -> None:
     """Train a model (or take fixed features) and embed every star with both modalities."""
     inputs, spec = place.inputs(), spec_of(job.name)
     folder = place.model_folder(job.name, job.number)
-    everything = np.ones(len(inputs.stars), dtype=bool)
     if spec.trained:
         choice = chosen(place, plan, spec)
         train(inputs, spec, choice, job.steps, job.number, folder)
-        found = _embedded(inputs, spec, load(inputs, spec, folder), everything)
+        prior = _prior(inputs, spec, slice(None))
+        found = embed(load(inputs, spec, folder), inputs.star_spectrum, inputs.star_lightcurve, prior)
         shutil.rmtree(folder / WORK)
     else:
         found = _fixed(inputs, spec, job.number)
@@ -239,7 +249,7 @@ def _task(job: Job, place: Place, plan: Plan) -> None:
             "task": job.task,
             "prior": facts["prior"],
             "data": inputs.data,
-            "scores": [asdict(score) for score in outcome.scores],
+            "scores": [asdict(replace(score, task=job.task)) for score in outcome.scores],
             "left_out": outcome.reason,
         },
     )

@@ -159,6 +159,24 @@ ABLATIONS: tuple[ModelSpec, ...] = (
     _ablation("no_contrastive", "no contrastive term", "", alignment={"contrastive": 0.0}),
     _ablation("no_reconstruction", "no reconstruction", "", alignment={"reconstruction": 0.0}),
     _ablation("modality_dropout", "modality dropout 0.3", "", alignment={"modality_dropout": 0.3}),
+    _ablation(
+        "contrastive_alone",
+        "InfoNCE of each modality alone",
+        "cross-attention can't tell the pairs apart",
+        alignment={"contrastive_alone": True},
+    ),
+    _ablation(
+        "supervised",
+        "labels read off the joint embedding",
+        "quantile loss of Teff, log g, [Fe/H], Prot",
+        alignment={"supervised": 3.0},
+    ),
+    _ablation(
+        "supervised_alone_dropout",
+        "labels, alone and modality dropout",
+        "the three together",
+        alignment={"supervised": 3.0, "contrastive_alone": True, "modality_dropout": 0.2},
+    ),
     ModelSpec(
         "live_features",
         "live features",

@@ -78,7 +78,7 @@ def report(place: Place, plan: Plan, results: Results) -> Path:
 
 
 def _columns(labels: Sequence[str], metric: str) -> list[Column]:
-    return [Column(f"{label} {metric.upper()}", label, metric) for label in labels]
+    return [Column(label, label, metric) for label in labels]
 
 
 def _first(results: Results, plan: Plan, data: str) -> Part:
@@ -91,9 +91,9 @@ def _first(results: Results, plan: Plan, data: str) -> Part:
     )
     caption = f"R2 of linear probes on test stars, {data}. Chance is 0 (the training stars' mean)."
     tested = (
-        "Difference in R2, DESA minus the model, with its standard error and p by a paired bootstrap: test "
+        "Difference in R2, DESA minus the model, with its standard error by a paired bootstrap: test "
         f"stars (the same for both) and seeds are drawn anew 1000 times. * p < 0.05, not corrected for "
-        f"the number of comparisons. {data.capitalize()}."
+        f"the number of comparisons (p itself is in results.json). {data.capitalize()}."
     )
     tables = [
         score_table(results, "probe", _columns(PROBE_LABELS, "r2"), rows_of(plan), caption),
@@ -114,10 +114,11 @@ def _ablations(results: Results, plan: Plan, data: str) -> Part | None:
     )
     if table is None or not plan.ablations:
         return None
+    count = len(plan.seeds_of(SPECS[plan.ablations[0]]))
     text = (
-        "Learning rate and temperature are those of DESA's search; "
-        f"{len(plan.seeds_of(SPECS[plan.ablations[0]]))} seeds. A prior of labels answers the questions that "
-        "it holds: its row shows the leak, not a better model."
+        "Learning rate and temperature are those of DESA's search; the ablations have the first "
+        f"{count} of the {plan.seeds} seeds. A prior of labels answers the questions that it holds: its row "
+        "shows the leak, not a better model."
     )
     return Part("Ablations (Fig. 4)", text, [table])
 

@@ -84,7 +84,7 @@ def paper_table(results: Results, task: str) -> Table | None:
     for published in PAPER:
         if published.task != task:
             continue
-        mean = results.means.get((task, published.label, "", published.metric, published.model))
+        mean = results.means.get((task, published.label, published.part, published.metric, published.model))
         title = SPECS[published.model].title if published.model in SPECS else "encoder"
         unit = f" {published.unit}" if published.unit else ""
         rows.append(
@@ -105,9 +105,13 @@ def paper_table(results: Results, task: str) -> Table | None:
     return Table(["score", "paper", f"here, {data}", "what differs"], rows, caption)
 
 
-def test_table(results: Results, task: str, caption: str) -> Table | None:
+def test_table(results: Results, task: str, caption: str, *, ablations: bool = False) -> Table | None:
     """DESA minus each other model, with the p of the paired bootstrap; None where nothing was tested."""
-    tests = [test for test in results.tests if test["task"] == task]
+    tests = [
+        test
+        for test in results.tests
+        if test["task"] == task and (SPECS[test["model"]].group == "ablation") == ablations
+    ]
     labels = list(dict.fromkeys(test["label"] for test in tests))
     models = list(dict.fromkeys(test["model"] for test in tests))
     if not tests:
@@ -121,8 +125,7 @@ def test_table(results: Results, task: str, caption: str) -> Table | None:
             if test is None:
                 cells.append("–")
                 continue
-            mark = "*" if test["p"] < 0.05 else ""
-            cells.append(f"{test['value']:+.3f} ± {test['error']:.3f} (p {test['p']:.2g}){mark}")
+            mark = " *" if test["p"] < 0.05 else ""
+            cells.append(f"{test['value']:+.3f} ± {test['error']:.3f}{mark}")
         rows.append([SPECS[model].title, *cells])
-    metrics = {test["label"]: test["metric"] for test in tests}
-    return Table(["DESA minus", *(f"{label} {metrics[label]}" for label in labels)], rows, caption)
+    return Table(["DESA minus", *labels], rows, caption)

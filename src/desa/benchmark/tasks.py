@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
 
+from desa.benchmark import encoder_tasks, heads
+from desa.benchmark.aligners import joint_embedding
 from desa.benchmark.material import Material
+from desa.benchmark.outcome import Arrays, Outcome
 from desa.benchmark.registry import Group, ModelSpec
+from desa.downstream.cmd_classes import cmd_classes
+from desa.downstream.few_shot import few_shot, label_efficiency
 from desa.downstream.probe import linear_probe
+from desa.downstream.retrieval import retrieval
+from desa.downstream.robustness import robustness
 from desa.downstream.score import Score
 
+MOST_STARS = 1500
+"""Stars that the CMD task clusters: UMAP of more takes long."""
+
+SHORTER = (0.5, 0.25)
+"""Shares of the light-curve crop that is left."""
+
+FEW_LABELS = ("bp_rp", "m_g", "teff", "log_l")
 PROBE_LABELS = ("teff", "log_g", "fe_h", "log_prot", "bp_rp", "m_g", "age")
 EVERYBODY: tuple[Group, ...] = ("model", "control", "ablation")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a task gives.
-
-    Parameters
-    ----------
-    scores
-        The numbers.
-    arrays
-        To draw and to test with: ``<label>/truth``, ``<label>/predicted`` and the like.
-    reason
-        Why there are no scores, if there are none.
-    """
-
-    scores: Sequence[Score]
-    arrays: dict[str, NDArray[np.generic]] = field(default_factory=dict)
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,7 +62,7 @@ class TaskSpec:
 
 def probe(material: Material) -> Outcome:
     """Ridge regressions on the fixed embedding."""
-    scores, arrays = list[Score](), dict[str, NDArray[np.generic]]()
+    scores, arrays = list[Score](), Arrays()
     for label in PROBE_LABELS:
         values = material.inputs.label(label)
         try:
@@ -81,6 +77,94 @@ def probe(material: Material) -> Outcome:
     return Outcome(scores, arrays)
 
 
+def zero_shot(material: Material) -> Outcome:
+    """Clusters of the embedding as classes of the colour-magnitude diagram."""
+    inputs = material.inputs
+    scores, arrays = cmd_classes(
+        material.joint, inputs.text_label("cmd_class"), inputs.split, seed=material.seed, most=MOST_STARS
+    )
+    return Outcome(scores, arrays)
+
+
+def few(material: Material) -> Outcome:
+    """Linear regression on 1, 5 and 20 % of the test stars."""
+    inputs = material.inputs
+    labels = {name: inputs.label(name) for name in FEW_LABELS}
+    return Outcome(*few_shot(material.joint, labels, inputs.split, seed=material.seed))
+
+
+def efficiency(material: Material) -> Outcome:
+    """Linear regression against the number of labels."""
+    inputs = material.inputs
+    labels = {name: inputs.label(name) for name in ("age", "log_prot", "fe_h")}
+    return Outcome(*label_efficiency(material.joint, labels, inputs.split, seed=material.seed, draws=10))
+
+
+def retrieve(material: Material) -> Outcome:
+    """A star's spectrum from its light curve; each embedded without the other."""
+    first, second = material.array("match_spectrum"), material.array("match_lightcurve")
+    scores, arrays = retrieval(first, second, material.inputs.split, seed=material.seed)
+    return Outcome(scores, arrays)
+
+
+def robust(material: Material) -> Outcome:
+    """Ridge regressions fitted on whole data, given less: one modality, a shorter light curve, low S/N."""
+    inputs = material.inputs
+    labels = {name: inputs.label(name) for name in PROBE_LABELS}
+    conditions, test = {}, inputs.split == "test"
+    for part, name in (("spectrum only", "joint_spectrum"), ("light curve only", "joint_lightcurve")):
+        if material.array(name).shape[1]:
+            conditions[part] = material.array(name)
+    aligner = material.aligner()
+    if aligner is not None:
+        for share in SHORTER:
+            rows = np.full_like(material.joint, np.nan)
+            prior = None if material.prior is None else material.prior[torch.from_numpy(test)]
+            rows[test] = joint_embedding(
+                aligner, inputs.star_spectrum[test], inputs.shortened(share)[test], prior
+            )
+            conditions[f"light curve x {share:g}"] = rows
+    scores, arrays = robustness(
+        material.joint, conditions, labels, inputs.split, snr=inputs.snr, seed=material.seed
+    )
+    return Outcome(scores, arrays)
+
+
+MODELS: tuple[Group, ...] = ("model", "control")
+SPECTRA, CURVES = frozenset({"only_spectrum"}), frozenset({"only_lightcurve"})
+UNFROZEN = frozenset({"desa", "clip"})
+TRANSFORMER = frozenset({*UNFROZEN, "concatenation", "only_spectrum", "only_lightcurve"})
+"""Models that the slowest heads are trained on: not all, to keep within the time."""
+
+
+def _heads() -> list[TaskSpec]:
+    """Binaries and ages, by three kinds of head."""
+    found = []
+    for name, title, work, label, metric in (
+        ("binaries", "Binaries", heads.binaries, "binary", "auc"),
+        ("ages", "Ages", heads.ages, "age", "mae"),
+    ):
+        tested = {label: metric}
+        found += [
+            TaskSpec(name, title, work, tested),
+            TaskSpec(
+                f"{name}_transformer",
+                f"{title}, transformer head",
+                partial(work, head="transformer"),
+                tested,
+                only=TRANSFORMER,
+            ),
+            TaskSpec(
+                f"{name}_unfrozen",
+                f"{title}, model trained along",
+                partial(work, head="perceptron", unfreeze=True),
+                tested,
+                only=UNFROZEN,
+            ),
+        ]
+    return found
+
+
 TASKS: dict[str, TaskSpec] = {
     task.name: task
     for task in (
@@ -90,5 +174,14 @@ TASKS: dict[str, TaskSpec] = {
             probe,
             dict.fromkeys(PROBE_LABELS, "r2"),
         ),
+        *_heads(),
+        TaskSpec("cmd_classes", "Zero-shot CMD classes", zero_shot, groups=MODELS),
+        TaskSpec("few_shot", "Few-shot regression", few, groups=MODELS),
+        TaskSpec("label_efficiency", "Labels needed", efficiency, groups=MODELS),
+        TaskSpec("retrieval", "Cross-modal retrieval", retrieve, groups=("model", "ablation")),
+        TaskSpec("robustness", "With less data", robust, groups=MODELS),
+        TaskSpec("parameters", "Spectrum encoder", encoder_tasks.parameters, only=SPECTRA),
+        TaskSpec("rotation", "Light-curve encoder", encoder_tasks.rotation, only=CURVES),
+        TaskSpec("encoders", "Objective of the encoders", encoder_tasks.objectives, only=SPECTRA),
     )
 }

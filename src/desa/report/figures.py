@@ -19,18 +19,23 @@ LABEL_TEXT = {
     "bp_rp": "BP - RP [mag]",
     "m_g": "M_G [mag]",
     "age": "age [Gyr]",
+    "log_l": "log10 L [Sun]",
     "snr_g": "S/N in g",
 }
 """Axis titles of the labels."""
 
 
-def _png(canvas: Canvas) -> bytes:
+def png(canvas: Canvas) -> bytes:
+    """A figure as PNG."""
     stream = io.BytesIO()
     canvas.savefig(stream, format="png", dpi=110)
     return stream.getvalue()
 
 
-def _canvas(rows: int, columns: int, width: float = 3.3, height: float = 2.9) -> tuple[Canvas, NDArray[Any]]:
+def canvas_of(
+    rows: int, columns: int, width: float = 3.3, height: float = 2.9
+) -> tuple[Canvas, NDArray[Any]]:
+    """A figure with rows x columns of axes, `width` x `height` inches each."""
     canvas = Canvas(figsize=(width * columns, height * rows), layout="constrained")
     return canvas, canvas.subplots(rows, columns, squeeze=False)
 
@@ -43,7 +48,7 @@ def training_curves(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> b
     histories
         Stage -> rows of metrics with ``step`` and ``loss`` or ``validation_loss``.
     """
-    canvas, axes = _canvas(1, len(histories))
+    canvas, axes = canvas_of(1, len(histories))
     for axis, (stage, rows) in zip(axes[0], histories.items(), strict=True):
         train = np.array([(row["step"], row["loss"]) for row in rows if "loss" in row])
         valid = np.array([(row["step"], row["validation_loss"]) for row in rows if "validation_loss" in row])
@@ -56,7 +61,7 @@ def training_curves(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> b
             axis.plot(valid[:, 0], valid[:, 1], "o-", color="C1", ms=3, lw=1.2, label="validation")
         axis.set(title=stage, xlabel="step", ylabel="loss")
         axis.legend(frameon=False)
-    return _png(canvas)
+    return png(canvas)
 
 
 def embedding_map(coordinates: ArrayLike, labels: Mapping[str, ArrayLike]) -> bytes:
@@ -71,7 +76,7 @@ def embedding_map(coordinates: ArrayLike, labels: Mapping[str, ArrayLike]) -> by
     """
     xy = np.asarray(coordinates)
     columns = min(3, len(labels))
-    canvas, axes = _canvas(-(-len(labels) // columns), columns)
+    canvas, axes = canvas_of(-(-len(labels) // columns), columns)
     for axis, (name, values) in zip(axes.flat, labels.items(), strict=False):
         colour = np.asarray(values, dtype=np.float64)
         known = np.isfinite(colour)
@@ -83,7 +88,7 @@ def embedding_map(coordinates: ArrayLike, labels: Mapping[str, ArrayLike]) -> by
         axis.set(title=LABEL_TEXT.get(name, name), xticks=[], yticks=[])
     for axis in axes.flat[len(labels) :]:
         axis.set_axis_off()
-    return _png(canvas)
+    return png(canvas)
 
 
 def predicted_against_true(results: Mapping[str, tuple[ArrayLike, ArrayLike, str]]) -> bytes:
@@ -95,7 +100,7 @@ def predicted_against_true(results: Mapping[str, tuple[ArrayLike, ArrayLike, str
         name -> (truth (n,), predicted (n,), text for the panel's corner).
     """
     columns = min(3, len(results))
-    canvas, axes = _canvas(-(-len(results) // columns), columns)
+    canvas, axes = canvas_of(-(-len(results) // columns), columns)
     for axis, (name, (truth, predicted, text)) in zip(axes.flat, results.items(), strict=False):
         x, y = np.asarray(truth, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
         low, high = np.percentile(np.concatenate([x, y]), [0.5, 99.5])
@@ -106,4 +111,4 @@ def predicted_against_true(results: Mapping[str, tuple[ArrayLike, ArrayLike, str
         axis.text(0.04, 0.96, text, transform=axis.transAxes, va="top")
     for axis in axes.flat[len(results) :]:
         axis.set_axis_off()
-    return _png(canvas)
+    return png(canvas)

@@ -1,0 +1,77 @@
+"""Tasks that train a head on a model: binaries and ages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from desa.benchmark.aligners import Aligner
+from desa.benchmark.material import Material
+from desa.benchmark.outcome import Outcome
+from desa.downstream.ages import ages as tune_ages
+from desa.downstream.binaries import CLASSES
+from desa.downstream.binaries import binaries as tune_binaries
+from desa.downstream.finetuned import Features, FineTuning, Head
+
+UNSEEN_KINDS = ("wide",)
+"""Companions that leave no trace in light curve or spectrum: their stars take no part."""
+
+
+def binary_label(material: Material) -> NDArray[np.float64]:
+    """(N,) 1 with a companion that data can show, 0 without any, NaN where unknown or unseen."""
+    label = material.inputs.label("binary")
+    unseen = np.isin(material.inputs.text_label("binary_kind"), UNSEEN_KINDS)
+    return np.where(unseen, np.nan, label)
+
+
+def _features(material: Material, unfreeze: bool) -> tuple[Features, Aligner | None]:
+    """What the head reads: the halves that the model gives, or features and the model to train along."""
+    if not unfreeze:
+        return Features(torch.from_numpy(material.head), None), None
+    spectrum, lightcurve = (
+        torch.from_numpy(x) for x in (material.inputs.star_spectrum, material.inputs.star_lightcurve)
+    )
+    return Features(spectrum, lightcurve, material.prior), material.aligner()
+
+
+def _settings(head: Head, unfreeze: bool, **others: Any) -> FineTuning:
+    """Sizes of the benchmark: quick ones, the same for every model."""
+    if unfreeze:
+        others |= {"epochs": 4, "patience": 2, "batch_size": 128}
+    elif head == "transformer":
+        others |= {"width": 16, "blocks": 1, "epochs": 12, "patience": 3, "batch_size": 128}
+        others |= {"learning_rate": 3e-3}
+    return FineTuning(head=head, unfreeze=unfreeze, **others)
+
+
+def binaries(material: Material, head: Head = "auto", unfreeze: bool = False) -> Outcome:
+    """Binary or not: accuracy, F1, AUC, average precision; the AUC of each kind against single stars."""
+    features, aligner = _features(material, unfreeze)
+    scores, arrays = tune_binaries(
+        features,
+        binary_label(material),
+        material.inputs.text_label("binary_kind"),
+        material.inputs.split,
+        aligner=aligner,
+        variants={"binary": _settings(head, unfreeze, classes=CLASSES)},
+        seed=material.seed,
+    )
+    return Outcome(scores, arrays)
+
+
+def ages(material: Material, head: Head = "auto", unfreeze: bool = False) -> Outcome:
+    """Age in Gyr with conformal intervals: MAE, RMSE, R2, coverage; by Teff."""
+    features, aligner = _features(material, unfreeze)
+    scores, arrays = tune_ages(
+        features,
+        material.inputs.label("age"),
+        material.inputs.label("teff"),
+        material.inputs.split,
+        aligner=aligner,
+        variants={"age": _settings(head, unfreeze)},
+        seed=material.seed,
+    )
+    return Outcome(scores, arrays)
