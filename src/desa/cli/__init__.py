@@ -6,7 +6,7 @@ import sys
 
 from rich.console import Console
 
-from desa.cli import benchmark, catalogs, data, explore, fetch, mock, models, observe, training
+from desa.cli import benchmark, catalogs, data, explore, fetch, mock, models, observe, search, training
 from desa.cli.common import app
 from desa.errors import DesaError
 
@@ -21,6 +21,7 @@ __all__ = [
     "mock",
     "models",
     "observe",
+    "search",
     "training",
 ]
 

@@ -1,0 +1,90 @@
+"""Commands on tables of embeddings: search."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from desa.cli.common import app, screen
+
+
+class IndexKind(Enum):
+    """How neighbours are found."""
+
+    auto = "auto"
+    exact = "exact"
+    ivf = "ivf"
+    hnsw = "hnsw"
+
+
+Table = Annotated[Path, typer.Argument(metavar="EMB", help="Table made by `desa embed`.")]
+
+
+@app.command()
+def search(
+    embedding: Table,
+    like: Annotated[
+        str, typer.Option(help="KIC, Gaia number, star_id or obsid of a row; or a file of another star.")
+    ],
+    k: Annotated[int, typer.Option("-k", min=1, help="Neighbours.")] = 20,
+    where: Annotated[
+        str | None, typer.Option(help="Condition that all of them fulfil: comparisons, and, or, not, in.")
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            help="joint, z_spectrum, features_lightcurve, ...; p_lightcurve:p_spectrum finds spectra by a "
+            "light curve. Left out: joint, or what the star has."
+        ),
+    ] = None,
+    survey: Annotated[
+        Path | None, typer.Option(help="Survey folder, for columns: labels, snr_g, ...")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Table of labels with KIC, Gaia number, star_id or obsid.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="What embeds the file of --like: the model that made EMB.")] = "",
+    index: Annotated[
+        IndexKind, typer.Option(help="auto: exact up to 100000 vectors, else ivf (needs faiss).")
+    ] = IndexKind.auto,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Table: .ecsv, .fits, .vot, .parquet or .csv; left out: screen."),
+    ] = None,
+) -> None:
+    """Find stars that are like a star.
+
+    Example: `desa search emb.parquet --like "KIC 8462852" --survey survey --where "teff > 5000"`
+
+    The index of a large table is made once and kept beside it.
+    """
+    import desa
+    from desa.predict.output import table_format, write_table
+    from desa.predict.screen import print_table
+    from desa.search.like import search_like
+    from desa.search.screen import neighbours_table
+    from desa.survey.store import Survey
+
+    if output is not None:
+        table_format(output)
+    console = screen()
+    found = search_like(
+        embedding,
+        like,
+        k=k,
+        where=where,
+        by=by,
+        kind=index.value,
+        survey=None if survey is None else Survey.open(survey),
+        labels=labels,
+        model=desa.load(model) if Path(like).exists() else None,
+        say=lambda words: console.print(words, markup=False, highlight=False, soft_wrap=True),
+    )
+    if output is None:
+        print_table(neighbours_table(found, where), console)
+    else:
+        write_table(found, output)
+        console.print(f"{len(found)} neighbours in {output}", markup=False, highlight=False, soft_wrap=True)
