@@ -79,7 +79,7 @@ export class Brush {
       const dot = document.createElementNS("http://www.w3.org/2000/svg", "svg");
       dot.setAttribute("viewBox", "0 0 10 10");
       dot.innerHTML = `<circle cx="5" cy="5" r="5" fill="${wordColour(code)}"/>`;
-      button.append(dot, word);
+      button.append(dot, word.replaceAll("_", " "));
       button.addEventListener("click", () => {
         const rows = [];
         values.forEach((value, row) => value === code && rows.push(row));

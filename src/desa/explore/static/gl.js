@@ -156,8 +156,9 @@ export class Points {
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, 256, 1, 0, gl.RGBA, gl.UNSIGNED_BYTE, bytes);
   }
 
-  // look: {view, range, words, size, alpha, missing, selecting, share}
+  // look: {view, range, words, size, alpha, missing, selecting, share}. Gives the milliseconds it took.
   draw(look) {
+    const start = performance.now();
     const { gl, uniform } = this;
     const { view } = look;
     gl.viewport(0, 0, this.canvas.width, this.canvas.height);
@@ -182,5 +183,7 @@ export class Points {
       gl.uniform1f(uniform.alpha, wanted === 1 ? Math.max(look.alpha, 0.8) : look.alpha);
       gl.drawArrays(gl.POINTS, 0, count);
     }
+    gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4)); // waits until it is painted
+    return performance.now() - start;
   }
 }

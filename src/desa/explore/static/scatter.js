@@ -16,8 +16,9 @@ export const VIEWS = {
 
 const MARGIN = { left: 52, right: 10, top: 8, bottom: 38 };
 const REACH = 9;
-const SLOW = 50; // milliseconds between frames from which on fewer points are painted while moving
-const LEAST = 30000;
+const FRAME = 25; // milliseconds that painting may take while things move
+const REST = 250; // milliseconds without a change after which all points are painted
+const LEAST = 20000; // points painted at least
 
 export class Scatter {
   constructor(section, state) {
@@ -28,7 +29,7 @@ export class Scatter {
     this.canvas = section.querySelector(".points");
     this.said = section.querySelector(".shown");
     this.points = new Points(this.canvas, state.order);
-    this.share = 1;
+    this.share = 1; // of the points, painted at once
     this.look = { range: { low: 0, high: 1 }, words: false };
     this.x = this.y = null;
     this.pointer = new Pointer(this);
@@ -108,34 +109,28 @@ export class Scatter {
   }
 
   redraw() {
-    if (this.waiting || !this.view) return;
+    if (this.waiting || !this.view || !this.palette) return;
     this.waiting = true;
-    requestAnimationFrame((now) => {
+    requestAnimationFrame(() => {
       this.waiting = false;
-      this.draw(now);
+      this.draw(this.share);
+      if (this.share < 1) this.restSoon();
     });
   }
 
-  // While the view moves, slow machines paint a random part of the points; all of them when it rests.
-  moving() {
-    this.inMotion = true;
+  // Where all the points take long, a random part of them is painted at once and all when nothing changes.
+  restSoon() {
     clearTimeout(this.rest);
-    this.rest = setTimeout(() => {
-      this.inMotion = false;
-      this.share = 1;
-      this.lastFrame = 0;
-      this.redraw();
-    }, 180);
-    this.redraw();
+    this.rest = setTimeout(() => requestAnimationFrame(() => this.draw(1)), REST);
   }
 
-  draw(now) {
-    if (this.inMotion) {
-      if (this.lastFrame && now - this.lastFrame > SLOW && now - this.lastFrame < 2000) {
-        this.share = Math.max(this.share * 0.6, Math.min(1, LEAST / this.state.rows));
-      }
-      this.lastFrame = now;
-    }
+  learn(share, milliseconds) {
+    const least = Math.min(1, LEAST / this.state.rows);
+    const possible = Math.max(least, Math.min(1, (share * FRAME) / Math.max(milliseconds, 0.1)));
+    this.share = possible < 0.8 ? possible : 1;
+  }
+
+  draw(share) {
     const colours = theme();
     const room = sized(this.under);
     if (!room) return;
@@ -154,15 +149,17 @@ export class Scatter {
     style.height = `${frame.height}px`;
     const zoom = Math.abs((this.home.right - this.home.left) / (this.view.right - this.view.left));
     const size = pointSize(this.state.rows) * Math.min(Math.max(zoom, 0.6) ** 0.35, 3);
-    this.points.draw({
+    this.canvas.dataset.drawn = String(Math.ceil(this.state.rows * share));
+    const took = this.points.draw({
       ...this.look,
       view: this.view,
       size: Math.min(size, 9) * ratio,
       alpha: Math.min(0.85, (0.25 + 150 / Math.sqrt(this.state.rows)) * Math.max(1, zoom) ** 0.25),
       missing: channels(colours.missing),
       selecting: Boolean(this.state.selection),
-      share: this.inMotion ? this.share : 1,
+      share,
     });
+    this.learn(share, took);
     this.drawMarks();
   }
 
@@ -259,7 +256,7 @@ export class Scatter {
       bottom: y + (view.bottom - y) * factor,
       top: y + (view.top - y) * factor,
     };
-    this.moving();
+    this.redraw();
   }
 
   pan(dx, dy) {
@@ -272,7 +269,7 @@ export class Scatter {
       bottom: view.bottom + along,
       top: view.top + along,
     };
-    this.moving();
+    this.redraw();
   }
 
   reset() {

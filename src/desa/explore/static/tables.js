@@ -87,7 +87,7 @@ function toError(value, error) {
 }
 
 function measured({ value, error, unit }) {
-  if (typeof value !== "number") return value;
+  if (typeof value !== "number") return value.replaceAll("_", " ");
   return `${toError(value, error)}${error ? ` ± ${toError(error, error)}` : ""} ${unit}`;
 }
 
