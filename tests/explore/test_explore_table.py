@@ -18,6 +18,8 @@ from desa.explore.neighbours import Neighbours
 from desa.explore.predictions import read_predictions
 from desa.explore.star import autocorrelation, describe, flux_ppt, lightcurve_of, spectrum_of
 from desa.explore.table import ExploreTable
+from desa.search.beside import index_of
+from desa.search.index import Index
 from desa.survey.store import Survey
 
 
@@ -180,6 +182,18 @@ def test_neighbours_are_the_nearest_of_those_with_the_same_vector(table: Explore
     assert name == "features_lightcurve"
     assert row_of(table, LIGHTCURVE_ONLY) not in rows
     assert len(Neighbours(table, "joint").nearest(0, 1000)[1]) == STARS - 2
+
+
+def test_neighbours_by_the_index_that_search_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = ExploreTable(make_embedding(tmp_path / "emb.parquet"))
+    plain = Neighbours(table, "joint").nearest(20, 5)
+    index_of(table.path, "joint", kind="hnsw")
+    with monkeypatch.context() as patch:
+        patch.setattr(Index, "build", None)  # would fail if called
+        kept = Neighbours(table, "joint").nearest(20, 5)
+    assert kept[0] == plain[0] == "joint"
+    assert kept[1].tolist() == plain[1].tolist()
+    np.testing.assert_allclose(kept[2], plain[2], rtol=1e-5)
 
 
 @pytest.mark.parametrize("text", ["1012", "KIC 1012", " kic1012", "KIC001012"[:3] + "1012", obsid(12)])

@@ -16,6 +16,7 @@ from desa.embedding import VECTORS
 from desa.errors import DamagedFile, UnsupportedFile
 from desa.explore.columns import Column, is_shown, read_column
 from desa.explore.predictions import PREDICTED, WHY, predicted_labels, read_predictions
+from desa.search.data import vectors_of
 from desa.survey.store import Survey
 
 Floats = NDArray[np.float32]
@@ -199,17 +200,13 @@ class ExploreTable:
         """
         return self._values[key]
 
+    def vector_table(self, name: str) -> pa.Table:
+        """The table's column of vectors alone."""
+        return self._file.read([name])
+
     def vectors(self, name: str) -> tuple[NDArray[np.int64], Floats]:
         """Rows that have a vector, and these vectors, (M,) and (M, D)."""
-        column = self._file.read([name]).column(0).combine_chunks()
-        if isinstance(column, pa.ChunkedArray):
-            column = pa.concat_arrays(column.chunks)
-        width = column.type.list_size
-        flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
-        rows = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
-        values = flat.reshape(-1, width)
-        finite = np.isfinite(values).all(axis=1)
-        return (rows, values) if finite.all() else (rows[finite], values[finite])
+        return vectors_of(self.vector_table(name), name, str(self.path))
 
 
 def _places(names: pa.Array, known: pa.ChunkedArray | pa.Array) -> NDArray[np.int64]:
