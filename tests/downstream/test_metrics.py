@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
+from sklearn.metrics import average_precision_score, balanced_accuracy_score, f1_score, roc_auc_score
 
 from desa.downstream import metrics
 
@@ -37,6 +37,9 @@ def test_classes_agree_with_scikit_learn() -> None:
     assert found["balanced_accuracy"].value == pytest.approx(balanced_accuracy_score(truth, called))
     assert found["accuracy"].chance == pytest.approx(1 - truth.mean())
     assert found["average_precision"].chance == pytest.approx(truth.mean())
+    rounded = np.round(chance, 1)
+    assert metrics.average_precision(truth, rounded) == pytest.approx(average_precision_score(truth, rounded))
+    assert np.isnan(metrics.average_precision(np.zeros(5), np.arange(5.0)))
     assert found["f1"].chance == pytest.approx(f1_score(truth, np.ones(400)))
 
 

@@ -74,7 +74,8 @@ class Draws:
         found = []
         for name, (values, chance) in metrics.items():
             own, others = values[0], values[1:].mean(axis=1)
-            spread = np.hypot(others.std(ddof=1), own.std(ddof=1) / np.sqrt(len(own)) if len(own) > 1 else 0)
+            draws = own.std(ddof=1) / np.sqrt(len(own)) if len(own) > 1 else 0.0
+            spread = np.hypot(others.std(ddof=1), draws)
             tested = int(there.any(axis=0).sum())
             found.append(Score(task, label, name, float(own.mean()), float(spread), chance, tested, part))
         return found

@@ -6,6 +6,7 @@ are the fitted line plus quantiles of residuals of stars that the line was not f
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -13,6 +14,8 @@ from typing import cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn import config_context
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import KFold, StratifiedKFold
 from torch import Tensor, nn
@@ -22,10 +25,13 @@ Array = NDArray[np.float64]
 PENALTIES = tuple(float(value) for value in np.logspace(-2, 5, 15))
 """Ridge penalties tried, in units of a standardised feature's squared length."""
 
-INVERSE_PENALTIES = tuple(float(value) for value in np.logspace(-5, 1, 7))
+INVERSE_PENALTIES = tuple(float(value) for value in np.logspace(-5, 0, 6))
 """Inverse penalties of the logistic regression tried."""
 
 FOLDS = 5
+
+NEWTON = 800
+"""Weights up to which a logistic regression is fitted by Newton's method."""
 
 
 class Perceptron(nn.Sequential):
@@ -125,6 +131,9 @@ def linear_classes(x: Array, y: NDArray[np.int64], classes: int, seed: int) -> L
     """
     if len(np.unique(y)) < 2:
         raise ValueError("all training stars are of one class: there is nothing to tell apart")
+    # A penalised fit lies in the space of the rows: with fewer stars than features it is done there.
+    basis = np.linalg.svd(x, full_matrices=False)[2] if len(x) < x.shape[1] else None
+    x = x if basis is None else x @ basis.T
     least = int(np.bincount(y)[np.unique(y)].min())
     folds = _folds(len(y), seed, y if least >= 2 else None)
     scored = []
@@ -141,6 +150,7 @@ def linear_classes(x: Array, y: NDArray[np.int64], classes: int, seed: int) -> L
         weight[model.classes_[1]], bias[model.classes_] = model.coef_[0], [0.0, model.intercept_[0]]
     else:
         weight[model.classes_], bias[model.classes_] = model.coef_, model.intercept_
+    weight = weight if basis is None else weight @ basis
     return LinearFit(_layer(weight, bias), scored[best][1], INVERSE_PENALTIES[best])
 
 
@@ -155,7 +165,14 @@ def _folds(count: int, seed: int, y: NDArray[np.int64] | None = None) -> list[tu
 
 
 def _logistic(x: Array, y: NDArray[np.int64], inverse: float) -> LogisticRegression:
-    return LogisticRegression(C=inverse, max_iter=300, tol=1e-4).fit(x, y)
+    """A fit; Newton's steps where the matrix they need is small."""
+    small = x.shape[1] * (1 if len(np.unique(y)) == 2 else len(np.unique(y))) <= NEWTON
+    model = LogisticRegression(
+        C=inverse, max_iter=100 if small else 500, solver="newton-cholesky" if small else "lbfgs"
+    )
+    with warnings.catch_warnings(), config_context(assume_finite=True, skip_parameter_validation=True):
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(x, y)
 
 
 def _logits(model: LogisticRegression, x: Array, classes: int) -> Array:

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
-from sklearn.metrics import average_precision_score
 
 from desa.conformal import empirical_coverage
 from desa.downstream.score import Score
@@ -58,8 +57,14 @@ def auc(truth: NDArray[Any], score: NDArray[Any]) -> float:
 
 
 def average_precision(truth: NDArray[Any], score: NDArray[Any]) -> float:
-    """Area under the precision-recall curve; NaN without a positive star."""
-    return float(average_precision_score(truth, score)) if np.any(truth) else math.nan
+    """Area under the precision-recall curve, step by step; NaN without a positive star."""
+    order = np.argsort(-score, kind="stable")
+    right, ends = np.cumsum(truth[order] != 0), np.flatnonzero(np.diff(score[order], append=np.nan))
+    if not len(right) or not right[-1]:
+        return math.nan
+    # Ends of runs of equal scores: stars with the same score come together or not at all.
+    found = right[ends]
+    return float(np.sum(np.diff(found, prepend=0) * found / (ends + 1)) / right[-1])
 
 
 def accuracy(truth: NDArray[Any], predicted: NDArray[Any]) -> float:

@@ -1,4 +1,4 @@
-"""``python -m desa.real DATA -o OUT`` and ``python -m desa.real evaluate MODEL DATA``."""
+"""``python -m desa.real DATA -o OUT``, ``... evaluate MODEL DATA``, ``... experiments DATA MODEL -o OUT``."""
 
 from __future__ import annotations
 
@@ -47,6 +47,37 @@ def _evaluate_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
+
+
+def _experiments_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m desa.real experiments", description="What few real labels say of a model's encoders."
+    )
+    parser.add_argument("data", type=Path, help="folder with kepler/ and lamost/")
+    parser.add_argument(
+        "model", type=Path, help="model trained on a mock survey (`desa align` or `desa demo` makes one)"
+    )
+    parser.add_argument("-o", "--output", type=Path, default=Path("real-experiments"))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--repeats", type=int, default=10, help="repeats of each cross-validation")
+    parser.add_argument("--draws", type=int, default=10, help="draws of the labelled spectra")
+    return parser
+
+
+def _experiments(arguments: list[str], console: Console) -> None:
+    from desa.real.experiments import run
+
+    given = _experiments_parser().parse_args(arguments)
+    run(
+        given.data,
+        given.model,
+        given.output,
+        seed=given.seed,
+        repeats=given.repeats,
+        draws=given.draws,
+        console=console,
+    )
+    console.print(f"report: {given.output / 'report.html'}", highlight=False)
 
 
 def _evaluate(arguments: list[str], console: Console) -> None:
@@ -98,6 +129,8 @@ def main(arguments: list[str]) -> int:
     try:
         if arguments[:1] == ["evaluate"]:
             _evaluate(arguments[1:], console)
+        elif arguments[:1] == ["experiments"]:
+            _experiments(arguments[1:], console)
         else:
             _run(arguments, console)
     except DesaError as error:

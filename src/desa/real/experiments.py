@@ -1,0 +1,243 @@
+"""What few real labels say of the encoders: spectra with 1, 5, 20 % of the labels, kinds of light curve.
+
+No real star here has both modalities, so nothing is said of the joint embedding.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from desa.config import Training
+from desa.downstream.few_shot import SHARES, repeated
+from desa.downstream.periods import acf_peak, lomb_scargle_peak
+from desa.files import written_whole
+from desa.models.desa import Desa
+from desa.provenance import provenance
+from desa.real.data import LABELS, read_spectra
+from desa.real.experiment_sets import (
+    HANDMADE,
+    INDICES,
+    lightcurve_sets,
+    one_a_star,
+    spectrum_sets,
+    usable,
+)
+from desa.real.experiments_report import write_report
+from desa.real.lightcurves import KeplerStar, read_kepler
+from desa.real.masked import MASKED
+from desa.real.repeated import (
+    DATA,
+    REPEATS,
+    Row,
+    boosted,
+    boosted_class,
+    class_table,
+    held_out,
+    linear,
+    logistic,
+    number_table,
+)
+from desa.training.tracking import training_progress
+
+Array = NDArray[np.float64]
+Say = Callable[[str], None]
+
+LEAST_LABELS = 8
+"""Labels with fewer stars are left out."""
+
+FEW_DRAWS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """All scores, and arrays to draw: ``<label>/truth``, ``<label>/<features>``."""
+
+    rows: list[Row]
+    arrays: dict[str, Array]
+
+
+def spectra_few_labels(
+    sets: Mapping[str, Array], labels: Array, *, seed: int, draws: int = FEW_DRAWS
+) -> Findings:
+    """Teff, log g and [Fe/H] of real spectra from a share of the labels; scored on all other stars.
+
+    Parameters
+    ----------
+    sets
+        Name -> (N, D), a row a star.
+    labels
+        (N, 3).
+    seed, draws
+        Of the labelled stars, the same for every set, and how often they are drawn.
+    """
+    rows, arrays = list[Row](), dict[str, Array]()
+    everything = np.ones(len(labels), dtype=bool)
+    for place, label in enumerate(LABELS):
+        truth = labels[:, place]
+        arrays[f"{label}/truth"] = truth
+        for name, features in sets.items():
+            learners = {"ridge": linear} | ({"boosted trees": boosted} if name == INDICES else {})
+            for learner, fit in learners.items():
+                for share in SHARES:
+                    count = max(LEAST_LABELS, round(share * len(truth)))
+                    times = draws if learner == "ridge" else max(2, draws // 3)
+                    found = repeated(
+                        features, truth, everything, everything, count, seed=seed, draws=times, predict=fit
+                    )
+                    part = f"{100 * share:g} %"
+                    rows += [Row(name, learner, s) for s in found.scores("few labels", label, part, seed)]
+                    arrays[f"{label}/{name}, {learner}"] = found.predicted[0]
+    return Findings(rows, arrays)
+
+
+def lightcurve_tasks(
+    sets: Mapping[str, Array], chosen: Sequence[KeplerStar], *, seed: int, repeats: int = REPEATS
+) -> Findings:
+    """Eclipsing binaries against the rest, giants against dwarfs, Prot, and numax of giants.
+
+    Repeated cross-validation by star, folds of classes stratified; periods also as ACF and Lomb-Scargle
+    periodogram give them, without learning.
+    """
+    rows, arrays = list[Row](), dict[str, Array]()
+    eclipsing = np.array([star.eclipsing for star in chosen])
+    giant = np.array([star.giant for star in chosen])
+    known = np.array([np.isfinite(star.known("logg_huber2014")) or star.giant for star in chosen])
+    classes = {
+        "eclipsing binary": (np.ones(len(chosen), dtype=bool), eclipsing),
+        "giant": (known & ~eclipsing, giant),
+    }
+    for label, (members, kind) in classes.items():
+        y = kind[members].astype(np.float64)
+        if min(y.sum(), (1 - y).sum()) < LEAST_LABELS:
+            continue
+        arrays[f"{label}/truth"] = y
+        for name, features in sets.items():
+            learners = {"logistic": logistic} | ({"boosted trees": boosted_class} if name == HANDMADE else {})
+            for learner, fit in learners.items():
+                found = held_out(features[members], y, fit, classes=True, seed=seed, repeats=repeats)
+                scores = class_table("kinds of light curve", label, y, found, seed=seed)
+                rows += [Row(name, learner, score) for score in scores]
+                arrays[f"{label}/{name}, {learner}"] = found.mean(axis=0)
+    numbers = {
+        "prot": np.array([star.period for star in chosen]),
+        "numax": np.array([star.known("numax_yu") for star in chosen]),
+    }
+    for label, values in numbers.items():
+        there = np.isfinite(values) & (values > 0)
+        if there.sum() < LEAST_LABELS:
+            continue
+        y = values[there]
+        arrays[f"{label}/truth"] = y
+        for name, features in sets.items():
+            learners = {"ridge": linear} | ({"boosted trees": boosted} if name == HANDMADE else {})
+            for learner, fit in learners.items():
+                found = held_out(features[there], np.log10(y), fit, classes=False, seed=seed, repeats=repeats)
+                found = np.clip(10**found, 0.1 * y.min(), 10 * y.max())
+                task = "numbers of light curves"
+                rows += [Row(name, learner, s) for s in number_table(task, label, y, found, seed=seed)]
+                arrays[f"{label}/{name}, {learner}"] = np.median(found, axis=0)
+    rows += _periods(chosen, numbers["prot"], arrays, seed)
+    return Findings(rows, arrays)
+
+
+def _periods(chosen: Sequence[KeplerStar], prot: Array, arrays: dict[str, Array], seed: int) -> list[Row]:
+    """Prot as ACF and Lomb-Scargle periodogram give it."""
+    there = np.isfinite(prot)
+    if there.sum() < LEAST_LABELS:
+        return []
+    rows = []
+    for name, find in {"ACF": acf_peak, "Lomb-Scargle": lomb_scargle_peak}.items():
+        curves = [star.curve for star, known in zip(chosen, there, strict=True) if known]
+        found = np.array([find(curve.flux, curve.cadence_days)[0] for curve in curves])
+        found = np.where(np.isfinite(found), found, np.median(prot[there]))[None]
+        scores = number_table("numbers of light curves", "prot", prot[there], found, seed=seed)
+        rows += [Row(f"{name} peak", "no learning", score) for score in scores]
+        arrays[f"prot/{name} peak, no learning"] = found[0]
+    return rows
+
+
+def run(
+    data: str | Path,
+    model: str | Path,
+    out: str | Path,
+    *,
+    seed: int = 0,
+    repeats: int = REPEATS,
+    draws: int = FEW_DRAWS,
+    training: Training = MASKED,
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Do all real experiments that a folder of real files and a model allow.
+
+    Parameters
+    ----------
+    data
+        The folder of real files.
+    model
+        A model trained on a mock survey, with a spectrum encoder, a light-curve encoder, or both.
+    out
+        Gets ``results.csv`` (tidy), ``results.json``, ``arrays.npz``, figures and ``report.html``.
+    seed, repeats, draws
+        Of folds and draws, and how many.
+    training
+        Of the encoders that fill masks of real spectra.
+    console
+        For what goes on; None keeps quiet.
+
+    Returns
+    -------
+    dict
+        What ``results.json`` holds.
+
+    Raises
+    ------
+    DesaError
+        If the files or the model can't be used.
+    """
+    screen, out = console or Console(quiet=True), Path(out)
+    loaded = Desa.load(model)
+    rows, arrays, counts = list[Row](), dict[str, Array](), dict[str, int]()
+    if loaded.spectrum_encoder is not None:
+        spectra = one_a_star(read_spectra(data))
+        counts["spectra"] = len(spectra)
+        screen.print(f"{len(spectra)} labelled spectra, one a star; filling masks without labels")
+        with training_progress() if screen.is_terminal else nullcontext() as progress:
+            sets = spectrum_sets(loaded, spectra, out / "encoders", training, seed, progress)
+        found = spectra_few_labels(sets, spectra.labels, seed=seed, draws=draws)
+        rows, arrays = rows + found.rows, arrays | found.arrays
+    if loaded.lightcurve_encoder is not None:
+        chosen = usable(read_kepler(data)[0])
+        counts["light curves"] = len(chosen)
+        screen.print(f"{len(chosen)} light curves, each of at most one quarter")
+        curves = [star.curve for star in chosen]
+        found = lightcurve_tasks(lightcurve_sets(loaded, curves), chosen, seed=seed, repeats=repeats)
+        rows, arrays = rows + found.rows, arrays | found.arrays
+    trained_on = str(loaded.metadata.get("data", "data of unknown kind"))
+    facts = provenance(data=DATA, model_trained_on=trained_on, seed=seed, repeats=repeats, draws=draws)
+    return _write(out, rows, arrays, {"counts": counts, "provenance": facts})
+
+
+def _write(out: Path, rows: list[Row], arrays: dict[str, Array], facts: dict[str, Any]) -> dict[str, Any]:
+    tidy = [row.tidy() for row in rows]
+    content = {**facts, "scores": tidy}
+    with written_whole(out / "results.json") as scratch:
+        scratch.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    with written_whole(out / "results.csv") as scratch, scratch.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, list(tidy[0]) if tidy else ["data"])
+        writer.writeheader()
+        writer.writerows(tidy)
+    stored: dict[str, Any] = {name.replace("/", "|"): values for name, values in arrays.items()}
+    with written_whole(out / "arrays.npz") as scratch, scratch.open("wb") as binary:
+        np.savez_compressed(binary, **stored)
+    write_report(out, rows, arrays, facts)
+    return content
