@@ -169,3 +169,13 @@ def test_a_modality_without_encoder_is_left_out() -> None:
     table, left_out = embed_files(alone, ["q1", "near"])
     assert table.column("modality").to_pylist() == ["lightcurve"]
     assert left_out[0][0] == "near" and "no spectrum encoder" in left_out[0][1]
+
+
+def test_a_table_of_objects(model: Desa) -> None:
+    curves, spectra = [curve("KIC 1"), None], [spectrum("KIC 1", "11"), spectrum("KIC 2", "12")]
+    table = model.embed_table(curves, spectra)
+    assert list(table["modality"]) == ["joint", "spectrum"]
+    own = model.embed(curves[0], spectra[0])
+    np.testing.assert_allclose(table["joint"][0], own.joint, rtol=1e-3, atol=1e-4)
+    assert np.isnan(table["joint"][1]).all() and np.isfinite(table["features_spectrum"]).all()
+    assert len(table.meta["model"]) == 32

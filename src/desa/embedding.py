@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from astropy.table import Table
 from numpy.typing import NDArray
 
 from desa.files import written_whole
@@ -71,6 +72,19 @@ def embedding_table(rows: Sequence[Named], facts: dict[str, str]) -> pa.Table:
         if column is not None:
             columns[name] = column
     return pa.table(columns).replace_schema_metadata({f"desa.{key}": value for key, value in facts.items()})
+
+
+def vectors_table(rows: Sequence[Embedding], model: Desa) -> Table:
+    """Embeddings as an astropy table: each vector a column of arrays, NaN where a star has none."""
+    table = Table({"star_id": [row.star_id for row in rows], "modality": [row.modality for row in rows]})
+    for name in VECTORS:
+        vectors = [getattr(row, name) for row in rows]
+        width = next((len(vector) for vector in vectors if vector is not None), 0)
+        if width:
+            blank = np.full(width, np.nan, dtype=np.float32)
+            table[name] = np.stack([blank if vector is None else vector for vector in vectors])
+    table.meta.update(facts_of(model, "objects"))
+    return table
 
 
 def write_embedding(table: pa.Table, path: str | Path) -> None:

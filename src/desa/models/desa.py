@@ -16,7 +16,7 @@ from desa.config import Objective, Settings
 from desa.errors import ModelError
 from desa.models import use
 from desa.models.dualformer import DualFormer, DualFormerOutput
-from desa.models.heads import QuantileHead, SimSiamPredictor
+from desa.models.heads import SimSiamPredictor, head_for
 from desa.models.layers import Rotary
 from desa.models.lightcurve import LightCurveEncoder
 from desa.models.spectrum import SpectrumDecoder, SpectrumEncoder
@@ -28,20 +28,6 @@ if TYPE_CHECKING:
     from desa.predict.heads import UserHead
 
 PARTS = ("lightcurve", "spectrum", "dualformer")
-
-
-def head_for(
-    features: int,
-    hidden: int,
-    objective: Objective,
-    activation: str,
-    dropout: float,
-    batch_norm: bool = True,
-) -> QuantileHead:
-    """The quantile head of an encoder."""
-    return QuantileHead(
-        features, hidden, len(objective.labels), len(objective.quantiles), activation, dropout, batch_norm
-    )
 
 
 class Desa(nn.Module):
@@ -279,6 +265,20 @@ class Desa(nn.Module):
         """
         stars = use.Stars(lightcurve, spectrum)
         return stars.one_or_all(use.embed(self, stars, prior))
+
+    def embed_table(self, lightcurve: Any = None, spectrum: Any = None, prior: Any = None) -> Table:
+        """Embed one star, or a list of stars, as a table; parameters and errors as `embed`'s.
+
+        Returns
+        -------
+        astropy.table.Table
+            A row a star: ``star_id``, ``modality``, and each vector as a column of arrays (NaN where a star
+            has none); the metadata say of which model.
+        """
+        from desa.embedding import vectors_table
+
+        stars = use.Stars(lightcurve, spectrum)
+        return vectors_table(use.embed(self, stars, prior), self)
 
     def predict(self, lightcurve: Any = None, spectrum: Any = None) -> Any:
         """Labels of one star, or of a list of stars, from the encoders' and the fine-tuned heads.

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from desa.config import Objective
 from desa.models.layers import join_heads, split_heads
 
 
@@ -54,6 +55,20 @@ class QuantileHead(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(B, features) -> (B, labels, quantiles), in units of the label's scale."""
         return cast(Tensor, self.layers(features).unflatten(-1, (self.labels, self.quantiles)))
+
+
+def head_for(
+    features: int,
+    hidden: int,
+    objective: Objective,
+    activation: str,
+    dropout: float,
+    batch_norm: bool = True,
+) -> QuantileHead:
+    """The quantile head of an encoder."""
+    return QuantileHead(
+        features, hidden, len(objective.labels), len(objective.quantiles), activation, dropout, batch_norm
+    )
 
 
 class SimSiamPredictor(nn.Sequential):
