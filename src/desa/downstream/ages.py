@@ -21,12 +21,14 @@ TEFF_EDGES = (0.0, 4500.0, 5500.0, 6500.0, np.inf)
 YOUNGEST = 1e-3
 """Label ages [Gyr] below this count as this."""
 
+SMALL: dict[str, Any] = {"width": 16, "blocks": 1, "learning_rate": 3e-3, "epochs": 20, "patience": 4}
+"""Sizes of the transformer that suit some thousand stars and a laptop."""
+
 VARIANTS: Mapping[str, FineTuning] = {
     "light head": FineTuning(),
-    "transformer": FineTuning(head="transformer", learning_rate=2e-3, epochs=20, patience=5),
-    "transformer, unfrozen": FineTuning(
-        head="transformer", unfreeze=True, learning_rate=2e-3, epochs=20, patience=5
-    ),
+    "light head, unfrozen": FineTuning(head="linear", unfreeze=True, epochs=20, patience=4),
+    "transformer": FineTuning(head="transformer", **SMALL),
+    "transformer, unfrozen": FineTuning(head="transformer", unfreeze=True, **SMALL),
 }
 
 

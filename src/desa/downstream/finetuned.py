@@ -14,7 +14,7 @@ from desa.conformal import COVERAGES
 
 Head = Literal["auto", "linear", "perceptron", "transformer"]
 
-ROWS = 1024
+ROWS = 256
 """Stars at once where nothing is learnt."""
 
 
