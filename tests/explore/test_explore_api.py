@@ -115,6 +115,14 @@ def test_only_this_machines_own_page_is_answered(
     assert client.get("/api/about", headers=headers).status_code == status
 
 
+def test_a_link_elsewhere_opens_the_page_but_nothing_else(client: TestClient) -> None:
+    link = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+    assert client.get("/", headers=link).status_code == 200
+    assert client.get("/", headers=link | {"sec-fetch-dest": "iframe"}).status_code == 403
+    assert client.get("/api/star/1", headers=link).status_code == 403
+    assert client.post("/api/export", headers=link).status_code == 403
+
+
 def test_every_answer_has_the_security_headers(client: TestClient) -> None:
     for answer in (client.get("/"), client.get("/nothing"), client.get("/", headers={"host": "x"})):
         for name, value in HEADERS:

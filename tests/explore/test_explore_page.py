@@ -9,6 +9,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ import uvicorn
 from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, Playwright, expect, sync_playwright
-from sky import LIGHTCURVE_ONLY, STARS, kic, obsid
+from sky import LIGHTCURVE_ONLY, STARS, kic, make_embedding, obsid, with_columns
 
 from desa.explore.app import create_app
 from desa.explore.maps import map_of
@@ -34,8 +35,9 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this ma
 Opened = Callable[..., Page]
 
 
-@pytest.fixture(scope="module")
-def address(table: ExploreTable) -> Iterator[str]:
+@contextmanager
+def served(table: ExploreTable) -> Iterator[str]:
+    """The address of a server of a table."""
     listening = bound_socket(0)
     port = listening.getsockname()[1]
     server = uvicorn.Server(
@@ -48,6 +50,12 @@ def address(table: ExploreTable) -> Iterator[str]:
     yield f"http://127.0.0.1:{port}"
     server.should_exit = True
     thread.join(timeout=10)
+
+
+@pytest.fixture(scope="module")
+def address(table: ExploreTable) -> Iterator[str]:
+    with served(table) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -360,6 +368,21 @@ def test_any_two_columns(opened: Opened) -> None:
     expect(page.locator("#right .marks")).to_have_attribute(
         "aria-label", re.compile(r"log g \[dex\] against")
     )
+
+
+def test_a_table_alone_shows_its_own_columns(browser: Browser, tmp_path: Path) -> None:
+    path = with_columns(make_embedding(tmp_path / "emb.parquet"), score=np.linspace(1, 100, STARS))
+    with served(ExploreTable(path)) as address:
+        page = browser.new_page()
+        page.goto(f"{address}/#row=1")
+        star_shown(page, 1)
+        expect(page.locator("#right .view option[value=cmd]")).to_have_text("CMD (no bp_rp, m_g)")
+        expect(page.locator(".curve .none")).to_have_text("Give --survey to see the light curve.")
+        page.select_option("#colour", "score")
+        page.check("#log")
+        expect(page.locator("#colourbar")).to_have_attribute("aria-label", re.compile("score from [234]"))
+        assert coloured(pixels(page.locator("#left .points"))).sum() > 500
+        page.close()
 
 
 def test_without_webgl_the_page_says_so(playwright: Playwright, address: str) -> None:

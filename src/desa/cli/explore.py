@@ -12,7 +12,7 @@ from desa.cli.common import app, screen
 
 @app.command()
 def explore(
-    embedding: Annotated[Path, typer.Argument(metavar="EMB", help="Table made by `desa embed`.")],
+    embedding: Annotated[Path, typer.Argument(help="Table made by `desa embed`.")],
     survey: Annotated[
         Path | None, typer.Option(help="Survey folder: light curves, spectra, labels. Without: only the map.")
     ] = None,

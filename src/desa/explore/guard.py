@@ -109,7 +109,8 @@ class Guard:
             return 421, "this server answers to localhost only"
         if any(origin.lower() not in self._origins for origin in given.get(b"origin", [])):
             return 403, "another site's request"
-        if any(site not in {b"same-origin", b"none"} for site in given.get(b"sec-fetch-site", [])):
+        foreign = any(site not in {b"same-origin", b"none"} for site in given.get(b"sec-fetch-site", []))
+        if foreign and not _is_a_link_to_the_page(scope, given):
             return 403, "another site's request"
         if scope["method"] not in {"GET", "HEAD", "POST"}:
             return 405, "not allowed"
@@ -121,6 +122,12 @@ class Guard:
         if any(len(size) > 12 or int(size) > self._most_body for size in lengths):
             return 413, "too large"
         return None
+
+
+def _is_a_link_to_the_page(scope: Message, given: dict[bytes, list[bytes]]) -> bool:
+    """Whether somebody follows a link to the page, in a notebook say: it shows itself, in no frame."""
+    opened = given.get(b"sec-fetch-mode") == [b"navigate"] and given.get(b"sec-fetch-dest") == [b"document"]
+    return opened and scope["method"] == "GET" and scope["path"] == "/"
 
 
 async def _say(send: Send, status: int, words: str) -> None:

@@ -1,12 +1,12 @@
 // Colour, selection and export: what the bar above the panels does.
 
 import { named } from "./axes.js";
-import { drawBar, limits, PALETTES, wordColour } from "./colour.js";
+import { drawBar, limits, logarithms, PALETTES, wordColour } from "./colour.js";
 import { column, exported } from "./data.js";
 import { element } from "./tables.js";
 
 const byId = (id) => document.getElementById(id);
-const FIRST = ["teff", "teff_predicted", "bp_rp", "log_g"];
+const FIRST = ["teff", "teff_predicted", "bp_rp", "log_g", "snr_g"];
 
 export class Brush {
   constructor(state, panels) {
@@ -37,6 +37,7 @@ export class Brush {
     const { state } = this;
     byId("colour").addEventListener("change", () => this.colour());
     byId("palette").addEventListener("change", () => this.colour());
+    byId("log").addEventListener("change", () => this.colour());
     byId("clear").addEventListener("click", () => state.clearSelection());
     for (const format of ["csv", "ecsv"]) byId(format).addEventListener("click", () => this.save(format));
     for (const radio of document.querySelectorAll("input[name=mode]")) {
@@ -56,14 +57,17 @@ export class Brush {
   async colour() {
     const { key } = this;
     const about = this.state.byKey.get(key);
-    const values = about ? await column(key) : null;
+    let values = about ? await column(key) : null;
     if (key !== this.key) return;
     this.about = about;
+    this.log = byId("log").checked && Boolean(about) && !about.categories;
+    if (this.log) values = logarithms(values);
     this.range = values ? limits(values) : { low: 0, high: 1, missing: 0 };
     const words = !about || Boolean(about.categories);
     for (const { scatter } of this.panels) scatter.paint(values, words, this.range, byId("palette").value);
     byId("colourbar").hidden = words;
     byId("palette").hidden = words;
+    byId("logarithm").hidden = words;
     byId("nocolour").textContent = this.range.missing ? `${this.range.missing} unknown (grey)` : "";
     this.legend(about, values);
     this.drawBar();
@@ -91,7 +95,7 @@ export class Brush {
 
   drawBar() {
     if (this.about && !this.about.categories) {
-      drawBar(byId("colourbar"), this.about, this.range, byId("palette").value);
+      drawBar(byId("colourbar"), this.about, this.range, byId("palette").value, this.log);
     }
   }
 

@@ -54,7 +54,28 @@ export function limits(values) {
   return { low, high, missing };
 }
 
-export function drawBar(canvas, column, range, palette) {
+// log10 of what is positive; the rest counts as missing.
+export function logarithms(values) {
+  return values.map((value) => (value > 0 ? Math.log10(value) : NaN));
+}
+
+// Where the bar is marked, as [place from low to high, words]. A logarithmic range holds exponents.
+function marks(range, log, wanted) {
+  if (!log) {
+    const { step, at } = ticks(range.low, range.high, wanted);
+    return at.map((value) => [value, written(value, step)]);
+  }
+  const found = [];
+  for (let power = Math.floor(range.low); power <= range.high; power += 1) {
+    for (const part of range.high - range.low > 2 ? [1] : [1, 2, 5]) {
+      const place = power + Math.log10(part);
+      if (place >= range.low && place <= range.high) found.push([place, number(part * 10 ** power, 2)]);
+    }
+  }
+  return found;
+}
+
+export function drawBar(canvas, column, range, palette, log) {
   const colours = theme();
   const room = sized(canvas);
   if (!room) return;
@@ -70,15 +91,15 @@ export function drawBar(canvas, column, range, palette) {
   context.fillStyle = colours.ink;
   context.textBaseline = "top";
   context.textAlign = "center";
-  const { step, at } = ticks(range.low, range.high, w / 60);
-  for (const value of at) {
+  for (const [value, words] of marks(range, log, w / 45)) {
     const place = x + ((value - range.low) / (range.high - range.low)) * w;
     context.fillRect(Math.round(place), h + 2, 1, 3);
-    context.fillText(written(value, step), place, h + 6);
+    context.fillText(words, place, h + 6);
   }
+  const [low, high] = [range.low, range.high].map((end) => number(log ? 10 ** end : end));
   canvas.setAttribute(
     "aria-label",
-    `Colour bar: ${named(column)} from ${number(range.low)} to ${number(range.high)}; 2 % beyond each end`,
+    `Colour bar: ${named(column)} from ${low} to ${high}; 2 % beyond each end`,
   );
 }
 

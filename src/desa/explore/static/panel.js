@@ -41,13 +41,16 @@ export class Panel {
       view.add(option);
     }
     view.add(new Option("Two columns …", "custom"));
-    const possible = [...view.options].filter((option) => !option.disabled).map((option) => option.value);
-    view.value = possible.includes(first) ? first : "map";
     const numbers = about.columns.filter((column) => !column.categories);
-    for (const [name, wanted] of [["across", "teff"], ["along", "prot"]]) {
+    const own = numbers.filter((column) => column.source !== "map");
+    ["across", "along"].forEach((name, place) => {
       for (const column of numbers) this.part(name).add(new Option(column.label, column.key));
-      if (byKey.has(wanted)) this.part(name).value = wanted;
-    }
+      const wanted = byKey.get(["teff", "prot"][place]) ?? own[place] ?? numbers[place];
+      this.part(name).value = wanted.key;
+    });
+    const possible = [...view.options].filter((option) => !option.disabled).map((option) => option.value);
+    const fallen = first === "map" || own.length < 2 ? ["map"] : ["hr", "kiel", "predicted", "custom"];
+    view.value = [first, ...fallen].find((name) => possible.includes(name));
   }
 
   listen() {
