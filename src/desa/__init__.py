@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from desa.types import Embedding, LightCurve, Spectrum, Star
 
 if TYPE_CHECKING:
+    from desa.downstream.anomalies import anomalies
     from desa.models.desa import Desa
     from desa.search.index import Index
 
 __version__ = "0.1.0"
-__all__ = ["Embedding", "Index", "LightCurve", "Spectrum", "Star", "load"]
+__all__ = ["Embedding", "Index", "LightCurve", "Spectrum", "Star", "anomalies", "load"]
 
-LAZY = {"Index": "desa.search.index"}
+LAZY = {"Index": "desa.search.index", "anomalies": "desa.downstream.anomalies"}
 """Names that are brought when they are first used, so that importing desa stays quick."""
 
 

@@ -1,4 +1,4 @@
-"""Commands on tables of embeddings: search."""
+"""Commands on tables of embeddings: search, anomalies."""
 
 from __future__ import annotations
 
@@ -88,3 +88,57 @@ def search(
     else:
         write_table(found, output)
         console.print(f"{len(found)} neighbours in {output}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def anomalies(
+    embedding: Table,
+    reference: Annotated[
+        Path | None,
+        typer.Option(help="Table of ordinary stars by the same model, as its training survey's."),
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="The model that made EMB; with --survey, spectra are looked at too.")
+    ] = "",
+    survey: Annotated[Path | None, typer.Option(help="Survey folder of EMB.")] = None,
+    reference_survey: Annotated[Path | None, typer.Option(help="Survey folder of --reference.")] = None,
+    most: Annotated[int, typer.Option("-n", min=1, help="Stars shown on screen.")] = 20,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Table of all: .ecsv, .fits, .vot, .parquet or .csv."),
+    ] = None,
+) -> None:
+    """Rank stars by how odd they are, and say why.
+
+    Looked at: distance from all others (joint, spectrum, light curve), light curves and spectra that don't go
+    together, spectra that ordinary ones do not make up, lines that have no place. With --reference, p-values
+    and a false-discovery rate.
+
+    Example: `desa anomalies emb.parquet --reference training.parquet -o odd.ecsv`
+    """
+    import desa
+    from desa.downstream.anomaly_screen import screen_table, summary
+    from desa.errors import SettingsError
+    from desa.predict.output import table_format, write_table
+    from desa.predict.screen import print_table
+    from desa.progress import progress_bar
+    from desa.survey.store import Survey
+
+    if output is not None:
+        table_format(output)
+    if reference is not None and (survey is None) != (reference_survey is None):
+        raise SettingsError("with --reference, give both of --survey and --reference-survey, or none")
+    with progress_bar("reading spectra") as progress:
+        found = desa.anomalies(
+            embedding,
+            reference=reference,
+            model=None if survey is None else desa.load(model),
+            survey=None if survey is None else Survey.open(survey),
+            reference_survey=None if reference_survey is None else Survey.open(reference_survey),
+            progress=progress,
+        )
+    print_table(screen_table(found, most), screen())
+    if output is not None:
+        write_table(found, output)
+    for line in summary(found, output):
+        screen().print(line, markup=False, highlight=False, soft_wrap=True)
