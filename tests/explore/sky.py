@@ -142,5 +142,6 @@ def make_predictions(path: Path) -> Path:
             "binary_why": [""] * len(even),
         }
     )
+    table.meta["calib"] = "teff: calibrated on mock survey"
     table.write(path, overwrite=True)
     return path

@@ -220,6 +220,7 @@ def test_search_opens_the_star(opened: Opened, text: str) -> None:
         assert coloured(pixels(page.locator(f"#{name}"))).sum() > 150
     expect(page.locator("#predictions")).to_contain_text("6300 K")
     expect(page.locator("#predictions")).to_contain_text("68 %: 6200 to 6410")
+    expect(page.locator("#predictions")).to_contain_text("teff: calibrated on mock survey")
     expect(page.locator("#values")).to_contain_text("6400 ± 80 K")
     expect(page.locator("#neighbours button")).to_have_count(12)
     assert {kic(11), kic(13)} <= set(page.locator("#neighbours strong").all_inner_texts()[:2])

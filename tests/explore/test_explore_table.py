@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from astropy.table import Table
 from sky import LIGHTCURVE_ONLY, SPECTRUM_ONLY, STARS, kic, make_embedding, obsid, with_columns
 
 from desa.errors import DamagedFile, SettingsError, UnsupportedFile
@@ -15,9 +16,10 @@ from desa.explore.find import find_rows
 from desa.explore.lines import LINES
 from desa.explore.maps import map_of, map_path
 from desa.explore.neighbours import Neighbours
-from desa.explore.predictions import read_predictions
+from desa.explore.predictions import calibration_of, read_predictions
 from desa.explore.star import autocorrelation, describe, flux_ppt, lightcurve_of, spectrum_of
 from desa.explore.table import ExploreTable
+from desa.predict.output import write_table
 from desa.search.beside import index_of
 from desa.search.index import Index
 from desa.survey.store import Survey
@@ -86,6 +88,15 @@ def test_predictions_stand_beside_the_catalogue(table: ExploreTable) -> None:
     values = {item["key"]: item for item in describe(table, row)["values"]}
     assert (values["teff"]["value"], values["teff"]["error"]) == (6900, 80)
     assert not any("predicted" in key or "low68" in key or "_p_" in key for key in values)
+
+
+def test_what_predictions_were_calibrated_on_is_said(table: ExploreTable, tmp_path: Path) -> None:
+    assert table.predictions_said == "predictions.ecsv: teff: calibrated on mock survey"
+    for name in ("x.csv", "x.fits", "x.parquet", "x.vot"):
+        made = Table({"star_id": ["a"]}, meta={"calib": "nothing"})
+        write_table(made, tmp_path / name)
+        assert calibration_of(tmp_path / name) == ("" if name in ("x.csv", "x.vot") else "nothing")
+    assert calibration_of(tmp_path / "no.txt") == calibration_of(tmp_path / "no.fits") == ""
 
 
 def test_predictions_of_other_stars_are_refused(folder: Path, tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ class Api:
             "trained_on": table.facts.get("trained_on", ""),
             "made_of": table.facts.get("data", ""),
             "warning": table.warning,
+            "predictions": table.predictions_said,
             "map": self.map.about,
             "survey": None if survey is None else {"stars": survey.n_stars, "identity": survey.identity},
             "columns": [column.described() for column in table.columns.values()],

@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from astropy.io.registry import IORegistryError
+from astropy.table import Table
 from numpy.typing import NDArray
 
-from desa.errors import UnsupportedFile
+from desa.errors import DesaError, UnsupportedFile
+from desa.predict.output import table_format
 from desa.survey.labels import read_columns
 
 FLAG, WHY, PREDICTED = "_flag", "_why", "_predicted"
@@ -71,6 +74,15 @@ def read_predictions(
             if column is not None:
                 found[name] = pa.chunked_array([column.take(taken)])
     return found
+
+
+def calibration_of(path: str | Path) -> str:
+    """What a table of predictions says that its intervals were calibrated on; empty where it doesn't say."""
+    try:
+        meta = Table.read(path, format=table_format(path)).meta
+    except (OSError, ValueError, DesaError, IORegistryError):
+        return ""
+    return next((str(value) for name, value in meta.items() if str(name).lower() == "calib"), "")
 
 
 def _matched(

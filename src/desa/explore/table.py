@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 from desa.embedding import VECTORS
 from desa.errors import DamagedFile, UnsupportedFile
 from desa.explore.columns import Column, is_shown, read_column
-from desa.explore.predictions import PREDICTED, WHY, predicted_labels, read_predictions
+from desa.explore.predictions import (
+    PREDICTED,
+    WHY,
+    calibration_of,
+    predicted_labels,
+    read_predictions,
+)
 from desa.search.data import vectors_of
 from desa.survey.store import Survey
 
@@ -81,7 +87,10 @@ class ExploreTable:
         self.reasons: dict[str, pa.Array] = {}
         own = [field.name for field in schema if is_shown(field)]
         self._add_table({name: self._file.read([name]).column(0) for name in own}, "table")
+        self.predictions_said = ""
         if predictions is not None:
+            found = calibration_of(predictions) or "it does not say what its intervals were calibrated on"
+            self.predictions_said = f"{Path(predictions).name}: {found}"
             names, spectra = self.star_id.to_pylist(), self.obsid.to_pylist()
             self._add_table(read_predictions(predictions, names, spectra), "predictions")
         if survey is not None:

@@ -50,7 +50,7 @@ export class StarPanel {
     try {
       const star = await json(`/api/star/${row}`, options);
       this.name(star);
-      byId("predictions").replaceChildren(predictionTable(star.predictions));
+      byId("predictions").replaceChildren(predictionTable(star.predictions, this.state.about.predictions));
       byId("values").replaceChildren(valueTable(star.values));
       await Promise.all([
         this.showCurve(star, options),

@@ -17,7 +17,8 @@ function svg(name, attributes) {
   return made;
 }
 
-export function predictionTable(predictions) {
+export function predictionTable(predictions, origin) {
+  if (!predictions.length && origin) return element("p", `None of this star in ${origin.split(":")[0]}.`, "soft");
   if (!predictions.length) {
     return element("p", "None given: desa predict makes them, --predictions shows them.", "soft");
   }
@@ -55,6 +56,7 @@ export function predictionTable(predictions) {
   }
   const drawn = predictions.some((item) => item.class === null);
   if (drawn) addLine("Dot: median; thick 68 %, thin 90 %; diamond: catalogue.", "ends");
+  if (origin) addLine(`${origin}.`, "ends");
   return table;
 }
 
