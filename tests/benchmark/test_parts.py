@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from conftest import quick_plan
+from desa.benchmark.aligners import DesaAligner, PlainAligner, embed
+from desa.benchmark.energy import Meter
+from desa.benchmark.jobs import Place
+from desa.benchmark.paired import auc, minus_mae, paired_bootstrap, r2
+from desa.benchmark.plan import BUDGETS, make_plan, trials
+from desa.benchmark.registry import ABLATIONS, SPECS, spec_of
+from desa.benchmark.results import means_of
+from desa.benchmark.training import Choice, build, settings_for
+from desa.config import with_changes
+from desa.errors import SettingsError
+from desa.models.baselines import BASELINES, trainable
+from desa.models.dualformer import DualFormer
+
+
+def rows(count: int = 200, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    truth = rng.normal(size=count)
+    return truth, truth + 0.3 * rng.normal(size=count), truth + 0.6 * rng.normal(size=count)
+
+
+@pytest.mark.parametrize("metric", [r2, minus_mae])
+def test_a_better_model_is_told_from_a_worse_one(metric) -> None:
+    truth, good, bad = rows()
+    found = paired_bootstrap(truth, [good], [bad], metric, draws=300)
+    assert found.value > 3 * found.error > 0 and found.p < 0.05 and found.n == 200
+    other = paired_bootstrap(truth, [bad], [good], metric, draws=300)
+    assert other.value == -found.value and other.p < 0.05
+
+
+def test_two_models_alike_are_not_told_apart() -> None:
+    significant = 0
+    for seed in range(20):
+        rng = np.random.default_rng([seed, 1])
+        truth = rng.normal(size=150)
+        first, second = (truth + 0.5 * rng.normal(size=150) for _ in range(2))
+        significant += paired_bootstrap(truth, [first], [second], r2, draws=200, seed=seed).p < 0.05
+    assert significant <= 4
+
+
+def test_seeds_that_differ_widen_the_error() -> None:
+    truth, good, bad = rows()
+    alone = paired_bootstrap(truth, [good], [good], r2, draws=200)
+    mixed = paired_bootstrap(truth, [good, bad], [good, good], r2, draws=200)
+    assert alone.value == alone.error == 0
+    assert mixed.error > 0.02
+
+
+def test_auc_is_the_share_of_pairs_in_order() -> None:
+    truth, score = np.array([0.0, 0, 1, 1, 0]), np.array([0.1, 0.5, 0.5, 0.9, 0.2])
+    assert auc(truth, score) == pytest.approx((2 + 0.5 + 3) / 6)
+    assert math.isnan(auc(np.zeros(3), np.arange(3.0)))
+
+
+def test_means_join_the_errors_over_stars_and_over_seeds() -> None:
+    common = {"task": "t", "label": "x", "part": "", "metric": "r2", "model": "m", "chance": 0.0, "n": 9}
+    rows = [{**common, "value": value, "error": 0.3, "prior": "none"} for value in (1.0, 2.0, 3.0)]
+    mean = means_of(rows)[("t", "x", "", "r2", "m")]
+    assert mean.value == 2.0 and mean.over_stars == 0.3
+    assert mean.over_seeds == pytest.approx(1 / math.sqrt(3))
+    assert mean.error == pytest.approx(math.hypot(0.3, 1 / math.sqrt(3)))
+
+
+def test_trials_are_as_many_with_temperature_as_without() -> None:
+    for budget in BUDGETS.values():
+        with_heat, without = trials(budget, True), trials(budget, False)
+        assert len(with_heat) == len(without) == len({*without})
+        assert all(choice.temperature is None for choice in without)
+
+
+def test_plans_name_what_they_do_not_know() -> None:
+    with pytest.raises(SettingsError, match="no such task or model"):
+        make_plan("mini", 1, ["probe"], ["prob"])
+    plan = make_plan("mini", 3, ["probe", "ages"], ["ages", "desa"])
+    assert plan.tasks == ("ages",) and plan.models == ("desa",) and plan.ablations == ()
+    everything = make_plan("mini", 3, ["probe"])
+    assert set(everything.ablations) == {spec.name for spec in ABLATIONS}
+    with pytest.raises(SettingsError):
+        spec_of("nothing")
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_baselines_have_no_fewer_parameters_than_desa(name: str, finished: Place) -> None:
+    inputs, choice = finished.inputs(), Choice(1e-3, 0.1)
+    sizes = [
+        trainable(build(inputs, SPECS[model], settings_for(inputs, SPECS[model], choice, 1), choice)[1])
+        for model in ("desa", name)
+    ]
+    assert sizes[1] >= sizes[0]
+
+
+@pytest.mark.parametrize("spec", ABLATIONS, ids=lambda spec: spec.name)
+def test_every_ablation_is_another_setting_and_builds(spec, finished: Place) -> None:
+    inputs, choice = finished.inputs(), Choice(1e-3, 0.1)
+    settings = settings_for(inputs, spec, choice, 1)
+    base = settings_for(inputs, SPECS["desa"], choice, 1)
+    same = (settings.dualformer, settings.alignment) == (base.dualformer, base.alignment)
+    assert same == spec.live
+    build(inputs, spec, settings, choice)
+
+
+def test_retrieval_halves_have_not_seen_the_other_modality(finished: Place) -> None:
+    inputs = finished.inputs()
+    settings = with_changes(inputs.settings, {"dualformer": {"joint": "concat"}})
+    dualformer = DualFormer(settings.dualformer, 5, 4)
+    aligner = DesaAligner(dualformer, (torch.zeros(5), torch.zeros(4)))
+    spectrum = np.random.default_rng(0).normal(size=(20, 5)).astype(np.float32)
+    lightcurve = np.random.default_rng(1).normal(size=(20, 4)).astype(np.float32)
+    found, other = embed(aligner, spectrum, lightcurve), embed(aligner, spectrum, lightcurve[::-1].copy())
+    for name in ("match_spectrum", "joint_spectrum"):
+        np.testing.assert_allclose(found[name], other[name], rtol=1e-5)
+    assert not np.allclose(found["head_spectrum"], other["head_spectrum"]), "with both in, it has"
+
+
+def test_plain_features_are_standardised_and_one_modality_can_be_left_out() -> None:
+    means, scales = (torch.ones(3), torch.zeros(2)), (torch.full((3,), 2.0), torch.ones(2))
+    both = embed(PlainAligner(means, scales, (True, True)), np.ones((4, 3)), np.ones((4, 2)))
+    np.testing.assert_array_equal(both["joint"], [[0, 0, 0, 1, 1]] * 4)
+    one = embed(PlainAligner(means, scales, (False, True)), np.ones((4, 3)), np.ones((4, 2)))
+    assert one["joint"].shape == (4, 2) and "match_spectrum" not in one
+
+
+def test_energy_is_measured() -> None:
+    with Meter() as meter:
+        sum(number * number for number in range(10**6))
+    assert meter.kwh > 0 and "codecarbon" in meter.text
+
+
+def test_the_quick_plan_keeps_ablations_to_fewer_seeds() -> None:
+    plan = quick_plan(seeds=3)
+    assert len(plan.seeds_of(SPECS["desa"])) == 3
+    assert len(plan.seeds_of(SPECS["joint_sum"])) == plan.budget.ablation_seeds
