@@ -189,7 +189,7 @@ def test_a_lasso_on_the_map_dims_the_rest_of_the_cmd_and_is_exported(
     outside = [value for name, value in x.items() if name not in names and np.isfinite(value)]
     assert max(inside) < min(outside)
     page.keyboard.press("Escape")
-    expect(page.locator("#count")).to_have_text("Nothing selected")
+    expect(page.locator("#count")).to_have_text("0 selected")
     with page.expect_download() as download:
         page.locator("#right .choose").click()
         page.click("#ecsv")

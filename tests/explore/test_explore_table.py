@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from astropy.table import Table
-from sky import LIGHTCURVE_ONLY, SPECTRUM_ONLY, STARS, kic, make_embedding, obsid, with_columns
+from sky import LIGHTCURVE_ONLY, SPECTRUM_ONLY, STARS, kic, make_embedding, obsid, spectrum, with_columns
 
 from desa.errors import DamagedFile, SettingsError, UnsupportedFile
 from desa.explore import maps
@@ -22,7 +22,7 @@ from desa.explore.table import ExploreTable
 from desa.predict.output import write_table
 from desa.search.beside import index_of
 from desa.search.index import Index
-from desa.survey.store import Survey
+from desa.survey.store import Survey, SurveyWriter
 
 
 def row_of(table: ExploreTable, star: int) -> int:
@@ -43,9 +43,9 @@ def test_columns_of_the_survey_are_the_rows_own(table: ExploreTable) -> None:
 
 
 def test_the_spectrum_is_that_of_the_obsid(table: ExploreTable) -> None:
-    spectrum = spectrum_of(table, row_of(table, 7))
-    assert spectrum is not None
-    assert spectrum.obsid == obsid(7, 1)
+    found = spectrum_of(table, row_of(table, 7))
+    assert found is not None
+    assert found.obsid == obsid(7, 1)
     assert spectrum_of(table, row_of(table, LIGHTCURVE_ONLY)) is None
     assert lightcurve_of(table, row_of(table, SPECTRUM_ONLY)) is None
 
@@ -55,9 +55,9 @@ def test_without_an_obsid_the_best_spectrum(tmp_path: Path, folder: Path) -> Non
     bare = pq.read_table(path).drop_columns(["obsid"])
     pq.write_table(bare, path)
     table = ExploreTable(path, Survey.open(folder / "survey"))
-    spectrum = spectrum_of(table, row_of(table, 7))
-    assert spectrum is not None
-    assert spectrum.obsid == obsid(7, 1)  # the second has the higher S/N
+    found = spectrum_of(table, row_of(table, 7))
+    assert found is not None
+    assert found.obsid == obsid(7, 1)  # the second has the higher S/N
 
 
 def test_kind_comes_from_the_survey_or_the_table(table: ExploreTable, tmp_path: Path, folder: Path) -> None:
@@ -68,6 +68,11 @@ def test_kind_comes_from_the_survey_or_the_table(table: ExploreTable, tmp_path: 
     assert "bp_rp" not in alone.columns
     other = ExploreTable(path, Survey.open(folder / "survey"))
     assert f"{STARS} of {STARS} rows name a star of this one" in other.warning
+    real = SurveyWriter(tmp_path / "real", "real")
+    real.add_spectrum(spectrum(1))
+    found = ExploreTable(path, real.finish())
+    assert found.kind == "real"
+    assert "the model has learned from mock data only" in found.warning
 
 
 def test_a_column_of_the_table_does_not_hide_the_surveys(tmp_path: Path, folder: Path) -> None:

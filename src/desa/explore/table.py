@@ -115,17 +115,19 @@ class ExploreTable:
 
     @property
     def warning(self) -> str:
-        """What a user must know of table and survey, or nothing."""
+        """What a user must know of table, model and survey, or nothing."""
+        said = []
+        if self.kind == "real" and self.facts.get("trained_on", "").startswith("mock"):
+            said.append("The data are real, but the model has learned from mock data only.")
         made_of = self.facts.get("data", "")
-        if self.survey is None or " survey " not in made_of:
-            return ""
-        if made_of.rpartition(" ")[2] == self.survey.identity:
-            return ""
-        found = int(np.count_nonzero(self.survey_row >= 0))
-        return (
-            f"The embeddings were made from another survey ({made_of}); "
-            f"{found} of {len(self)} rows name a star of this one."
-        )
+        named = " survey " in made_of
+        if self.survey is not None and named and made_of.rpartition(" ")[2] != self.survey.identity:
+            found = int(np.count_nonzero(self.survey_row >= 0))
+            said.append(
+                f"The embeddings were made from another survey ({made_of}); "
+                f"{found} of {len(self)} rows name a star of this one."
+            )
+        return " ".join(said)
 
     def _add_table(self, columns: Mapping[str, pa.ChunkedArray], source: str) -> None:
         """Add columns, predicted labels under their own names."""

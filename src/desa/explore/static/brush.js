@@ -106,7 +106,7 @@ export class Brush {
 
   saySelection() {
     const { selected, rows } = this.state;
-    byId("count").textContent = selected ? `${selected} of ${rows} selected` : "Nothing selected";
+    byId("count").textContent = selected ? `${selected} of ${rows} selected` : "0 selected";
     for (const id of ["clear", "csv", "ecsv"]) byId(id).disabled = !selected;
   }
 

@@ -2,6 +2,7 @@
 
 import { json } from "./data.js";
 import { Brush } from "./brush.js";
+import { VECTORS } from "./neighbours.js";
 import { Panel } from "./panel.js";
 import { startSearch } from "./search.js";
 import { StarPanel } from "./star.js";
@@ -21,7 +22,7 @@ function sayFacts(about) {
   byId("facts").replaceChildren(
     `${about.file}: ${about.rows} rows, made from ${about.made_of.split(" ").slice(0, 2).join(" ") || "unknown data"}. Model `,
     model,
-    `${trained}. Map of ${map.rows} ${map.vector.replace("_", " ")} vectors of ${map.width} numbers. ${map.said}`,
+    `${trained}. Map: ${map.rows} rows by ${VECTORS[map.vector] || map.vector} (${map.width} numbers). ${map.said}`,
   );
   byId("warning").hidden = !about.warning;
   byId("warning").textContent = about.warning;

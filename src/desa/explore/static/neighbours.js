@@ -6,7 +6,7 @@ import { drawCurve } from "./plot.js";
 import { element } from "./tables.js";
 
 const HOW_MANY = 12;
-const VECTORS = {
+export const VECTORS = {
   joint: "joint embedding",
   z_spectrum: "aligned spectrum",
   z_lightcurve: "aligned light curve",

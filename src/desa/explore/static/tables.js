@@ -85,7 +85,8 @@ function intervals(item, ranges, words) {
 function toError(value, error) {
   if (!(error > 0)) return number(value, 5);
   const decimals = Math.min(Math.max(1 - Math.floor(Math.log10(error)), 0), 8);
-  return value.toFixed(decimals).replace("-", "−");
+  const text = value.toFixed(decimals);
+  return Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−");
 }
 
 function measured({ value, error, unit }) {
