@@ -14,6 +14,7 @@ from desa.report.page import Figure
 
 SHOWN = (
     "desa",
+    "desa_labels",
     "concatenation",
     "only_spectrum",
     "only_lightcurve",
@@ -24,7 +25,7 @@ SHOWN = (
 )
 """Models whose curves are drawn, in this order."""
 
-SIDE_BY_SIDE = (*SHOWN[:4], "moco", *SHOWN[4:], "desa_published")
+SIDE_BY_SIDE = (*SHOWN[:5], "moco", *SHOWN[5:], "desa_published")
 """Models of the UMAP panels."""
 
 
@@ -75,7 +76,7 @@ def umap_panels(place: Place, plan: Plan, results: Results, task: str) -> list[F
 
 def recovered_diagrams(place: Place, plan: Plan, results: Results, task: str) -> list[Figure]:
     """The CMD and the HR diagram as recovered from the embedding (Fig. 7)."""
-    found = _first(place, plan, task, ("desa", "only_spectrum", "only_lightcurve"))
+    found = _first(place, plan, task, ("desa", "desa_labels", "concatenation"))
     needed = ("bp_rp", "m_g", "teff", "log_l")
     panels = {
         title: {name: (a[f"{name}/truth"], a[f"{name}/predicted"]) for name in needed}

@@ -72,6 +72,20 @@ PUBLISHED: dict[str, Any] = {
 """The published tokeniser, pooling, loss and basis at the preset's sizes, without its label-leaking prior."""
 
 
+LABELS: dict[str, Any] = {
+    "dualformer": {"skip": False, "queries": 1, "joint": "sum"},
+    "alignment": {
+        "supervised": 3.0,
+        "covariance": 0.0,
+        "duality": 0.0,
+        "variance": 0.0,
+        "contrastive": 0.0,
+        "reconstruction": 0.0,
+    },
+}
+"""Both modalities pressed into few numbers that know the labels of the encoders: for tasks with few labels."""
+
+
 def _ablation(name: str, title: str, text: str, **changes: Any) -> ModelSpec:
     return ModelSpec(name, title, "desa", "ablation", text, changes)
 
@@ -85,6 +99,14 @@ MODELS: tuple[ModelSpec, ...] = (
         "model",
         "scalar tokens, mean pooling, covariance and duality losses, real parts of eigenvectors; no prior",
         PUBLISHED,
+    ),
+    ModelSpec(
+        "desa_labels",
+        "DESA, narrow, by labels",
+        "desa",
+        "model",
+        "no skip, one query, z_1 + z_2; trained by the encoders' labels (Teff, log g, [Fe/H], Prot) alone",
+        LABELS,
     ),
     ModelSpec("moco", "MoCo", "baseline", "model", "momentum contrast between modalities"),
     ModelSpec("moco_clean", "MoCo Clean", "baseline", "model", "the same, each star once a batch"),

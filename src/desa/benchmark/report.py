@@ -22,6 +22,7 @@ FIRST = (
     "concatenation",
     "only_spectrum",
     "only_lightcurve",
+    "desa_labels",
     "desa_published",
     "moco",
     "moco_clean",

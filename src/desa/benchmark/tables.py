@@ -85,6 +85,8 @@ def paper_table(results: Results, task: str) -> Table | None:
         if published.task != task:
             continue
         mean = results.means.get((task, published.label, published.part, published.metric, published.model))
+        if mean is None:
+            continue
         title = SPECS[published.model].title if published.model in SPECS else "encoder"
         unit = f" {published.unit}" if published.unit else ""
         rows.append(

@@ -18,7 +18,7 @@ STYLE = """
   figure img { filter: invert(0.9) hue-rotate(180deg); }
 }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 76rem; padding: 2rem 1.25rem 4rem; color: var(--ink);
+body { margin: 0 auto; max-width: 84rem; padding: 2rem 1.25rem 4rem; color: var(--ink);
        background: var(--paper); font: 16px/1.55 system-ui, sans-serif; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .5rem; }
 h2 { font-size: 1.2rem; margin: 2.5rem 0 .5rem; border-top: 1px solid var(--line); padding-top: 1.25rem; }
@@ -30,6 +30,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .
 th, td { padding: .3rem .55rem; text-align: right; border-bottom: 1px solid var(--line);
          white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
+td.text { text-align: left; white-space: normal; min-width: 18rem; }
 thead th { border-bottom-width: 2px; }
 tbody tr:nth-child(even) { background: var(--band); }
 tr.strong td { font-weight: 600; }
@@ -38,6 +39,10 @@ figure img { max-width: 100%; height: auto; }
 figcaption, .caption { color: var(--soft); font-size: .92rem; max-width: 46rem; }
 pre { background: var(--band); padding: .75rem 1rem; overflow-x: auto; font-size: .85rem; }
 """
+
+
+WRAPPED = 45
+"""Cells with more characters are broken into lines."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,9 @@ class Table:
         head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in self.columns)
         body = "".join(
             f"<tr{' class=strong' if index in self.strong else ''}>"
-            + "".join(f"<td>{html.escape(cell)}</td>" for cell in row)
+            + "".join(
+                f"<td{' class=text' if len(cell) > WRAPPED else ''}>{html.escape(cell)}</td>" for cell in row
+            )
             + "</tr>"
             for index, row in enumerate(self.rows)
         )
