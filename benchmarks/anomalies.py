@@ -18,12 +18,12 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import torch
 from numpy.typing import NDArray
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import average_precision_score
@@ -35,15 +35,17 @@ from desa.models.desa import Desa
 from desa.search.data import vectors_of
 from desa.simulate.observe import MockStar
 from desa.simulate.plan import plan_of
-from desa.simulate.population import StarParameters, draw_star, stream
+from desa.simulate.population import FIRST_KIC, StarParameters, draw_star, stream
 from desa.simulate.pulsators import pulsation
 from desa.simulate.spectra import Component, simulate_spectrum
 from desa.simulate.survey import simulate_star
 from desa.survey.store import Survey, SurveyWriter
+from desa.training.pairs import pairs_of
 from desa.types import LightCurve, Spectrum
 
 KINDS = ("composite", "pairing", "emission", "delta_sct")
 COLUMNS = ("joint", "features_spectrum", "features_lightcurve")
+Row = dict[str, Any]
 Wanted = Callable[[StarParameters], bool]
 
 
@@ -137,6 +139,54 @@ def make(path: Path, seed: int, stars: int) -> Survey:
     return writer.finish()
 
 
+def make_within(path: Path, survey: Survey, seed: int) -> tuple[Survey, set[str]]:
+    """As `make`, quicker, of a mock survey that there is.
+
+    Ordinary stars are those of its validation and test splits; oddities are made of training stars. Gives all
+    their names: a reference must not hold them.
+    """
+    params = {
+        name: draw_star(0, int(name.split()[1]) - FIRST_KIC) for name in survey.stars["star_id"].to_pylist()
+    }
+    pairs = pairs_of(survey).best(survey.spectrum_column("snr_g"))
+    names = survey.stars.column("star_id").to_pylist()
+    order = np.random.default_rng(seed).permutation(len(pairs))
+    fresh = [row for row in order if survey.split[pairs.star[row]] in ("valid", "test")]
+    hosts = [row for row in order if survey.split[pairs.star[row]] == "train"]
+    taken: set[str] = set()
+    writer = SurveyWriter(path, "mock")
+
+    def host(wanted: Wanted | None = None) -> tuple[str, LightCurve, Spectrum]:
+        row = next(
+            row
+            for row in hosts
+            if names[pairs.star[row]] not in taken
+            and (wanted is None or wanted(params[names[pairs.star[row]]]))
+        )
+        name = names[pairs.star[row]]
+        taken.add(name)
+        return name, survey.lightcurve(pairs.lightcurve[row]), survey.spectrum(pairs.spectrum[row])
+
+    for row in fresh:
+        writer.add_lightcurve(survey.lightcurve(pairs.lightcurve[row]))
+        writer.add_spectrum(survey.spectrum(pairs.spectrum[row]))
+    for number in range(max(1, round(len(fresh) / 100))):
+        rng = stream(seed, 10_000_000 + number, 2)
+        name, curve, spectrum = host(cool_dwarf)
+        odd = {"composite": (curve, composite(params[name], rng))}
+        pair = [host(cool_dwarf), host(unlike)]
+        odd["pairing"] = (pair[number % 2][1], pair[1 - number % 2][2])
+        name, curve, spectrum = host()
+        odd["emission"] = (curve, emission(spectrum, rng))
+        name, curve, spectrum = host(cool_dwarf)
+        odd["delta_sct"] = (pulsating(curve, rng), spectrum)
+        for kind, (curve, spectrum) in odd.items():
+            kic = 10_000_000 * (3 + KINDS.index(kind)) + 1000 * seed + number
+            writer.add_lightcurve(replace(curve, star_id=f"KIC {kic}"))
+            writer.add_spectrum(replace(spectrum, star_id=f"KIC {kic}", obsid=str(kic)))
+    return writer.finish(), taken | {names[pairs.star[row]] for row in fresh}
+
+
 def kinds_of(names: list[str]) -> NDArray[np.int64]:
     """Place of each star's kind among `KINDS`, -1 for ordinary ones."""
     return np.array([int(name.split()[1]) // 10_000_000 - 3 for name in names])
@@ -163,9 +213,7 @@ def precision(scores: NDArray[np.float64], kinds: NDArray[np.int64]) -> dict[str
     return found
 
 
-def score(
-    survey: Survey, model: Desa, reference: pa.Table, reference_survey: Survey, seed: int
-) -> list[dict]:
+def score(survey: Survey, model: Desa, reference: pa.Table, reference_survey: Survey, seed: int) -> list[Row]:
     """A row a method and kind."""
     table = embed_survey(model, survey)
     joint = table.filter(pc.is_valid(table.column("joint")))
@@ -173,7 +221,7 @@ def score(
     methods = baselines(joint, reference.filter(pc.is_valid(reference.column("joint"))), seed)
     given = {"model": model, "survey": survey}
     found = ours.anomalies(joint, reference=reference, reference_survey=reference_survey, **given)
-    alone = ours.anomalies(joint, **given)
+    alone = ours.anomalies(joint, **given) if joint.num_rows >= ours.LEAST_STARS else found
     for name, result in (("desa", found), ("desa, no reference", alone)):
         of_star = dict(zip(result["star_id"], result["score"], strict=True))
         methods[name] = np.array([of_star[star] for star in joint.column("star_id").to_pylist()])
@@ -204,7 +252,7 @@ def score(
     ]
 
 
-def print_table(rows: list[dict]) -> None:
+def print_table(rows: list[Row]) -> None:
     """Mean and standard error over the seeds."""
     print(f"{'MOCK; average precision':26s}" + "".join(f"{kind:>18s}" for kind in KINDS))
     print(f"{'chance':26s}" + "".join(f"{'0.010':>18s}" for _ in KINDS))
@@ -228,18 +276,24 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[101, 102, 103])
     parser.add_argument("--folder", type=Path, required=True, help="where the mock surveys are kept")
     parser.add_argument("--make-only", action="store_true")
+    parser.add_argument(
+        "--within", action="store_true", help="quick: simulate nothing, use the reference survey's test stars"
+    )
     chosen = parser.parse_args()
-    surveys = {seed: make(chosen.folder / f"mock{seed}", seed, chosen.stars) for seed in chosen.seeds}
-    if chosen.make_only:
-        return
+    training = Survey.open(chosen.reference_survey)
     model, reference = Desa.load(chosen.model), pq.read_table(chosen.reference)
-    with torch.inference_mode():
-        rows = [
-            row
-            for seed, survey in surveys.items()
-            for row in score(survey, model, reference, Survey.open(chosen.reference_survey), seed)
-        ]
-    print_table(rows)
+    rows: list[Row] = []
+    for seed in chosen.seeds:
+        ordinary, folder = reference, chosen.folder / f"mock{seed}"
+        if chosen.within:
+            survey, used = make_within(folder, training, seed)
+            ordinary = reference.filter(pc.invert(pc.is_in(reference["star_id"], pa.array(sorted(used)))))
+        else:
+            survey = make(folder, seed, chosen.stars)
+        if not chosen.make_only:
+            rows += score(survey, model, ordinary, training, seed)
+    if rows:
+        print_table(rows)
 
 
 if __name__ == "__main__":

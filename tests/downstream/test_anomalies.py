@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import combine_pvalues
+from scipy.stats import t as student
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import average_precision_score
 from statsmodels.stats.multitest import multipletests
@@ -141,12 +143,12 @@ def test_rules_of_joining_p_values() -> None:
         multipletests(np.delete(p[:, 0], 7), method="fdr_bh")[1],
     )
     assert np.isnan(module.benjamini_hochberg(with_gap)[7])
-    plain = 0.5 - np.arctan(np.mean(np.tan((0.5 - p) * np.pi), axis=1)) / np.pi
-    some = (p < 0.98).all(axis=1) & (plain < 0.5)
-    np.testing.assert_allclose(10 ** -module.cauchy(p)[some], plain[some], rtol=1e-6)
-    tiny = module.cauchy(np.array([[1e-200, 0.3], [1e-100, 0.3], [np.nan, 0.01], [np.nan, np.nan]]))
-    np.testing.assert_allclose(tiny[:3], [200 - np.log10(2), 100 - np.log10(2), 2], atol=1e-3)
-    assert np.isnan(tiny[3])
+    right = [-np.log10(combine_pvalues(row).pvalue) for row in p]
+    np.testing.assert_allclose(module.fisher(p), right, rtol=1e-9)
+    gaps = module.fisher(np.array([[np.nan, 0.01], [np.nan, np.nan]]))
+    assert gaps[0] == pytest.approx(2)
+    assert np.isnan(gaps[1])
+    assert np.isfinite(module.fisher(np.full((1, 4), 1e-290))).all()
     np.testing.assert_allclose(
         module.bonferroni(np.array([[0.01, np.nan, 0.4], [0.7, 0.8, 0.9]])), [0.02, 1.0]
     )
@@ -227,3 +229,14 @@ def test_the_command(tmp_path: Path, reference: pa.Table, compared: bool) -> Non
     assert ("false-discovery rate" in done.output) == compared
     assert ("give --reference" in done.output) != compared
     assert len((tmp_path / "odd.ecsv").read_text().splitlines()) > 300
+
+
+def test_tails_of_p_values_go_on_as_the_ordinary_stars_do() -> None:
+    rng = np.random.default_rng(0)
+    ordinary = np.abs(rng.standard_t(4, 4000))
+    scores = np.array([3.0, 5.0, 9.0])
+    right = 2 * student.sf(scores, 4)
+    found = module.smooth_p(scores, ordinary)
+    assert (np.abs(np.log10(found / right)) < 0.3).all()
+    assert (np.diff(module.smooth_p(np.linspace(0, 50, 200), ordinary)) <= 0).all()
+    assert module.smooth_p(np.array([1.0]), np.ones(50))[0] == 1.0

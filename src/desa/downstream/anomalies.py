@@ -5,8 +5,9 @@ conformal p-value is the share of these that are as odd or odder (Bates et al. 2
 star's p-values, which depend on each other, are joined by Bonferroni's rule, which holds under any
 dependence; over the stars the false-discovery rate is controlled by Benjamini & Hochberg (1995, J. R. Stat.
 Soc. B 57, 289). Conformal p-values can't be smaller than 1 / (stars compared with + 1), so the *order*
-follows another number: the Cauchy combination (Liu & Xie 2020, J. Am. Stat. Assoc. 115, 393) of p-values
-whose tail beyond the top tenth of the comparison stars is taken for exponential.
+follows another number, Fisher's sum of log p-values, with tails beyond the top fifth of the comparison stars
+taken for generalised Pareto ones (Hosking & Wallis 1987, Technometrics 29, 339). It stands for the order
+only: the parts are not independent, so it is no probability.
 """
 
 from __future__ import annotations
@@ -20,8 +21,16 @@ import numpy as np
 import torch
 from astropy.table import Table
 from numpy.typing import NDArray
+from scipy.special import gammaln, logsumexp
 
-from desa.downstream.anomaly_parts import Array, Part, Sample, fit_density, fit_disagreement
+from desa.downstream.anomaly_parts import (
+    Array,
+    Part,
+    Sample,
+    fit_density,
+    fit_disagreement,
+    fit_local_density,
+)
 from desa.downstream.anomaly_spectra import fit_residuals
 from desa.errors import ModelError, SettingsError
 from desa.preprocess.grids import rest_wavelength
@@ -48,7 +57,8 @@ PARTS: Final = (*DENSITIES, "disagreement", "residual", "lines")
 
 FOLDS: Final = 5
 LEAST_STARS: Final = 200
-TAIL: Final = 0.1
+TAIL: Final = 0.2
+SHAPES: Final = (0.05, 0.6)
 BATCH: Final = 64
 SAID: Final = 0.02
 """A part is named as a reason if its p-value is below this, or is the star's smallest."""
@@ -97,7 +107,7 @@ def anomalies(
     Returns
     -------
     astropy.table.Table
-        The oddest first: ``rank``, ``star_id``, ``obsid``, ``score`` (-log10 of the Cauchy combination, for
+        The oddest first: ``rank``, ``star_id``, ``obsid``, ``score`` (-log10 of Fisher's combination, for
         the order), ``p_value`` (Bonferroni), ``q_value`` (smallest false-discovery rate at which the star is
         on the list; NaN without `reference`), ``p_<part>``, ``reason``, and the table's other columns. In
         ``meta``: ``compared_with``, ``least_p``, the smallest p-value that so many comparison stars allow.
@@ -185,7 +195,9 @@ def _pixels(
 def _fitted(fit: Sample, held: Sample, parts: Sequence[str], model: Desa | None) -> dict[str, Part]:
     """The parts that the stars allow."""
     made: dict[str, Part | None] = {
-        name: fit_density(column, fit, held) for name, column in DENSITIES.items() if name in parts
+        name: (fit_density if name == "lightcurve" else fit_local_density)(column, fit, held)
+        for name, column in DENSITIES.items()
+        if name in parts
     }
     if "disagreement" in parts:
         made["disagreement"] = fit_disagreement(fit, held)
@@ -258,25 +270,35 @@ def conformal_p(scores: Array, ordinary: Array, *, own: bool = False) -> Array:
 
 
 def smooth_p(scores: Array, ordinary: Array) -> Array:
-    """P-values with an exponential tail beyond the top tenth of the ordinary stars, for the order only."""
+    """P-values with a generalised Pareto tail beyond the top fifth of the ordinary stars, for the order only.
+
+    The tail is fitted by probability-weighted moments (Hosking & Wallis 1987), its shape within `SHAPES`.
+    """
     known = ordinary[np.isfinite(ordinary)]
     edge = float(np.quantile(known, 1 - TAIL))
-    excess = known[known > edge] - edge
-    # Of the middle of the excesses, which a few odd stars among the ordinary ones do not move.
-    decay = max(float(np.median(excess)) / np.log(2), 1e-9) if len(excess) else 1e-9
-    beyond = TAIL * np.exp(-np.clip((scores - edge) / decay, 0, 600))
+    excess = np.sort(known[known > edge]) - edge
+    count = len(excess)
+    if not count:
+        return conformal_p(scores, known)
+    first = float(excess.mean())
+    second = float((excess * (1 - (np.arange(1, count + 1) - 0.35) / count)).mean())
+    gap = first - 2 * second
+    shape = float(np.clip(2 - first / gap if gap > 0 else SHAPES[1], *SHAPES))
+    scale = max(first * (1 - shape), 1e-12)
+    beyond = TAIL * (1 + shape * np.maximum(scores - edge, 0) / scale) ** (-1 / shape)
     return np.where(scores > edge, beyond, np.maximum(conformal_p(scores, known), TAIL))
 
 
-def cauchy(p: Array) -> Array:
-    """(N, M) p-values, NaN where missing -> -log10 of their Cauchy combination (Liu & Xie 2020, eq. 2)."""
+def fisher(p: Array) -> Array:
+    """(N, M) p-values, NaN where missing -> -log10 of Fisher's combination, as if they were independent."""
     known = np.isfinite(p)
-    capped = np.clip(np.where(known, p, 0.5), 1e-280, 0.99)
-    terms = np.where(capped < 1e-8, 1 / (np.pi * capped), np.tan((0.5 - capped) * np.pi))
-    mean = np.where(known, terms, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-    tail = 1 / (np.pi * np.maximum(mean, 1e-12))
-    joint = np.where(mean > 1e4, tail, 0.5 - np.arctan(mean) / np.pi)
-    return np.where(known.any(axis=1), -np.log10(np.maximum(joint, 1e-300)), np.nan)
+    total = -np.log(np.maximum(np.where(known, p, 1), 1e-300)).sum(axis=1)
+    # Log of the survival function of chi square with 2 m degrees, in closed form: exact however far out.
+    step = np.arange(p.shape[1])
+    terms = step * np.log(np.maximum(total, 1e-300))[:, None] - gammaln(step + 1)
+    counted = step < known.sum(axis=1)[:, None]
+    found = total - logsumexp(np.where(counted, terms, -np.inf), axis=1)
+    return np.where(known.any(axis=1), found / np.log(10), np.nan)
 
 
 def bonferroni(p: Array) -> Array:
@@ -302,7 +324,7 @@ def _ranked(table: pa.Table, found: dict[str, _Scored], compared: bool) -> Table
         [conformal_p(entry.scores, entry.ordinary, own=not compared) for entry in found.values()], axis=1
     )
     smooth = np.stack([smooth_p(entry.scores, entry.ordinary) for entry in found.values()], axis=1)
-    score, joined = cauchy(np.where(np.isfinite(p), smooth, np.nan)), bonferroni(p)
+    score, joined = fisher(np.where(np.isfinite(p), smooth, np.nan)), bonferroni(p)
     q = benjamini_hochberg(joined) if compared else np.full(len(p), np.nan)
     order = np.argsort(-np.nan_to_num(score, nan=-1), kind="stable")
     result = Table()
@@ -325,7 +347,7 @@ def _ranked(table: pa.Table, found: dict[str, _Scored], compared: bool) -> Table
         f"{min(sizes)} stars of the reference" if compared else "each other: p-values are ranks, no q-values"
     )
     result.meta["least_p"] = len(found) / (1 + min(sizes))
-    result.meta["joined"] = "score: Cauchy combination; p_value: Bonferroni; q_value: Benjamini-Hochberg"
+    result.meta["joined"] = "score: Fisher, for the order; p_value: Bonferroni; q_value: Benjamini-Hochberg"
     return result
 
 

@@ -13,12 +13,24 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from desa.predict.novelty import Reference, fit_reference
+from desa.predict.novelty import LEAST_CALIBRATION, Reference, fit_reference
 
 Array = NDArray[np.float64]
 
 MOST_AXES = 24
 """Leading axes of each modality's features between which correlations are sought."""
+
+NEIGHBOURS = 20
+"""Of the local outlier factor, as its authors advise."""
+
+MOST_STARS = 8192
+"""Ordinary stars that the local outlier factor compares with."""
+
+WORDS = {
+    "joint": "the star as a whole is unlike others",
+    "features_spectrum": "its spectrum is unlike those of other stars",
+    "features_lightcurve": "its light curve is unlike those of other stars",
+}
 
 COMPONENTS = 25
 """Principal components that an ordinary spectrum is made of."""
@@ -74,9 +86,53 @@ class Density:
         found = np.full(len(values), np.nan)
         if known.any():
             found[known] = np.log(np.maximum(self.reference.distance(values[known]), 1e-9))
-        what = {"features_spectrum": "its spectrum", "features_lightcurve": "its light curve"}
-        words = f"{what.get(self.column, 'the star as a whole')} is unlike those of other stars"
-        return found, [words] * len(values)
+        return found, [WORDS[self.column]] * len(values)
+
+
+@dataclass(frozen=True)
+class LocalDensity:
+    """Local outlier factor (Breunig et al. 2000, Proc. ACM SIGMOD, 93), in standardised coordinates.
+
+    Parameters
+    ----------
+    column
+        Of vectors.
+    mean, spread
+        (D,) of ordinary stars.
+    factor
+        scikit-learn's, fitted on ordinary stars.
+    """
+
+    column: str
+    mean: Array
+    spread: Array
+    factor: Any
+
+    def score(self, sample: Sample) -> tuple[Array, list[str]]:
+        """Log of the factor."""
+        values = sample.vectors[self.column]
+        known = np.isfinite(values).all(axis=1)
+        found = np.full(len(values), np.nan)
+        if known.any():
+            found[known] = np.log(-self.factor.score_samples((values[known] - self.mean) / self.spread))
+        return found, [WORDS[self.column]] * len(values)
+
+
+def fit_local_density(column: str, fit: Sample, held: Sample) -> LocalDensity | None:
+    """The part for one column of vectors; None where too few stars have it."""
+    from sklearn.neighbors import LocalOutlierFactor  # slow to import
+
+    if column not in fit.vectors:
+        return None
+    rows, others = (
+        part.vectors[column][np.isfinite(part.vectors[column]).all(axis=1)] for part in (fit, held)
+    )
+    if len(rows) < 5 * NEIGHBOURS or len(others) < LEAST_CALIBRATION:
+        return None
+    rows = rows[:: max(1, len(rows) // MOST_STARS)].astype(np.float64)
+    mean, spread = rows.mean(axis=0), np.maximum(rows.std(axis=0), 1e-9)
+    factor = LocalOutlierFactor(n_neighbors=NEIGHBOURS, novelty=True).fit((rows - mean) / spread)
+    return LocalDensity(column, mean, spread, factor)
 
 
 def fit_density(column: str, fit: Sample, held: Sample) -> Density | None:
@@ -140,11 +196,9 @@ class Disagreement:
             r = self.correlation
             terms = 0.5 * np.log(1 - r**2) + (r**2 * (u**2 + v**2) - 2 * r * u * v) / (2 * (1 - r**2))
             found[known] = terms.sum(axis=1)
-            apart = np.abs(u[:, 0] - r[0] * v[:, 0]) / np.sqrt(1 - r[0] ** 2)
+            apart = (np.abs(u - v) / np.sqrt(2 * (1 - r))).max(axis=1)
             for row, sigma in zip(np.flatnonzero(known), apart, strict=True):
-                words[row] = (
-                    f"light curve and spectrum do not go together ({sigma:.1f} sigma on the axis they share)"
-                )
+                words[row] = f"light curve and spectrum do not go together ({sigma:.1f} sigma apart)"
         return found, words
 
     def canonical(self, spectrum: NDArray[Any], lightcurve: NDArray[Any]) -> tuple[Array, Array]:
