@@ -83,7 +83,7 @@ LABELS: dict[str, Any] = {
         "reconstruction": 0.0,
     },
 }
-"""Both modalities pressed into few numbers that know the labels of the encoders: for tasks with few labels."""
+"""Both modalities pressed into few numbers that know the encoders' labels: for tasks with few labels."""
 
 
 def _ablation(name: str, title: str, text: str, **changes: Any) -> ModelSpec:
