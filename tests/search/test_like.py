@@ -7,12 +7,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from desa.cli import app
+from desa.config import settings
 from desa.embedding import embedding_table, write_embedding
 from desa.errors import DesaError, ModelError, SettingsError
+from desa.models.desa import Desa
 from desa.search import beside, index, like
 from desa.search.like import search_like
 from desa.survey.store import Survey, SurveyWriter
@@ -170,13 +173,13 @@ def test_a_file_must_be_embedded_by_the_table_s_own_model(
         return embedded, []
 
     monkeypatch.setattr("desa.embedding.embed_files", embed)
-    monkeypatch.setattr(like, "_alone", lambda given, vectors: {})
+    monkeypatch.setattr(like, "_alone", lambda given, vectors: {"p_spectrum": point(1)})
     monkeypatch.setattr("desa.training.features.weights_hash", lambda given: "other")
     with pytest.raises(ModelError, match="another model"):
         search_like(table, str(file), model=model)
     monkeypatch.setattr("desa.training.features.weights_hash", lambda given: "abc")
     found = search_like(table, str(file), k=3, model=model)
-    assert found["star_id"][0] == "KIC 1020"
+    assert (found["star_id"][0], found.meta["by"]) == ("KIC 1020", "features_spectrum")
     with pytest.raises(SettingsError, match="by --model"):
         search_like(table, str(file))
 
@@ -201,3 +204,18 @@ def test_what_is_wrong_is_said(table: Path, tmp_path: Path) -> None:
     pq.write_table(pa.table({"star_id": ["a"]}), tmp_path / "plain.parquet")
     with pytest.raises(DesaError, match="no vectors"):
         search_like(tmp_path / "plain.parquet", "a")
+
+
+def test_one_modality_is_projected_with_the_mean_star_in_place_of_the_other() -> None:
+    model = Desa(settings("mini")).eval()
+    assert model.dualformer is not None
+    rng = np.random.default_rng(0)
+    own = rng.normal(size=model.dualformer.lightcurve_features).astype(np.float32)
+    other = rng.normal(size=model.dualformer.spectrum_features).astype(np.float32)
+    model.dualformer.mean_spectrum.copy_(torch.from_numpy(other))
+    found = like._alone(model, {"features_lightcurve": own})
+    output, _ = model.align(torch.from_numpy(other)[None], torch.from_numpy(own)[None])
+    assert set(found) == {"p_lightcurve"}
+    np.testing.assert_allclose(found["p_lightcurve"], output.p_lightcurve[0].numpy(), rtol=1e-5)
+    assert like._alone(model, {"features_lightcurve": own, "features_spectrum": other}) == {}
+    assert like._alone(Desa(settings("mini"), ["lightcurve"]), {"features_lightcurve": own}) == {}

@@ -140,7 +140,8 @@ def _first(query: Query, schema: pa.Schema, like: str) -> str:
     names = [name for name in vector_names(schema.empty_table()) if name in query.vectors]
     if not names:
         raise SettingsError(f"{like}: the table has no vectors of the kinds that this star has")
-    return names[0]
+    whole = [name for name in names if name == "joint" or name.startswith("features_")]
+    return (whole or names)[0]
 
 
 def row_of(star_id: Any, obsid: Any, text: str) -> int:
@@ -218,10 +219,10 @@ def _alone(model: Desa, vectors: dict[str, Floats]) -> dict[str, Floats]:
     if former is None or not former.settings.whiten or former.settings.prior_size:
         return {}
     given = {part: vectors.get(f"features_{part}") for part in ("spectrum", "lightcurve")}
-    if None not in given.values():
+    if all(row is not None for row in given.values()):
         return {}
     rows = {
-        part: getattr(former, f"mean_{part}")[None] if row is None else torch.from_numpy(row)[None]
+        part: getattr(former, f"mean_{part}")[None] if row is None else torch.from_numpy(np.array(row))[None]
         for part, row in given.items()
     }
     output, _ = model.align(rows["spectrum"], rows["lightcurve"])
