@@ -82,7 +82,9 @@ def search_like(
         Condition on the columns, see `desa.search.where`.
     by
         The vectors that are compared; ``"p_lightcurve:p_spectrum"``, by cosine, finds spectra that go with
-        the star's light curve. None: joint, or else the first that the star has.
+        the star's light curve. (Where a star has both modalities each p has seen the other by
+        cross-attention, so that a star's own pair says nothing of how well this works.) None: joint, or
+        else the first that the star has.
     kind
         As in `desa.Index.build`.
     survey, labels
