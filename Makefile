@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SHARED ?= ../shared
 BENCHMARK ?= paper
 
-.PHONY: demo test test-catalog lint docs real bench parity clean
+.PHONY: demo mock-check test test-catalog lint docs real bench parity clean
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -50,6 +50,11 @@ parity: $(VENV)/.dev         ## the published model at full size: 2.2 GB of rand
 real: $(VENV)/.core          ## experiments on the real files beside the project
 	$(BIN)/python -m desa.real $(SHARED)/data -o real $(if $(wildcard demo/lightcurve/model),--lightcurve-model demo/lightcurve/model)
 
+mock-check: $(VENV)/.core    ## mock survey beside the real files: mock-check/report.html, minutes
+	mkdir -p mock-check
+	$(BIN)/python scripts/build_spectral_residuals.py $(SHARED)/data/lamost --half --out mock-check/half.npz
+	$(BIN)/desa simulate --check $(SHARED)/data --residuals mock-check/half.npz -o mock-check
+
 bench: $(VENV)/.dev          ## speed and memory tables
 	$(BIN)/python benchmarks/preprocess.py
 	$(BIN)/python benchmarks/ingest.py --kepler $(SHARED)/data/kepler/multiquarter --lamost $(SHARED)/data/lamost
@@ -65,4 +70,4 @@ $(VENV)/.benchmark: pyproject.toml constraints.txt
 	touch $@ $(VENV)/.core
 
 clean:                       ## remove what the targets made
-	rm -rf demo real paper docs/_build .pytest_cache .mypy_cache .ruff_cache .coverage
+	rm -rf demo real mock-check paper docs/_build .pytest_cache .mypy_cache .ruff_cache .coverage

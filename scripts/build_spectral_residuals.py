@@ -3,7 +3,7 @@
     python scripts/build_spectral_residuals.py ../shared/data/lamost
 
 Takes two minutes. With --half, every second real spectrum is left out and the numbers go to --out, so that
-the left-out half can tell how good the correction is (`desa.simulate.check_spectra`).
+the left-out half can tell how good the correction is (`desa.simulate.check.spectra`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from desa.files import written_whole
 from desa.simulate import lamost_effects as effects
 from desa.simulate.broadening import SPEED_OF_LIGHT, broaden, degrade, displaced
-from desa.simulate.check_spectra import SpectrumSample, read_real, subset, twin, twins
+from desa.simulate.check.spectrum_sample import SpectrumSample, read_real, subset, twin, twins
 from desa.simulate.emulator import load_emulator
 from desa.simulate.instrument import WAVE
 from desa.simulate.residuals import SpectralResiduals, label_terms

@@ -252,7 +252,7 @@ def test_a_half_lost_quarter_stays_flat() -> None:
 def test_pdc_takes_slow_changes_and_leaves_fast_ones() -> None:
     x = np.arange(4400) / 4400
     good = np.ones(4400, dtype=bool)
-    for cycles, kept in ((0.3, (0.0, 0.35)), (20.0, (0.95, 1.05))):
+    for cycles, kept in ((0.3, (0.1, 0.5)), (20.0, (0.95, 1.05))):
         before = 1 + 1e-3 * np.sin(2 * np.pi * cycles * x)
         after = kepler_noise.without_trend(before, good)
         assert kept[0] < after.std() / before.std() < kept[1]

@@ -28,15 +28,32 @@ def simulate(
     ] = Layout.store,
     quarters: Annotated[int, typer.Option(min=1, max=18, help="Quarters of light curve.")] = 18,
     processes: Processes = 2,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler that makes the stars, tcp://host:8786.")
+    ] = None,
+    check: Annotated[
+        Path | None, typer.Option(help="Folder of real data: write a page of mock against real instead.")
+    ] = None,
+    residuals: Annotated[
+        Path | None, typer.Option(help="With --check: a correction that half of the real spectra made.")
+    ] = None,
 ) -> None:
     """Make a mock Kepler + LAMOST survey. The same seed gives the same stars; more stars only add.
 
     Example: `desa simulate --stars 1000 --seed 1 -o mock`
     """
     from desa.progress import progress_bar
+    from desa.simulate.cluster import cluster_executor
     from desa.simulate.survey import simulate_survey
 
-    with progress_bar("simulating") as progress:
+    if check is not None:
+        from desa.simulate.check.page import check_survey
+
+        with progress_bar("checking") as progress:
+            check_survey(check, output, residuals=residuals, progress=progress)
+        screen().print(f"mock against real in {output / 'report.html'}", markup=False)
+        return
+    with cluster_executor(scheduler) as executor, progress_bar("simulating") as progress:
         simulate_survey(
             stars,
             seed,
@@ -45,6 +62,7 @@ def simulate(
             quarters=range(quarters),
             processes=processes,
             progress=progress,
+            executor=executor,
         )
     screen().print(f"{stars} mock stars in {output}", markup=False)
 

@@ -11,7 +11,6 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from desa.files import written_whole
-from desa.simulate import kepler_noise
 from desa.simulate.calendar import load_calendar
 from desa.simulate.lightcurves import Observation
 from desa.simulate.population import StarParameters
@@ -126,7 +125,7 @@ def _columns(
     raw = observation.raw[here] * (1.0 + slope * x + 0.3 * slope * x**2)
     crowding = float(detector.crowding[season])
     sap = detector.rate * FLUX_IN_APERTURE * (raw + (1.0 - crowding) / crowding)
-    error = 1e-6 * kepler_noise.stated_error(star.kepmag) * detector.rate
+    error = 1e-6 * detector.stated * detector.rate
     pdc = detector.rate * observation.flux[here]
     lost_time, lost = np.isnan(time), np.isnan(pdc)
     blank = np.full(n, np.nan)

@@ -52,7 +52,7 @@ def _observed(
 def prot_detected(star: StarParameters, sph: float, days: float, rng: np.random.Generator) -> bool:
     """Whether a pipeline would publish a rotation period for a star with this Sph [ppm] and time span."""
     prot = star.rotation.prot
-    floor = np.hypot(45.0, 0.35 * kepler_noise.white_noise(star.kepmag)) * (1.0 + (prot / 28.0) ** 2)
+    floor = np.hypot(28.0, 0.22 * kepler_noise.white_noise(star.kepmag)) * (1.0 + (prot / 28.0) ** 2)
     chance = 0.93 / (1.0 + (2.0 * floor / max(sph, 1.0)) ** 3)
     late = star.log_g > 3.5 and star.teff < 7000.0
     return bool(rng.random() < chance and 0.3 < prot < min(LONGEST_PROT, days / 3) and late)

@@ -176,7 +176,7 @@ def lightcurve_of(star: StarParameters, observation: Observation) -> LightCurve:
         place = observation.quarter == number
         median = float(np.nanmedian(flux[place]))
         flux[place] /= median
-        error[place] = 1e-6 * kepler_noise.stated_error(star.kepmag) / median
+        error[place] = 1e-6 * observation.detector.stated / median
         quarters.append(int(number))
     good = np.flatnonzero(np.isfinite(flux))
     error = np.where(np.isfinite(flux), error, np.nan)

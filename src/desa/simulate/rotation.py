@@ -34,6 +34,13 @@ CRITICAL_ROSSBY: Final = 1.80
 KM_S_PER_RADIUS_DAY: Final = 50.58
 """Equatorial velocity in km/s of 1 solar radius turning once a day."""
 
+WARM_FALL: Final = 700.0
+"""K in which the slow sequence's period falls by e above 6200 K; set by medians of Santos et al. (2021)."""
+SPREAD_TEFF: Final = (5400.0, 5900.0, 6300.0)
+SPREAD: Final = (0.10, 0.20, 0.40)
+"""Spread of ln P about the slow sequence: warm stars brake late, and differ at birth. Set by the 16th and
+84th percentiles of Santos et al. (2021) from 5400 to 6600 K."""
+
 SPH_ROSSBY: Final = (0.02, 0.10, 0.25, 0.50, 0.70, 0.90, 1.15, 1.45, 1.80, 2.30, 4.0)
 SPH_TEFF: Final = (3500.0, 4050.0, 4550.0, 5050.0, 5500.0, 5900.0, 6300.0, 6800.0)
 LOG_SPH: Final = (
@@ -42,8 +49,8 @@ LOG_SPH: Final = (
     (4.15, 4.10, 3.44, 3.24, 3.27, 3.08, 2.82, 2.60, 2.40, 2.15, 1.9),
     (4.10, 3.95, 3.65, 3.45, 3.45, 3.22, 2.85, 2.52, 2.25, 2.05, 1.8),
     (3.95, 3.80, 3.66, 3.48, 3.52, 3.25, 2.80, 2.38, 2.10, 1.90, 1.7),
-    (3.70, 3.60, 3.45, 3.42, 3.34, 3.15, 2.75, 2.28, 1.95, 1.80, 1.6),
-    (3.30, 3.20, 3.10, 3.08, 2.98, 2.75, 2.45, 2.15, 1.95, 1.80, 1.6),
+    (3.60, 3.50, 3.30, 3.20, 3.10, 2.85, 2.45, 2.10, 1.90, 1.80, 1.6),
+    (3.20, 3.00, 2.85, 2.70, 2.55, 2.40, 2.22, 2.05, 1.95, 1.85, 1.7),
     (2.90, 2.80, 2.80, 2.75, 2.65, 2.55, 2.45, 2.35, 2.25, 2.10, 1.8),
 )
 """log10 Sph [ppm], rows by Teff, columns by Rossby number; below the catalogues' medians
@@ -105,7 +112,7 @@ def slow_sequence(teff: float, age: float) -> float:
     prot *= 10 ** (0.5 * min(log_age - log_ages[0], 0.0))
     if teff < axis[0]:
         prot *= (turnover_time(teff) / turnover_time(axis[0])) ** 0.8
-    return float(prot * np.exp(-max(teff - axis[-1], 0.0) / 300.0))
+    return float(prot * np.exp(-max(teff - axis[-1], 0.0) / WARM_FALL))
 
 
 def turnover_time(teff: float) -> float:
@@ -122,7 +129,8 @@ def braked_period(teff: float, age: float) -> float:
 def _dwarf_period(teff: float, radius: float, age: float, rng: np.random.Generator) -> float:
     if teff > KRAFT_TEFF + 100.0 * rng.standard_normal():
         return _hot_period(teff, radius, rng)
-    slow = braked_period(teff, age) * float(np.exp(0.08 * rng.standard_normal()))
+    spread = float(np.interp(teff, SPREAD_TEFF, SPREAD))
+    slow = braked_period(teff, age) * float(np.exp(spread * rng.standard_normal()))
     fast_until = float(np.interp(teff, (3300, 3800, 4500, 5500, 6200), (1.5, 0.5, 0.22, 0.12, 0.08)))
     if rng.random() < 0.5 * np.exp(-age / fast_until):
         return float(np.exp(rng.uniform(np.log(0.3), np.log(max(slow, 0.5)))))
@@ -130,7 +138,7 @@ def _dwarf_period(teff: float, radius: float, age: float, rng: np.random.Generat
 
 
 def _hot_period(teff: float, radius: float, rng: np.random.Generator) -> float:
-    mean = float(np.interp(teff, (6100, 6400, 6600, 6900, 7200, 8000, 10000), (8, 11, 18, 45, 75, 125, 150)))
+    mean = float(np.interp(teff, (6100, 6400, 6600, 6900, 7200, 8000, 10000), (6, 8, 13, 38, 70, 125, 150)))
     speed = mean / 1.596 * float(np.linalg.norm(rng.standard_normal(3)))
     return max(KM_S_PER_RADIUS_DAY * radius / max(speed, 2.0), 0.25)
 

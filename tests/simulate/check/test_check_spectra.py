@@ -3,16 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from desa.simulate.check_spectra import (
-    check_spectra,
-    discriminate,
-    figures,
-    local_noise,
-    read_real,
-    subset,
-    tells,
-    twin,
-)
+from desa.simulate.check.spectra import check_spectra, discriminate, figures, tells
+from desa.simulate.check.spectrum_sample import local_noise, read_real, subset, twin
 from desa.simulate.residuals import SpectralResiduals
 
 
@@ -21,12 +13,12 @@ def test_the_judge_is_fair_and_has_eyes() -> None:
     rng = np.random.default_rng(0)
     base = rng.standard_normal((2, 150, 12)) @ rng.standard_normal((12, 120))
     real, mock = (base + 0.3 * rng.standard_normal(base.shape)).astype("f4")
-    assert all(0.35 < value < 0.65 for value in discriminate(real, mock).values())
+    assert all(0.35 < value.auc < 0.65 for value in discriminate(real, mock).values())
     shifted = mock + 8.0 * (np.arange(120) < 30)
-    assert discriminate(real, shifted.astype("f4"))["linear"] > 0.8
+    assert discriminate(real, shifted.astype("f4"))["linear"].auc > 0.8
     wide = discriminate(real, 2 * mock)
-    assert wide["boosting"] > 0.8
-    assert wide["linear"] < 0.6
+    assert wide["boosting"].auc > 0.8
+    assert wide["linear"].auc < 0.6
 
 
 def test_noise_estimate(shared: Path) -> None:
@@ -43,7 +35,7 @@ def test_noise_estimate(shared: Path) -> None:
 def test_mock_spectra_are_hard_to_tell(shared: Path) -> None:
     folder = shared / "data" / "lamost"
     check = check_spectra(folder, most=250, kinds=("linear",))
-    assert check.auc["linear"] < 0.75
+    assert check.auc["linear"].auc < 0.75
     numbers = check.statistics
     for band in "riz":
         key = f"ln S/N {band} over g, median"
@@ -53,6 +45,6 @@ def test_mock_spectra_are_hard_to_tell(shared: Path) -> None:
     # Without the correction anyone can tell.
     none = SpectralResiduals.none()
     bare = check_spectra(folder, most=250, kinds=("linear",), make=lambda s, i, seed: twin(s, i, seed, none))
-    assert bare.auc["linear"] > 0.9
+    assert bare.auc["linear"].auc > 0.9
     worst = tells(bare.real_pixels, bare.mock_pixels)[0]
     assert worst[1] > 2 * check.worst[0][1]
