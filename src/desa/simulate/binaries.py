@@ -4,6 +4,12 @@ Shares by primary mass: Duchene & Kraus (2013, ARA&A 51, 269). Periods: log-norm
 sigma 2.28 for F to K dwarfs (Raghavan et al. 2010, ApJS 190, 1), shorter and narrower below 0.6 solar masses
 (Winters et al. 2019, AJ 157, 216). Mass ratios: flat from 0.1 to 1 with a tenth of twins above 0.95; orbits
 circular below 8 days, else eccentric up to what tides leave (Moe & Di Stefano 2017, ApJS 230, 15).
+
+Checked: the shares (Duchene & Kraus's table: 26 +- 3 % at 0.1-0.5 solar masses, 44 +- 2 % at 0.7-1.3, half
+or more at 1.5-5; Raghavan et al.'s abstract: 56 +- 2 % single; between the masses they are interpolated).
+Tokovinin (2014, AJ 147, 87) finds a shorter median period, 100 yr (log P/d 4.56), and a spread of 2.4. Not
+checked against the papers' texts: the parameters of the periods, the twins' share, the eccentricities, and
+all numbers of M dwarfs. Triples are left out: each star has one companion at most.
 """
 
 from __future__ import annotations

@@ -8,6 +8,10 @@ separations of Corsaro et al. 2012, ApJ 757, 190), each a Lorentzian. In red gia
 mixed with gravity modes; their spacing tells core helium burning (about 300 s) from the branch (about 75 s;
 Mosser et al. 2014, A&A 572, L5). Half-hour integrations damp everything by sinc^2, and what lies above the
 Nyquist frequency folds back.
+
+Checked against other people's public codes that cite the same paper: the granulation's a, b and xi. Not
+checked against the papers' texts: the envelope's height and width, epsilon, the visibilities, the mixed
+modes' coupling.
 """
 
 from __future__ import annotations

@@ -137,13 +137,16 @@ def scaling_dnu(mass: float, radius: float) -> float:
 def cmd_class_of(eep: float, log_g: float, m_g: float, brightening: float) -> str:
     """Class of a star in the colour-magnitude diagram.
 
-    The names are those of Godoy-Rivera et al. (2025, A&A 696, A243), who draw their borders in the observed,
-    extinction-corrected Gaia diagram. Here the phase of the star's model decides, which a border drawn on
-    noisy colours approximates: core helium burning of cool stars is ``red_clump`` (with the secondary clump),
-    other stars with log g < 3.5 are ``red_giant``, stars past central hydrogen exhaustion ``subgiant``, the
-    rest ``dwarf``, unless they are below the turn-off (M_G > 4, where the main sequence is narrow) and an
-    unresolved companion makes them brighter by 0.3 mag or more: ``photometric_binary``. Unlike theirs, no
-    star is left out or uncertain, and single stars are never taken for binaries.
+    The names are those of Godoy-Rivera et al. (2025, A&A 696, A243), who sort Kepler's targets into dwarfs,
+    subgiants, red giants, photometric binaries and others by borders in the observed, extinction-corrected
+    Gaia diagram. Only their abstract was at hand: where their borders run, and what their other classes
+    are, is not checked here; the clump as a class of its own, and the 0.3 mag, are ours. Here the phase of
+    the star's model decides, which a border drawn on noisy colours approximates: core helium burning of
+    cool stars is ``red_clump`` (with the secondary clump), other stars with log g < 3.5 are ``red_giant``,
+    stars past central hydrogen exhaustion ``subgiant``, the rest ``dwarf``, unless they are below the turn-
+    off (M_G > 4, where the main sequence is narrow) and an unresolved companion makes them brighter by 0.3
+    mag or more: ``photometric_binary``. Unlike theirs, no star is left out or uncertain, and single stars
+    are never taken for binaries.
 
     Parameters
     ----------
