@@ -10,6 +10,7 @@ from conftest import quick_plan
 from desa.benchmark.aligners import DesaAligner, PlainAligner, embed
 from desa.benchmark.energy import Meter
 from desa.benchmark.jobs import Place
+from desa.benchmark.material import Material
 from desa.benchmark.paired import auc, minus_mae, paired_bootstrap, r2
 from desa.benchmark.plan import BUDGETS, make_plan, trials
 from desa.benchmark.registry import ABLATIONS, SPECS, spec_of
@@ -138,3 +139,13 @@ def test_the_quick_plan_keeps_ablations_to_fewer_seeds() -> None:
     plan = quick_plan(seeds=3)
     assert len(plan.seeds_of(SPECS["desa"])) == 3
     assert len(plan.seeds_of(SPECS["joint_sum"])) == plan.budget.ablation_seeds
+
+
+def test_labels_in_a_photometric_prior_are_not_asked_for(finished: Place) -> None:
+    inputs = finished.inputs()
+    for name, given in (
+        ("prior_photometric", ("bp_rp", "m_g", "ruwe")),
+        ("prior_published", ()),
+        ("desa", ()),
+    ):
+        assert Material(inputs, SPECS[name], finished.folder, 0).given == given

@@ -14,7 +14,8 @@ from torch import Tensor
 from desa.benchmark.aligners import Aligner
 from desa.benchmark.inputs import Inputs
 from desa.benchmark.registry import ModelSpec
-from desa.benchmark.training import load, plain, prior_for
+from desa.benchmark.training import load, plain, prior_for, settings_for
+from desa.training.pairs import PRIORS
 
 EMBEDDING = "embedding.npz"
 Array = NDArray[np.float32]
@@ -67,6 +68,16 @@ class Material:
             return None
         prior = prior_for(self.inputs, self.spec)
         return None if prior is None else prior[torch.from_numpy(self.inputs.stars.star)]
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """Labels that a photometric prior holds: asking for them would be no question.
+
+        The published prior holds Teff, log g, [Fe/H] and Prot; these are asked for all the same, to show the
+        leak.
+        """
+        prior = settings_for(self.inputs, self.spec, None, 1).dualformer.prior
+        return PRIORS["photometric"] if self.spec.trained and prior == "photometric" else ()
 
     def aligner(self) -> Aligner | None:
         """The model itself; None for features that no aligner made."""

@@ -119,7 +119,7 @@ def _ablations(results: Results, plan: Plan, data: str) -> Part | None:
     text = (
         "Learning rate and temperature are those of DESA's search; the ablations have the first "
         f"{count} of the {plan.seeds} seeds. A prior of labels answers the questions that it holds: its row "
-        "shows the leak, not a better model."
+        "shows the leak, not a better model; of the photometric prior's labels no probe is shown."
     )
     return Part("Ablations (Fig. 4)", text, [table])
 

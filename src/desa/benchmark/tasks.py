@@ -61,9 +61,11 @@ class TaskSpec:
 
 
 def probe(material: Material) -> Outcome:
-    """Ridge regressions on the fixed embedding."""
+    """Ridge regressions on the fixed embedding; not of labels that a photometric prior holds."""
     scores, arrays = list[Score](), Arrays()
     for label in PROBE_LABELS:
+        if label in material.given:
+            continue
         values = material.inputs.label(label)
         try:
             found = linear_probe(material.joint, values, material.inputs.split, seed=material.seed)
