@@ -76,8 +76,12 @@ def opened(browser: Browser, address: str) -> Iterator[Opened]:
     """Opens the page; at the end there must be no console message and no request to anywhere else."""
     contexts, said, asked = [], [], []
 
-    def open_page(width: int = 1280, height: int = 900, scheme: str = "light", path: str = "/") -> Page:
-        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    def open_page(
+        width: int = 1280, height: int = 900, scheme: str = "light", path: str = "/", touch: bool = False
+    ) -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme, has_touch=touch
+        )
         context.set_default_timeout(15_000)
         contexts.append(context)
         page = context.new_page()
@@ -357,6 +361,25 @@ def test_nothing_is_wider_than_the_screen(opened: Opened, width: int) -> None:
         assert box["x"] + box["width"] <= width
     words = page.evaluate("parseFloat(getComputedStyle(document.querySelector('dt')).fontSize)")
     assert words >= 12
+
+
+def test_fingers_open_a_star_and_draw_a_lasso(opened: Opened) -> None:
+    page = opened(768, 1024, touch=True)
+    points = page.locator("#left .points")
+    rows, columns = np.nonzero(coloured(pixels(points)))
+    box = points.bounding_box()
+    assert box is not None
+    page.touchscreen.tap(box["x"] + int(columns[0]), box["y"] + int(rows[0]))
+    expect(page.locator("#starname")).to_contain_text("KIC ")
+    page.get_by_label("Lasso").check()
+    fingers = page.context.new_cdp_session(page)
+    corners = [(0.02, 0.02), (0.98, 0.02), (0.98, 0.98), (0.02, 0.98)]
+    for place, (across, along) in enumerate(corners):
+        at = {"x": box["x"] + across * box["width"], "y": box["y"] + along * box["height"]}
+        kind = "touchMove" if place else "touchStart"
+        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [at]})
+    fingers.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    expect(page.locator("#count")).to_have_text(f"{STARS - 1} of {STARS} selected")
 
 
 def test_any_two_columns(opened: Opened) -> None:
