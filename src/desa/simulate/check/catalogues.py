@@ -86,6 +86,16 @@ def real_rotators(folder: Path) -> dict[str, Rotators]:
     return found
 
 
+def range_over_sph(folder: Path) -> FloatArray:
+    """Rvar (Reinhold & Gizon 2015, given in per cent) over Sph of real stars that both catalogues hold."""
+    names = ("KIC", "Sph")
+    parts = [columns(folder, n, names) for n in ("santos2019_rotation_KM", "santos2021_rotation_FG")]
+    kic, sph = (np.concatenate([part[name] for part in parts]) for name in names)
+    ranges = columns(folder, "reinhold2015_rotation_gyroage", ("KIC", "Rvar"))
+    _, one, other = np.intersect1d(kic, ranges["KIC"], return_indices=True)
+    return np.asarray(1e4 * ranges["Rvar"][other] / sph[one])
+
+
 def rotation_numbers(mock: Rotators, real: dict[str, Rotators]) -> list[Comparison]:
     """Quantiles of Prot, and medians of Sph and range, by temperature."""
     rows = []
@@ -97,7 +107,7 @@ def rotation_numbers(mock: Rotators, real: dict[str, Rotators]) -> list[Comparis
                 what = f"Prot, {100 * quantile:.0f} %, {low}-{high} K, {name}"
                 rows.append(compared(what, mock.prot[ours], other.prot[theirs], quantile))
             key = "sph" if name == "Santos" else "rvar"
-            text = "Sph" if name == "Santos" else "Rvar (theirs: of the phased periods)"
+            text = "Sph" if name == "Santos" else "Rvar (theirs: Rper)"
             one, two = getattr(mock, key)[ours], getattr(other, key)[theirs]
             rows.append(compared(f"{text}, median, {low}-{high} K, {name}", one, two))
     return rows
