@@ -48,7 +48,7 @@ def roc_curves(place: Place, plan: Plan, results: Results, task: str) -> list[Fi
     curves = {title: (a["binary/truth"], a["binary/predicted"]) for title, a in found.items()}
     if not curves:
         return []
-    caption = f"{_data(place)}, test stars, seed 0. Dotted: chance. Grey in the legend: area under the curve."
+    caption = f"{_data(place)}, test stars, seed 0. Dotted: chance. In the legend: area under the curve."
     return [Figure(figures.roc_and_precision(curves), caption, "ROC and precision-recall curves")]
 
 

@@ -150,6 +150,6 @@ def error_against_snr(snr: Rows, panels: Mapping[str, Pair], bins: int = 6) -> b
         middle = [float(np.median(x[place == number])) for number in range(len(edges) - 1)]
         spread = [1.25 * float(group.std()) / np.sqrt(max(1, len(group))) for group in groups]
         axis.errorbar(middle, [float(np.median(group)) for group in groups], spread, fmt="o-", ms=4)
-        axis.set(xscale="log", xlabel="S/N in g", ylabel=f"|error| {LABEL_TEXT.get(label, label)}")
+        axis.set(xlabel="S/N in g", ylabel=f"|error| {LABEL_TEXT.get(label, label)}")
         axis.set_ylim(bottom=0)
     return png(canvas)

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+from conftest import quick_plan
+from desa.benchmark.findings import findings
+from desa.benchmark.results import Mean, Results
+
+
+def difference(
+    model: str, value: float, p: float, task: str = "probe", label: str = "teff"
+) -> dict[str, Any]:
+    common = {"task": task, "label": label, "metric": "r2", "error": 0.01, "n": 100}
+    return {**common, "model": model, "value": value, "p": p}
+
+
+def recall(value: float) -> Mean:
+    return Mean(value, 0.01, 0.0, 0.01, 0.02, 500, 3, "none")
+
+
+def said(tests: list[dict[str, Any]], recalls: dict[str, float], collapsed: float = 0.0) -> str:
+    means = {
+        ("retrieval", "spectrum of light curve", "", "recall_10", name): recall(value)
+        for name, value in recalls.items()
+    }
+    training = {"desa": {"collapsed": collapsed}}
+    return findings(Results(pa.table({}), means, tests, [], {}, {}, training), quick_plan())
+
+
+def test_losses_and_gains_against_concatenation_are_told_apart() -> None:
+    text = said(
+        [difference("concatenation", -0.05, 0.001), difference("concatenation", 0.1, 0.01, label="age")], {}
+    )
+    assert "more than 0.01 in R2 on teff" in text and "gains significantly on age" in text
+    text = said([difference("concatenation", 0.1, 0.3)], {})
+    assert "on no label" in text and "significantly on none" in text
+
+
+def test_who_is_beaten() -> None:
+    tests = [difference("clip", -0.1, 0.01, "ages", "age"), difference("moco", 0.1, 0.01, "ages", "age")]
+    text = said([*tests, difference("vicreg", 0.1, 0.4, "ages", "age")], {})
+    assert "DESA beats MoCo, loses to CLIP, and is not told from 1 others" in text
+
+
+def test_halves_that_are_not_aligned_are_called_so() -> None:
+    assert "not aligned" in said([], {"desa": 0.025, "clip": 0.1})
+    text = said([], {"desa": 0.09, "clip": 0.1})
+    assert "not aligned" not in text and "CLIP 0.100" in text
+
+
+def test_collapse_is_reported() -> None:
+    assert "Collapsed: DESA" in said([], {}, collapsed=1.0)
+    assert "No run collapsed" in said([], {})
