@@ -1,0 +1,19 @@
+"""Settings of the documentation's build: `make docs`."""
+
+import sys
+from importlib.metadata import version as installed
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
+project = "desa"
+author = "The desa developers"
+copyright = "the desa developers"
+release = version = installed("desa")
+extensions = ["myst_parser", "desa_tables"]
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+exclude_patterns = ["_build", "_ext"]
+smartquotes = False
+html_theme = "furo"
+html_title = f"desa {release}"
