@@ -53,3 +53,9 @@ def test_halves_that_are_not_aligned_are_called_so() -> None:
 def test_collapse_is_reported() -> None:
     assert "Collapsed: DESA" in said([], {}, collapsed=1.0)
     assert "No run collapsed" in said([], {})
+
+
+def test_what_the_photometric_prior_adds_is_said() -> None:
+    found = difference("prior_photometric", -0.17, 0.002, "binaries", "binary")
+    assert "AUC of binaries changes by +0.170" in said([found], {})
+    assert "AUC of binaries changes" not in said([{**found, "p": 0.4}], {})
