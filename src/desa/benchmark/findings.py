@@ -61,10 +61,11 @@ def _by_training(results: Results) -> str:
 def _prior(results: Results) -> str:
     """What colour, absolute magnitude and RUWE add on binaries: what the two modalities do not hold."""
     for test in results.tests:
-        if (test["task"], test["model"]) == ("binaries", "prior_photometric") and test["p"] < 0.05:
+        own = (test["task"], test["model"]) == ("binaries", "prior_photometric")
+        if own and test["value"] < 0 and test["p"] < 0.05:
             return (
-                f"With the photometric prior (BP-RP, M_G, RUWE) the AUC of binaries changes by "
-                f"{-test['value']:+.3f} ± {test['error']:.3f}: what tells binaries there is in the photometry "
+                "With the photometric prior (BP-RP, M_G, RUWE) the AUC of binaries changes by "
+                f"{-test['value']:+.3f} ± {test['error']:.3f}: what tells binaries lies in the photometry "
                 "and astrometry, not in normalised spectra and light curves."
             )
     return ""
@@ -103,6 +104,8 @@ def _wins(results: Results) -> list[str]:
         for label in dict.fromkeys(t["label"] for t in results.tests if t["task"] == task):
             tests = [t for t in results.tests if (t["task"], t["label"]) == (task, label)]
             tests = [t for t in tests if SPECS[t["model"]].group != "ablation"]
+            if not tests:
+                continue
             beaten = [SPECS[t["model"]].title for t in tests if t["value"] > 0 and t["p"] < 0.05]
             lost = [SPECS[t["model"]].title for t in tests if t["value"] < 0 and t["p"] < 0.05]
             rest = len(tests) - len(beaten) - len(lost)
