@@ -60,6 +60,8 @@ def test_inspect_real_files(shared: Path) -> None:
         (["ingest", "--spectra", "nowhere", "-o", "out"], "nowhere"),
         (["pretrain", "spectrum", "nowhere", "-o", "out", "--preset", "tiny"], "unknown preset 'tiny'"),
         (["embed", "a.fits", "--model", "nowhere", "-o", "e.parquet"], "nowhere"),
+        (["predict", "a.fits"], "none of 1 files could be used; a.fits: "),
+        (["predict", "a.fits", "-o", "t.xlsx"], "t.xlsx: the ending of a table is .ecsv"),
         (["convert", "nowhere.pth", "-o", "out"], "nowhere.pth"),
     ],
 )

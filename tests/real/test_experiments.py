@@ -14,15 +14,17 @@ import torch
 from folder import write_lamost
 
 from desa.config import settings
+from desa.errors import ModelError
 from desa.models.desa import Desa
 from desa.real.__main__ import main
 from desa.real.data import read_spectra
 from desa.real.experiment_sets import QUARTER, one_a_star, one_quarter, usable
-from desa.real.experiments import lightcurve_tasks, run, spectra_few_labels
+from desa.real.experiments import lightcurve_tasks, own_heads, run, spectra_few_labels
 from desa.real.handmade import LIGHTCURVE_NAMES, LINES, lightcurve_features, line_indices
 from desa.real.lightcurves import KeplerStar
 from desa.real.masked import MASKED, fill_masks
 from desa.real.repeated import class_table, held_out, linear, logistic, number_table
+from desa.real.train import features_of
 from desa.types import KEPLER_CADENCE_DAYS, LightCurve
 
 
@@ -172,11 +174,31 @@ def test_masked_filling_learns_without_labels_from_its_start(tmp_path: Path) -> 
     again = fill_masks(blind, chosen, tmp_path / "b", training=training, seed=1)
     for name, tensor in first.state_dict().items():
         assert torch.equal(tensor, again.state_dict()[name]), name
+    kept_run = fill_masks(spectra, chosen, tmp_path / "a", training=training, seed=1)  # finished: as it was
+    assert all(torch.equal(v, first.state_dict()[k]) for k, v in kept_run.state_dict().items())
+    with pytest.raises(ModelError):
+        fill_masks(spectra, chosen, tmp_path / "a", training=training, seed=2)
     none = training.model_copy(update={"learning_rate": 0.0, "final_learning_rate": 0.0})
     kept = fill_masks(spectra, chosen, tmp_path / "c", start=first, training=none, seed=5)
     weights = dict(first.need("spectrum_encoder").named_parameters())
     for name, tensor in kept.need("spectrum_encoder").named_parameters():
         assert torch.equal(tensor, weights[name])
+
+
+def test_own_heads_are_scored_without_any_real_label(tmp_path: Path) -> None:
+    write_lamost(tmp_path / "lamost", 20)
+    spectra = read_spectra(tmp_path)
+    torch.manual_seed(0)
+    model = Desa(settings("mini", preprocess_lightcurve={"length": 4096}), ["spectrum", "lightcurve"]).eval()
+    found = own_heads(model, spectra, zoo(30))
+    scores = {(row.score.label, row.score.metric): row.score for row in found.rows}
+    middle = model.settings.objective_spectrum.quantiles.index(0.5)
+    features = torch.from_numpy(features_of(model, spectra))
+    for place, label in enumerate(("teff", "log_g", "fe_h")):
+        predicted = model.spectrum_quantiles(features)[:, place, middle].detach().numpy()
+        error = np.abs(predicted - spectra.labels[:, place]).mean()
+        assert scores[label, "mae"].value == pytest.approx(error) and scores[label, "mae"].part == "0 %"
+    assert scores["prot", "mae"].n == 10 and len(found.arrays) == 4
 
 
 def write_kepler(folder: Path, stars: list[KeplerStar]) -> None:
@@ -214,6 +236,8 @@ def test_the_whole_run_in_small(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert all(np.isfinite(float(row["value"])) and np.isfinite(float(row["error"])) for row in rows)
     page = (out / "report.html").read_text()
     assert "Data: real stars" in page and "mock survey" in page and page.count("<img") == 2
+    own = [row for row in rows if row["learner"] == "own head, no real label"]
+    assert {row["label"] for row in own} == {"teff", "log_g", "fe_h", "prot"}
     assert (out / "few_labels.png").stat().st_size > 20_000
     assert main(["experiments", str(tmp_path / "nowhere"), str(tmp_path / "model")]) == 1
     assert "dr10_compact.npz" in capsys.readouterr().err.replace("\n", "")

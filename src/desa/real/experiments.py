@@ -9,13 +9,15 @@ import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from rich.console import Console
+from torch import Tensor
 
 from desa.config import Training
 from desa.downstream.few_shot import SHARES, repeated
@@ -23,10 +25,11 @@ from desa.downstream.periods import acf_peak, lomb_scargle_peak
 from desa.files import written_whole
 from desa.models.desa import Desa
 from desa.provenance import provenance
-from desa.real.data import LABELS, read_spectra
+from desa.real.data import LABELS, LabelledSpectra, read_spectra
 from desa.real.experiment_sets import (
     HANDMADE,
     INDICES,
+    MOCK,
     lightcurve_sets,
     one_a_star,
     spectrum_sets,
@@ -37,6 +40,7 @@ from desa.real.lightcurves import KeplerStar, read_kepler
 from desa.real.masked import MASKED
 from desa.real.repeated import (
     DATA,
+    OWN_HEAD,
     REPEATS,
     Row,
     boosted,
@@ -47,6 +51,7 @@ from desa.real.repeated import (
     logistic,
     number_table,
 )
+from desa.real.train import features_of
 from desa.training.tracking import training_progress
 
 Array = NDArray[np.float64]
@@ -98,6 +103,53 @@ def spectra_few_labels(
                     rows += [Row(name, learner, s) for s in found.scores("few labels", label, part, seed)]
                     arrays[f"{label}/{name}, {learner}"] = found.predicted[0]
     return Findings(rows, arrays)
+
+
+def own_heads(model: Desa, spectra: LabelledSpectra | None, chosen: Sequence[KeplerStar]) -> Findings:
+    """What the model's own heads say of real stars: no real label was ever seen.
+
+    Parameters
+    ----------
+    model
+        Trained on a mock survey.
+    spectra
+        Labelled spectra, or None.
+    chosen
+        Light curves.
+    """
+    rows, arrays = list[Row](), dict[str, Array]()
+    found: list[tuple[str, str, Array, Array]] = []
+    if spectra is not None and model.spectrum_head is not None:
+        features = torch.from_numpy(features_of(model, spectra))
+        objective = model.settings.objective_spectrum
+        median = _median(model.spectrum_quantiles, features, objective.quantiles)
+        for place, label in enumerate(objective.labels):
+            if label in LABELS:
+                truth = spectra.labels[:, LABELS.index(label)]
+                found.append(("few labels", label, truth, median[:, place]))
+    prot = np.array([star.period for star in chosen])
+    there = np.isfinite(prot)
+    if model.lightcurve_head is not None and there.sum() >= LEAST_LABELS:
+        objective = model.settings.objective_lightcurve
+        curves = [star.curve for star, known in zip(chosen, there, strict=True) if known]
+        rows_of, _ = model.features(curves, None)
+        if rows_of is not None and objective.labels[0] in ("prot", "log_prot"):
+            median = _median(model.lightcurve_quantiles, rows_of, objective.quantiles)[:, 0]
+            median = 10**median if objective.labels[0] == "log_prot" else median
+            found.append(("numbers of light curves", "prot", prot[there], median))
+    for task, label, truth, predicted in found:
+        part = "0 %" if task == "few labels" else ""
+        table = number_table(task, label, truth, predicted[None], seed=0)
+        rows += [Row(MOCK, OWN_HEAD, replace(score, part=part)) for score in table]
+        arrays[f"{label}/{MOCK}, {OWN_HEAD}"] = predicted
+    return Findings(rows, arrays)
+
+
+@torch.inference_mode()
+def _median(head: Callable[[Tensor], Tensor], features: Tensor, levels: Sequence[float]) -> Array:
+    """(N, K) medians of a head."""
+    middle = int(np.argmin(np.abs(np.asarray(levels) - 0.5)))
+    return np.asarray(head(features)[..., middle].double().numpy())
 
 
 def lightcurve_tasks(
@@ -214,14 +266,16 @@ def run(
         with training_progress() if screen.is_terminal else nullcontext() as progress:
             sets = spectrum_sets(loaded, spectra, out / "encoders", training, seed, progress)
         found = spectra_few_labels(sets, spectra.labels, seed=seed, draws=draws)
-        rows, arrays = rows + found.rows, arrays | found.arrays
+        own = own_heads(loaded, spectra, [])
+        rows, arrays = rows + own.rows + found.rows, arrays | found.arrays | own.arrays
     if loaded.lightcurve_encoder is not None:
         chosen = usable(read_kepler(data)[0])
         counts["light curves"] = len(chosen)
         screen.print(f"{len(chosen)} light curves, each of at most one quarter")
         curves = [star.curve for star in chosen]
         found = lightcurve_tasks(lightcurve_sets(loaded, curves), chosen, seed=seed, repeats=repeats)
-        rows, arrays = rows + found.rows, arrays | found.arrays
+        own = own_heads(loaded, None, chosen)
+        rows, arrays = rows + found.rows + own.rows, arrays | found.arrays | own.arrays
     trained_on = str(loaded.metadata.get("data", "data of unknown kind"))
     facts = provenance(data=DATA, model_trained_on=trained_on, seed=seed, repeats=repeats, draws=draws)
     return _write(out, rows, arrays, {"counts": counts, "provenance": facts})

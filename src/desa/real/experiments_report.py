@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
 from desa.real.data import LABELS
 from desa.real.maps import save_figure
-from desa.real.repeated import DATA, Row
+from desa.real.repeated import DATA, OWN_HEAD, Row
 from desa.report.figures import LABEL_TEXT
 from desa.report.page import Figure, Part, Table, write_page
 
@@ -40,13 +41,21 @@ def _pick(rows: Sequence[Row], task: str, label: str, metric: str) -> dict[str, 
     return found
 
 
+def _share(part: str) -> float:
+    """5 of ``"5 %"``."""
+    return float(part.split()[0])
+
+
 def few_label_table(rows: Sequence[Row], label: str) -> Table:
     """MAE against the share of labels, a line a feature set."""
     found = _pick(rows, FEW, label, "mae")
-    parts = list(next(iter(found.values())))
-    lines = [[name, *(_cell(by_part[part]) for part in parts)] for name, by_part in found.items()]
-    first = next(iter(found.values()))
-    chance = ["median of the labels given (chance)", *(f"{first[part].score.chance:.3g}" for part in parts)]
+    parts = sorted({part for by_part in found.values() for part in by_part}, key=_share)
+    lines = [
+        [name, *(_cell(by_part[part]) if part in by_part else "" for part in parts)]
+        for name, by_part in found.items()
+    ]
+    chances = {part: row.score.chance for by_part in found.values() for part, row in by_part.items()}
+    chance = ["median of the labels given (chance)", *(f"{chances[part]:.3g}" for part in parts)]
     caption = (
         f"Mean absolute error of {LABEL_TEXT[label]} on the stars whose label was not given, mean over draws "
         f"of the labels ± standard error. Real LAMOST spectra, labels of the survey's own pipeline."
@@ -61,20 +70,30 @@ def few_label_figure(rows: Sequence[Row]) -> Canvas:
     handles: dict[str, Any] = {}
     for axis, label in zip(axes, LABELS, strict=True):
         for place, (name, by_part) in enumerate(_pick(rows, FEW, label, "mae").items()):
-            x = [float(part.split()[0]) for part in by_part]
+            x = [_share(part) for part in by_part]
             y = [row.score.value for row in by_part.values()]
-            error = [row.score.error for row in by_part.values()]
+            if OWN_HEAD in name:
+                handles[name] = axis.axhline(y[0], color="0.4", ls=":")
+                continue
             style = "--" if name.startswith(("line", "components", "untrained")) else "-"
             handles[name] = axis.errorbar(
-                x, y, error, marker="o", ms=3, capsize=2, ls=style, color=f"C{place}"
+                x,
+                y,
+                [row.score.error for row in by_part.values()],
+                marker="o",
+                ms=3,
+                capsize=2,
+                ls=style,
+                color=f"C{place}",
             )
-        axis.set(xscale="log", yscale="log", xlabel="share of labels given [%]")
+            axis.set_xscale("log")
+            axis.set_xticks(x, [f"{value:g}" for value in x])
+        axis.set(yscale="log", xlabel="share of labels given [%]")
         axis.set(ylabel=f"mean absolute error, {LABEL_TEXT[label]}")
-        axis.set_xticks(x, [f"{value:g}" for value in x], minor=False)
-        axis.minorticks_off()
-        low, high = axis.get_ylim()
-        ticks = np.round(np.geomspace(low, high, 5), 0 if high > 10 else 2)
-        axis.set_yticks(ticks, [f"{value:g}" for value in ticks])
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0)))
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.yaxis.set_minor_locator(NullLocator())
     canvas.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, frameon=False)
     canvas.suptitle("Real LAMOST spectra: few labels")
     return canvas
@@ -125,13 +144,11 @@ def numbers_figure(arrays: Mapping[str, Array], label: str) -> Canvas:
     lines = -(-len(methods) // columns)
     canvas = Canvas(figsize=(3.1 * columns, 3.1 * lines + 0.3), layout="constrained")
     axes = canvas.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
-    unit = UNITS[label]
+    unit, low, high = UNITS[label], 0.4 * truth.min(), 2.5 * truth.max()
     for axis, name in zip(axes.flat, methods, strict=False):
-        every = np.concatenate([truth, arrays[name]])
-        low, high = 0.8 * every.min(), 1.2 * every.max()
         axis.plot([low, high], [low, high], color="0.6", lw=1)
-        axis.scatter(truth, arrays[name], s=12, alpha=0.8, linewidths=0)
-        axis.set(xscale="log", yscale="log")
+        axis.scatter(truth, np.clip(arrays[name], low, high), s=12, alpha=0.8, linewidths=0)
+        axis.set(xscale="log", yscale="log", xlim=(0.9 * low, 1.1 * high), ylim=(0.9 * low, 1.1 * high))
         axis.set_title(name.split("/", 1)[1].replace(", ", ",\n", 1), fontsize="small")
     for axis in axes.flat[len(methods) :]:
         axis.set_axis_off()
@@ -198,7 +215,7 @@ def write_report(
             out,
             f"{label}.png",
             numbers_figure(arrays, label),
-            "Median over the repeats of the cross-validation. Real stars.",
+            "Median over the repeats of the cross-validation; points beyond the frame are on it. Real stars.",
             "predicted against catalogue",
         )
         parts.append(Part(f"Light curves: {name}", text, [picture, numbers_table(rows, label)]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from desa.config import Settings, Training, with_changes
 from desa.models.desa import Desa
 from desa.real.data import LabelledSpectra
 from desa.survey.tensors import SpectrumBatch
+from desa.training.features import weights_hash
 from desa.training.loop import fit, step_seed
 from desa.training.tasks import PretrainSpectrum
 from desa.types import LAMOST_LOG_WAVELENGTH_START
@@ -81,11 +83,16 @@ def fill_masks(
     settings
         Of the encoder and its preprocessing.
     out
-        The run's folder; the model is saved in its ``model``.
+        The run's folder; the model is saved in its ``model``. A run that was killed is taken up again.
     start
         A model whose encoder it begins with; None begins with random weights.
     seed
         Of weights, batches and masks.
+
+    Raises
+    ------
+    ModelError
+        If the folder holds a run on other spectra, settings or another start.
     """
     chosen = with_changes(settings, {"seed": seed, "objective_spectrum": {"supervised": 0.0}})
     with torch.random.fork_rng():
@@ -102,6 +109,13 @@ def fill_masks(
         seed=seed,
         dtype=chosen.dtype,
         progress=progress,
+        resume=True,
+        identity={
+            "spectra": hashlib.blake2b(spectra.obsid.tobytes(), digest_size=8).hexdigest(),
+            "start": "" if start is None else weights_hash(start.need("spectrum_encoder")),
+            "settings": chosen.model_dump_json(),
+            "seed": seed,
+        },
     )
     task.model.metadata = {"data": "real spectra, no labels", "spectra": len(spectra), "seed": seed}
     task.model.eval().save(out / "model")

@@ -24,6 +24,7 @@ Fit = Callable[[Array, Array, Array], Array]
 
 FOLDS, REPEATS, RESAMPLES = 5, 10, 200
 DATA = "real stars"
+OWN_HEAD = "own head, no real label"
 
 
 @dataclass(frozen=True)
