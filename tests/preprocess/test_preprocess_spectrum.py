@@ -309,3 +309,18 @@ def test_no_low_precision_under_autocast() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         inside, _ = run(star())
     np.testing.assert_array_equal(inside, run(star())[0])
+
+
+@pytest.mark.parametrize("precision", ["highest", "medium"])
+def test_fit_does_not_depend_on_the_matmul_precision(precision: str) -> None:
+    draws = torch.Generator().manual_seed(0)
+    values = 1.0 + 0.1 * torch.randn(8, 1807, generator=draws)
+    weights = (torch.rand(8, 1807, generator=draws) > 0.3).float()
+    exact = fit(values.double(), weights.double(), chebyshev(1807, 5, values))
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        level = fit(values, weights, chebyshev(1807, 5, values))
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert float((level - exact).abs().max()) < 1e-6
