@@ -1,0 +1,85 @@
+"""Each real stage, killed with SIGKILL in the middle and run again, ends with the bits of a whole run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from tiny import tiny_settings
+
+from conftest import Trained
+from desa.models.desa import Desa
+from desa.training.tracking import read_metrics
+
+STEPS = 16
+
+
+def command(stage: str, trained: Trained, settings: Path, out: Path) -> list[str]:
+    words = {
+        "spectrum": ["pretrain", "spectrum"],
+        "lightcurve": ["pretrain", "lightcurve"],
+        "align": ["align"],
+    }
+    models = []
+    for name in ("spectrum", "lightcurve") if stage == "align" else ():
+        models += [f"--{name}", str(trained.folder / name / "model")]
+    return [
+        sys.executable, "-m", "desa", *words[stage], str(trained.survey.path), *models,
+        "--config", str(settings), "--device", "cpu", "-o", str(out),
+    ]  # fmt: skip
+
+
+def losses(out: Path) -> list[tuple[int, str, float]]:
+    return [(r["step"], r["phase"], r["loss"]) for r in read_metrics(out / "metrics.jsonl")]
+
+
+def wait_for(process: subprocess.Popen[bytes], out: Path, step: int) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "it ended before it could be killed"
+        records = read_metrics(out / "metrics.jsonl")
+        if records and records[-1]["step"] >= step and (out / "checkpoint.pt").exists():
+            return
+        time.sleep(0.005)
+    pytest.fail("the run did not get going")
+
+
+@pytest.mark.parametrize("stage", ["spectrum", "lightcurve", "align"])
+def test_a_killed_stage_ends_with_the_same_bits(stage: str, trained: Trained, tmp_path: Path) -> None:
+    train = {
+        f"train_{name}": {"steps": STEPS, "validate_every": 5} for name in ("spectrum", "lightcurve", "align")
+    }
+    dropout = {"lightcurve": {"dropout": 0.1}, "spectrum": {"dropout": 0.1}} if stage != "align" else {}
+    chosen = tiny_settings(**train, **dropout).model_dump(mode="json")
+    for name in train:
+        chosen[name]["checkpoint_minutes"] = 1e-9
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(yaml.safe_dump(chosen), encoding="utf-8")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    subprocess.run(command(stage, trained, settings, whole), check=True, capture_output=True, env=environment)
+    process = subprocess.Popen(
+        command(stage, trained, settings, killed),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment,
+    )  # fmt: skip
+    wait_for(process, killed, 4)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait(60) == -signal.SIGKILL
+    assert not (killed / "model").exists()
+    assert 4 <= losses(killed)[-1][0] < STEPS
+
+    subprocess.run(
+        command(stage, trained, settings, killed), check=True, capture_output=True, env=environment
+    )
+    assert losses(killed) == losses(whole)
+    one, other = (Desa.load(out / "model") for out in (killed, whole))
+    assert all(torch.equal(one.state_dict()[name], value) for name, value in other.state_dict().items())
+    assert one.calibration == other.calibration
