@@ -49,6 +49,8 @@ def _mini() -> dict[str, Any]:
             "whiten": True,
             "joint": "concat",
         },
+        # Periods run from hours to months: an error counts as a share of the period, not in days.
+        "objective_lightcurve": {"labels": ("log_prot",), "scales": (0.5,)},
         "alignment": {"variance": 1.0, "contrastive": 0.5, "reconstruction": 1.0},
         "train_lightcurve": {"steps": 400, "batch_size": 32, **training},
         "train_spectrum": {"steps": 500, "batch_size": 32, **training},

@@ -25,7 +25,7 @@ def spectrum_batch(survey: Survey) -> SpectrumBatch:
 
 
 def lightcurve_batch(survey: Survey) -> LightCurveBatch:
-    return next(iter(make_loader(LightCurveDataset(survey, "train", 512, 2, ("prot",)), 8)))
+    return next(iter(make_loader(LightCurveDataset(survey, "train", 512, 2, ("log_prot",)), 8)))
 
 
 def generator(seed: int = 0) -> torch.Generator:
