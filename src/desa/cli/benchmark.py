@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from desa.cli.common import Config, Preset, Processes, Seed, Survey, app, chosen_settings, screen
+from desa.cli.common import MODELS, Config, Preset, Processes, Seed, Survey, app, chosen_settings, screen
 
 
-@app.command()
+@app.command(rich_help_panel=MODELS)
 def benchmark(
     survey: Survey,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for everything it makes.")],

@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from desa.cli.common import app, screen
+from desa.cli.common import DATA, app, screen
 
 catalogs = typer.Typer(
     invoke_without_command=True, help="Public tables of stellar labels: list them, get them, merge them."
 )
-app.add_typer(catalogs, name="catalogs")
+app.add_typer(catalogs, name="catalogs", rich_help_panel=DATA)
 
 
 @catalogs.callback()

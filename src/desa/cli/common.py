@@ -6,9 +6,31 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import typer.core
 from rich.console import Console
 
+START, STARS, DATA, MODELS = "Begin here", "Your stars", "Files, surveys, labels", "Models and experiments"
+"""Groups of commands in `desa --help`."""
+
+
+ORDER = (
+    *("demo", "predict", "embed", "search", "anomalies", "explore"),
+    *("inspect", "ingest", "info", "fetch", "catalogs", "simulate"),
+    *("pretrain", "align", "finetune", "convert", "benchmark"),
+)
+"""Commands in `desa --help`, group by group."""
+
+
+class Grouped(typer.core.TyperGroup):
+    """Commands in the order of `ORDER`."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names, as `desa --help` shows them."""
+        return sorted(super().list_commands(ctx), key=ORDER.index)
+
+
 app = typer.Typer(
+    cls=Grouped,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     help="A multimodal foundation model of stars: Kepler light curves and LAMOST spectra in one embedding.",

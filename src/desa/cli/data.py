@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from desa.cli.common import Processes, Survey, app, list_left_out, screen
+from desa.cli.common import DATA, Processes, Survey, app, list_left_out, screen
 
 
-@app.command()
+@app.command(rich_help_panel=DATA)
 def inspect(
     files: Annotated[
         list[Path], typer.Argument(help="Light-curve or spectrum files, of any supported layout.")
@@ -35,7 +35,7 @@ def inspect(
     raise typer.Exit(1 if refused else 0)
 
 
-@app.command()
+@app.command(rich_help_panel=DATA)
 def ingest(
     output: Annotated[Path, typer.Option("-o", "--output", help="Survey folder to make.")],
     lightcurves: Annotated[Path | None, typer.Option(help="Folder of light-curve files.")] = None,
@@ -82,7 +82,7 @@ def ingest(
     raise typer.Exit(1 if report["left_out"] else 0)
 
 
-@app.command()
+@app.command(rich_help_panel=DATA)
 def info(survey: Survey) -> None:
     """Say what a survey holds: kind, stars, splits, labels, size, identity.
 

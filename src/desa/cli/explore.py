@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from desa.cli.common import app, screen
+from desa.cli.common import STARS, app, screen
 
 
-@app.command()
+@app.command(rich_help_panel=STARS)
 def explore(
     embedding: Annotated[Path, typer.Argument(help="Table made by `desa embed`.")],
     survey: Annotated[

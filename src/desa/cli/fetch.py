@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from desa.cli.common import app, list_left_out, screen
+from desa.cli.common import DATA, app, list_left_out, screen
 
 if TYPE_CHECKING:
     from desa.archive.download import Job
 
 fetch = typer.Typer(no_args_is_help=True, help="Bring light curves and spectra from the archives.")
-app.add_typer(fetch, name="fetch")
+app.add_typer(fetch, name="fetch", rich_help_panel=DATA)
 
 Folder = Annotated[Path, typer.Option("-o", "--output", help="Folder to fill; the same command goes on.")]
 From = Annotated[Path | None, typer.Option("--from", help="Table with a column of numbers.")]

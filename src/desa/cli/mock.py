@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from desa.cli.common import Processes, app, screen
+from desa.cli.common import DATA, START, Processes, app, screen
 
 
 class Layout(Enum):
@@ -18,7 +18,7 @@ class Layout(Enum):
     fits = "fits"
 
 
-@app.command()
+@app.command(rich_help_panel=DATA)
 def simulate(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to make.")],
     stars: Annotated[int, typer.Option(min=1, help="Number of stars.")] = 1000,
@@ -67,7 +67,7 @@ def simulate(
     screen().print(f"{stars} mock stars in {output}", markup=False)
 
 
-@app.command()
+@app.command(rich_help_panel=START)
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to make.")] = Path("demo"),
     stars: Annotated[int, typer.Option(min=200, help="Mock stars.")] = 2000,

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from desa.cli.common import Device, Model, app, list_left_out, screen
+from desa.cli.common import MODELS, STARS, Device, Model, app, list_left_out, screen
 
 
-@app.command()
+@app.command(rich_help_panel=STARS)
 def embed(
     inputs: Annotated[
         list[Path],
@@ -52,7 +52,7 @@ def embed(
     raise typer.Exit(1 if left_out else 0)
 
 
-@app.command()
+@app.command(rich_help_panel=MODELS)
 def convert(
     checkpoint: Annotated[Path, typer.Argument(help="A published checkpoint: .pth or .safetensors.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Model folder to make.")],

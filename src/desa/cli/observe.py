@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from desa.cli.common import Device, Model, Survey, app, list_left_out, screen
+from desa.cli.common import MODELS, STARS, Device, Model, Survey, app, list_left_out, screen
 
 
 class FineTuningTask(Enum):
@@ -18,7 +18,7 @@ class FineTuningTask(Enum):
     classification = "classification"
 
 
-@app.command()
+@app.command(rich_help_panel=STARS)
 def predict(
     inputs: Annotated[
         list[Path],
@@ -74,7 +74,7 @@ def predict(
     raise typer.Exit(1 if left_out else 0)
 
 
-@app.command()
+@app.command(rich_help_panel=MODELS)
 def finetune(
     survey: Survey,
     task: Annotated[FineTuningTask, typer.Option(help="Numbers, or names of classes.")],

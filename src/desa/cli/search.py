@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from desa.cli.common import app, screen
+from desa.cli.common import STARS, app, screen
 
 
 class IndexKind(Enum):
@@ -23,7 +23,7 @@ class IndexKind(Enum):
 Table = Annotated[Path, typer.Argument(metavar="EMB", help="Table made by `desa embed`.")]
 
 
-@app.command()
+@app.command(rich_help_panel=STARS)
 def search(
     embedding: Table,
     like: Annotated[
@@ -90,7 +90,7 @@ def search(
         console.print(f"{len(found)} neighbours in {output}", markup=False, highlight=False, soft_wrap=True)
 
 
-@app.command()
+@app.command(rich_help_panel=STARS)
 def anomalies(
     embedding: Table,
     reference: Annotated[

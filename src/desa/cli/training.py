@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from desa.cli.common import Config, Device, Preset, Resume, Seed, Steps, Survey, app, chosen_settings
+from desa.cli.common import MODELS, Config, Device, Preset, Resume, Seed, Steps, Survey, app, chosen_settings
 
 pretrain = typer.Typer(no_args_is_help=True, help="Pre-train an encoder on a survey.")
-app.add_typer(pretrain, name="pretrain")
+app.add_typer(pretrain, name="pretrain", rich_help_panel=MODELS)
 
 
 @pretrain.command("spectrum")
@@ -69,7 +69,7 @@ def pretrain_lightcurve(
     )
 
 
-@app.command()
+@app.command(rich_help_panel=MODELS)
 def align(
     survey: Survey,
     spectrum: Annotated[Path, typer.Option(help="Model folder of the spectrum encoder.")],
