@@ -58,7 +58,9 @@ def lightcurve_batch(size: int, length: int) -> LightCurveBatch:
     draws = torch.Generator().manual_seed(0)
     flux = 1 + 1e-3 * torch.randn(size, 2, length, generator=draws)
     flux[torch.rand(flux.shape, generator=draws) < 0.1] = torch.nan
-    return LightCurveBatch(flux, {"log_prot": torch.ones(size), "prot": torch.full((size,), 10.0)}, torch.arange(size))
+    return LightCurveBatch(
+        flux, {"log_prot": torch.ones(size), "prot": torch.full((size,), 10.0)}, torch.arange(size)
+    )
 
 
 def make(stage: str, chosen: Settings, size: int) -> tuple[Task, Any]:

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
+from tiny import curve, tiny_settings
 
 from conftest import Trained
 from desa.errors import ModelError
 from desa.models.desa import Desa
 from desa.pipeline import Clock
-from desa.survey.store import Survey
+from desa.survey.store import Survey, SurveyWriter
 from desa.training import features
 from desa.training.features import lightcurve_features, spectrum_features
 
@@ -79,3 +82,23 @@ def test_missing_encoder_is_said(trained: Trained) -> None:
     model = Desa.load(trained.folder / "spectrum" / "model")
     with pytest.raises(ModelError, match="no lightcurve encoder"):
         lightcurve_features(model, trained.survey)
+
+
+def test_published_preprocessing_of_a_survey_sees_counts(tmp_path: Path) -> None:
+    chosen = tiny_settings(preprocess_lightcurve={"length": 512, "mode": "published"})
+    torch.manual_seed(0)
+    model = Desa(chosen, ["lightcurve"]).eval()
+    writer = SurveyWriter(tmp_path / "survey", "mock")
+    curves = [replace(curve(f"KIC {n}", 3.0, n), magnitude=magnitude) for n, magnitude in enumerate((10, 15))]
+    for one in curves:
+        writer.add_lightcurve(one)
+    survey = writer.finish(pa.table({"star_id": [one.star_id for one in curves]}), {})
+    rows = lightcurve_features(model, survey)
+    for row, one in zip(rows, curves, strict=True):
+        np.testing.assert_allclose(row, model.embed(lightcurve=one).features_lightcurve, rtol=1e-3, atol=1e-4)
+
+    writer = SurveyWriter(tmp_path / "unknown", "mock")
+    writer.add_lightcurve(curve("KIC 9", 3.0, 9))
+    unknown = writer.finish(pa.table({"star_id": ["KIC 9"]}), {})
+    with pytest.raises(ModelError, match="1 of 1 light curves have no Kepler magnitude.*kepmag"):
+        lightcurve_features(model, unknown)

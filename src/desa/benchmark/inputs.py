@@ -111,10 +111,11 @@ class Inputs:
         test = np.flatnonzero(self.split == "test")
         for start in range(0, len(test), 32):
             part = test[start : start + 32]
-            flux = data.fetch(self.stars.lightcurve[part]).flux[:, 0]
+            batch = data.fetch(self.stars.lightcurve[part])
+            flux = batch.flux[:, 0]
             flux[:, round(share * length) :] = float("nan")
             with torch.inference_mode():
-                rows[part] = self.lightcurve_model.lightcurve_features(flux).numpy()
+                rows[part] = self.lightcurve_model.lightcurve_features(flux, batch.level).numpy()
         return rows
 
     def shortened(self, share: float) -> Array:

@@ -57,5 +57,5 @@ class LiveLoader:
                 first = spectrum.spectrum_features(
                     given.flux, given.ivar, given.z, given.log_wavelength_start
                 )
-                second = lightcurve.lightcurve_features(batch.lightcurve.flux[:, 0])
+                second = lightcurve.lightcurve_features(batch.lightcurve.flux[:, 0], batch.lightcurve.level)
             yield FeatureBatch(first, second, None, self.targets[batch.spectrum.star])

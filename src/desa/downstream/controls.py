@@ -52,7 +52,7 @@ def lightcurve_inputs(model: Desa, survey: Survey, rows: NDArray[np.int64]) -> A
     data = LightCurveDataset(survey, None, model.settings.preprocess_lightcurve.length, crop="best")
     found = []
     for batch in make_loader(data, 32, shuffle=False):
-        channels, _ = model.preprocess_lightcurve(batch.flux[:, 0])
+        channels, _ = model.lightcurve_channels(batch.flux[:, 0], batch.level)
         found.append(axis(channels[:, 2:]).flatten(1).numpy())
     return np.concatenate(found)[rows]
 

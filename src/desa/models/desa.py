@@ -22,6 +22,7 @@ from desa.models.lightcurve import LightCurveEncoder
 from desa.models.spectrum import SpectrumDecoder, SpectrumEncoder
 from desa.models.storage import read_model, write_model
 from desa.predict.novelty import Reference, read_references, write_references
+from desa.preprocess.lightcurve import LightCurveChannels
 from desa.types import LightCurve, Spectrum
 
 if TYPE_CHECKING:
@@ -182,13 +183,35 @@ class Desa(nn.Module):
         """Raise `ModelError` if the model has no encoder for this."""
         self.need("lightcurve_encoder" if isinstance(item, LightCurve) else "spectrum_encoder")
 
-    def lightcurve_features(self, flux: Tensor, level: Tensor | None = None) -> Tensor:
-        """(B, L) relative flux, NaN in gaps -> (B, features).
+    def lightcurve_channels(self, flux: Tensor, level: Tensor | None = None) -> LightCurveChannels:
+        """(B, L) relative flux, NaN in gaps -> what the encoder reads.
 
-        The published preprocessing wants counts: give it those, or their `level` (B,), electrons a second.
+        Parameters
+        ----------
+        flux
+            (B, L).
+        level
+            (B,) electrons a second that a relative flux of 1 stands for. The published preprocessing
+            wants counts: give it those, or their level. Ours does not look at it.
+
+        Raises
+        ------
+        ModelError
+            If the published preprocessing is given a level that is not known.
         """
-        inputs = (flux,) if level is None else (flux, level)
-        channels, mask = self.preprocess_lightcurve(*inputs)
+        if level is None or self.settings.preprocess_lightcurve.mode != "published":
+            return cast(LightCurveChannels, self.preprocess_lightcurve(flux))
+        unknown = int((~torch.isfinite(level)).sum())
+        if unknown:
+            raise ModelError(
+                f"{unknown} of {len(level)} light curves have no Kepler magnitude, from which the published "
+                "preprocessing takes counts; give the survey's stars a column kepmag"
+            )
+        return cast(LightCurveChannels, self.preprocess_lightcurve(flux, level))
+
+    def lightcurve_features(self, flux: Tensor, level: Tensor | None = None) -> Tensor:
+        """(B, L) relative flux, NaN in gaps, and `level` as in `lightcurve_channels` -> (B, features)."""
+        channels, mask = self.lightcurve_channels(flux, level)
         return cast(Tensor, self.need("lightcurve_encoder")(channels, mask))
 
     def spectrum_features(

@@ -62,12 +62,17 @@ def count_level(lightcurve: LightCurve) -> float:
     """
     level = float(lightcurve.meta.get("median_flux", math.nan))
     if not level > 0:
-        level = KEPLER_COUNTS_AT_12 * 10 ** (-0.4 * (lightcurve.magnitude - 12.0))
+        level = float(counts_of(torch.tensor(lightcurve.magnitude, dtype=torch.float64)))
     if not math.isfinite(level):
         name = ", ".join(lightcurve.sources) or lightcurve.star_id or "light curve"
         reason = "the published preprocessing needs counts, and neither counts nor a magnitude are known"
         raise FileRefused(name, reason, "set meta['median_flux'] (e-/s) or magnitude")
     return level
+
+
+def counts_of(magnitude: Tensor) -> Tensor:
+    """Electrons per second of stars of some Kepler magnitudes."""
+    return KEPLER_COUNTS_AT_12 * 10 ** (-0.4 * (magnitude - 12.0))
 
 
 class PublishedLightCurve(nn.Module):

@@ -103,6 +103,7 @@ class LightCurveDataset(Dataset[LightCurveBatch]):
         self.crop = crop
         self.rows = _selected(survey, survey.lightcurve_star, splits)
         self.star = survey.lightcurve_star[self.rows]
+        self.magnitude = survey.lightcurve_column("magnitude").astype(np.float32)
         self._labels = _Labels(survey, labels)
 
     def __len__(self) -> int:
@@ -127,7 +128,11 @@ class LightCurveDataset(Dataset[LightCurveBatch]):
                     flux[place, view] = self._random_crop(curve, generator)
         star = self.survey.lightcurve_star[rows]
         return LightCurveBatch(
-            torch.from_numpy(flux), self._labels.of(star), torch.from_numpy(star), torch.from_numpy(rows)
+            flux=torch.from_numpy(flux),
+            labels=self._labels.of(star),
+            star=torch.from_numpy(star),
+            row=torch.from_numpy(rows),
+            magnitude=torch.from_numpy(self.magnitude[rows]),
         )
 
     def _random_crop(self, curve: NDArray[np.float32], generator: np.random.Generator) -> NDArray[np.float32]:

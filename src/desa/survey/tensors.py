@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from desa.preprocess.published import counts_of
+
 Labels = dict[str, Tensor]
 Move = Callable[[Tensor], Tensor]
 
@@ -34,19 +36,32 @@ class LightCurveBatch:
         (B,) int64 row in the survey's star table.
     row
         (B,) int64 row of the light curve in the survey.
+    magnitude
+        (B,) float32, Kepler magnitude, NaN where unknown.
     """
 
     flux: Tensor
     labels: Labels
     star: Tensor
     row: Tensor | None = None
+    magnitude: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.star)
 
+    @property
+    def level(self) -> Tensor | None:
+        """(B,) electrons a second that a relative flux of 1 stands for, by the magnitude."""
+        return None if self.magnitude is None else counts_of(self.magnitude)
+
     def _map(self, move: Move) -> LightCurveBatch:
-        labels = _labels_to(self.labels, move)
-        return LightCurveBatch(move(self.flux), labels, move(self.star), _row_to(self.row, move))
+        return LightCurveBatch(
+            flux=move(self.flux),
+            labels=_labels_to(self.labels, move),
+            star=move(self.star),
+            row=_row_to(self.row, move),
+            magnitude=_row_to(self.magnitude, move),
+        )
 
     def to(self, device: torch.device | str) -> LightCurveBatch:
         """The same on a device."""

@@ -93,7 +93,7 @@ def lightcurve_features(
 
     def forward(batch: LightCurveBatch) -> Tensor:
         with timer.stage("preprocess"):
-            inputs = model.preprocess_lightcurve(batch.flux[:, 0])
+            inputs = model.lightcurve_channels(batch.flux[:, 0], batch.level)
         with timer.stage("model"):
             return torch.as_tensor(encoder(*inputs))
 

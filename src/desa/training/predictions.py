@@ -37,7 +37,8 @@ def lightcurve_predictions(model: Desa, survey: Survey, split: str) -> tuple[Arr
     quantiles, targets = [], []
     data = LightCurveDataset(survey, split, length, labels=objective.labels, crop="best")
     for batch in make_loader(data, 32, shuffle=False, rank=0, world=1):
-        features = model.lightcurve_features(batch.to(model.device).flux[:, 0])
+        moved = batch.to(model.device)
+        features = model.lightcurve_features(moved.flux[:, 0], moved.level)
         quantiles.append(model.lightcurve_quantiles(features).cpu())
         targets.append(_targets(batch.labels, objective.labels))
     return _stacked(quantiles, targets, len(objective.labels), len(objective.quantiles))

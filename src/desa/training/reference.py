@@ -58,6 +58,6 @@ def split_features(model: Desa, survey: Survey, part: str, split: str, seed: int
         if part == "spectrum":
             rows = model.spectrum_features(batch.flux, batch.ivar, batch.z, batch.log_wavelength_start)
         else:
-            rows = model.lightcurve_features(batch.flux[:, 0])
+            rows = model.lightcurve_features(batch.flux[:, 0], batch.level)
         found.append(rows.float().cpu().numpy())
     return np.concatenate(found)

@@ -148,7 +148,8 @@ class PretrainLightCurve(_Pretrain):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """See `_Pretrain.losses`."""
         with torch.no_grad():
-            channels, mask = self.model.preprocess_lightcurve(batch.flux.flatten(0, 1))
+            level = None if batch.level is None else batch.level.repeat_interleave(batch.flux.shape[1])
+            channels, mask = self.model.lightcurve_channels(batch.flux.flatten(0, 1), level)
         features = self.model.need("lightcurve_encoder")(channels, mask)
         first, second = features.unflatten(0, (-1, 2)).unbind(1)
         ahead, back = self.predictor(first).float(), self.predictor(second).float()
