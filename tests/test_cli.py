@@ -62,6 +62,7 @@ def test_inspect_real_files(shared: Path) -> None:
         (["embed", "a.fits", "--model", "nowhere", "-o", "e.parquet"], "nowhere"),
         (["predict", "a.fits"], "none of 1 files could be used; a.fits: "),
         (["predict", "a.fits", "-o", "t.xlsx"], "t.xlsx: the ending of a table is .ecsv"),
+        (["embed", "a.fits", "-o", "e.parquet", "--batch-size", "many"], "--batch-size must be a number"),
         (["convert", "nowhere.pth", "-o", "out"], "nowhere.pth"),
     ],
 )

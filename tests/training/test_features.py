@@ -100,5 +100,5 @@ def test_published_preprocessing_of_a_survey_sees_counts(tmp_path: Path) -> None
     writer = SurveyWriter(tmp_path / "unknown", "mock")
     writer.add_lightcurve(curve("KIC 9", 3.0, 9))
     unknown = writer.finish(pa.table({"star_id": ["KIC 9"]}), {})
-    with pytest.raises(ModelError, match="1 of 1 light curves have no Kepler magnitude.*kepmag"):
+    with pytest.raises(ModelError, match=r"1 of 1 light curves have no Kepler magnitude.*kepmag"):
         lightcurve_features(model, unknown)

@@ -20,7 +20,13 @@ def embed(
     model: Model = "",
     match_arcsec: Annotated[float, typer.Option(min=0, help="Radius for pairs by position.")] = 3.0,
     device: Device = "auto",
-    batch_size: Annotated[int, typer.Option(min=1, help="Stars at once.")] = 32,
+    batch_size: Annotated[str, typer.Option(help="Stars at once: a number, or auto.")] = "auto",
+    dtype: Annotated[
+        str, typer.Option(help="float32, or bfloat16: quicker where there is such arithmetic.")
+    ] = "float32",
+    compile: Annotated[
+        bool, typer.Option(help="Compile the model first: a minute that pays on a GPU.")
+    ] = False,
 ) -> None:
     """Embed files (quarters of a star are stitched, light curves and spectra paired) or a survey.
 
@@ -30,24 +36,33 @@ def embed(
     """
     import desa
     from desa.embedding import embed_files, embed_survey, write_embedding
+    from desa.errors import SettingsError
     from desa.grouping import is_survey
+    from desa.models.batch_size import automatic_batch_size
     from desa.progress import progress_bar
     from desa.survey.store import Survey as Store
     from desa.training.distributed import choose_device
 
-    loaded = desa.load(model).to(choose_device(device))
+    if batch_size != "auto" and not (batch_size.isdecimal() and int(batch_size)):
+        raise SettingsError(f"--batch-size must be a number of at least 1, or auto, not {batch_size}")
+    loaded = desa.load(model).to(choose_device(device)).fast(dtype, compile)
+    size = automatic_batch_size(loaded) if batch_size == "auto" else int(batch_size)
     left_out: list[tuple[str, str]] = []
     with progress_bar("embedding") as progress:
         if len(inputs) == 1 and is_survey(inputs[0]):
-            table = embed_survey(loaded, Store.open(inputs[0]), batch_size=batch_size, progress=progress)
+            table = embed_survey(loaded, Store.open(inputs[0]), batch_size=size, progress=progress)
         else:
-            table, left_out = embed_files(loaded, inputs, match_arcsec=match_arcsec, progress=progress)
+            table, left_out = embed_files(
+                loaded, inputs, match_arcsec=match_arcsec, batch_size=size, progress=progress
+            )
     write_embedding(table, output)
     counts = {
         str(item["values"]): item["counts"] for item in table.column("modality").value_counts().to_pylist()
     }
     said = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
-    screen().print(f"{table.num_rows} embeddings ({said}) in {output}", markup=False, highlight=False)
+    facts = table.schema.metadata
+    limit = f"; {facts[b'desa.limit'].decode()} took longest" if b"desa.limit" in facts else ""
+    screen().print(f"{table.num_rows} embeddings ({said}) in {output}{limit}", markup=False, highlight=False)
     list_left_out(left_out)
     raise typer.Exit(1 if left_out else 0)
 
