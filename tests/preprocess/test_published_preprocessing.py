@@ -10,8 +10,9 @@ import torch
 from safetensors.torch import load_file
 from scipy.signal import medfilt, savgol_filter
 
-from desa.config import LightCurvePreprocessing, SpectrumPreprocessing
+from desa.config import LightCurvePreprocessing, SpectrumPreprocessing, settings
 from desa.errors import FileRefused
+from desa.models.desa import Desa
 from desa.preprocess.published import (
     PublishedLightCurve,
     PublishedSpectrum,
@@ -51,6 +52,18 @@ def test_spectrum_equals_the_published_pixels(reference: dict[str, torch.Tensor]
     )
     assert (pixels[0, :3600] - reference["sp_pixels"]).abs().max() < 1e-5
     assert (weights[0, :3600] == 1).all() and not weights[0, 3600:].any() and not pixels[0, 3600:].any()
+
+
+@pytest.mark.real
+def test_a_file_gives_a_converted_model_the_published_pixels(
+    reference: dict[str, torch.Tensor], shared: Path
+) -> None:
+    model, seen = Desa(settings("mini", preprocess_spectrum={"mode": "published"}), ["spectrum"]), []
+    encoder = model.need("spectrum_encoder")
+    encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    file = shared / "data" / "lamost" / "dr10_fits" / "spec-59523-EG003455N132216M01_sp02-035.fits.gz"
+    model.embed(spectrum=file)
+    assert float((seen[0][0, :3600] - reference["sp_pixels"]).abs().max()) < 1e-5
 
 
 def plain_arm(flux: np.ndarray, wavelength: np.ndarray, low: float, high: float, size: int) -> np.ndarray:

@@ -191,6 +191,7 @@ def spectrum_of(file: OpenFile) -> Spectrum:
             "is_star": object_class in ("STAR", ""),
             "z_err": number(header, "Z_ERR"),
             "fiber": integer(header, "FIBERID"),
+            "helio_rv": number(header, "HELIO_RV"),
         },
     )
 

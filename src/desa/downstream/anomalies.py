@@ -185,7 +185,7 @@ def _pixels(
     for start in range(0, len(there), BATCH):
         some = there[start : start + BATCH]
         batch = data.fetch(of_row[some]).to(model.device)
-        made = model.preprocess_spectrum(batch.flux, batch.ivar, batch.z, batch.log_wavelength_start)
+        made = model.spectrum_pixels(batch.flux, batch.ivar, batch.z, batch.log_wavelength_start)
         pixels[some], weights[some] = (part.float().cpu().numpy() for part in made)
         if progress:
             progress(min(start + BATCH, len(there)), len(there))

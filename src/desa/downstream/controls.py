@@ -40,7 +40,7 @@ def spectrum_inputs(model: Desa, survey: Survey, rows: NDArray[np.int64]) -> Arr
     """(N, P) preprocessed pixels of some spectra of a survey."""
     found = []
     for batch in make_loader(SpectrumDataset(survey, None), 64, shuffle=False):
-        pixels, _ = model.preprocess_spectrum(batch.flux, batch.ivar, batch.z, batch.log_wavelength_start)
+        pixels, _ = model.spectrum_pixels(batch.flux, batch.ivar, batch.z, batch.log_wavelength_start)
         found.append(pixels.numpy())
     return np.concatenate(found)[rows]
 

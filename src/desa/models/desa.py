@@ -23,6 +23,8 @@ from desa.models.spectrum import SpectrumDecoder, SpectrumEncoder
 from desa.models.storage import read_model, write_model
 from desa.predict.novelty import Reference, read_references, write_references
 from desa.preprocess.lightcurve import LightCurveChannels
+from desa.preprocess.published import LIGHT_KM_S
+from desa.preprocess.spectrum import SpectrumPixels
 from desa.types import LightCurve, Spectrum
 
 if TYPE_CHECKING:
@@ -214,11 +216,43 @@ class Desa(nn.Module):
         channels, mask = self.lightcurve_channels(flux, level)
         return cast(Tensor, self.need("lightcurve_encoder")(channels, mask))
 
+    def spectrum_pixels(
+        self,
+        flux: Tensor,
+        ivar: Tensor,
+        z: Tensor,
+        log_wavelength_start: Tensor,
+        helio_rv: Tensor | None = None,
+    ) -> SpectrumPixels:
+        """What the encoder reads of spectra.
+
+        Parameters
+        ----------
+        flux, ivar
+            (B, N).
+        z
+            (B,) redshift of the star: ours shifts by it.
+        log_wavelength_start
+            (B,) log10 of the first pixel's wavelength in Angstrom.
+        helio_rv
+            (B,) km/s, the header's HELIO_RV: the published preprocessing shifts by this, and where it is NaN
+            or not given (a survey does not keep it) not at all. It is at most 30 km/s, under half a pixel.
+        """
+        shift = z
+        if self.settings.preprocess_spectrum.mode == "published":
+            shift = torch.zeros_like(z) if helio_rv is None else helio_rv / LIGHT_KM_S
+        return cast(SpectrumPixels, self.preprocess_spectrum(flux, ivar, shift, log_wavelength_start))
+
     def spectrum_features(
-        self, flux: Tensor, ivar: Tensor, z: Tensor, log_wavelength_start: Tensor
+        self,
+        flux: Tensor,
+        ivar: Tensor,
+        z: Tensor,
+        log_wavelength_start: Tensor,
+        helio_rv: Tensor | None = None,
     ) -> Tensor:
-        """(B, N) flux and ivar, (B,) z and first pixel -> (B, features)."""
-        pixels, weights = self.preprocess_spectrum(flux, ivar, z, log_wavelength_start)
+        """Arguments of `spectrum_pixels` -> (B, features)."""
+        pixels, weights = self.spectrum_pixels(flux, ivar, z, log_wavelength_start, helio_rv)
         return cast(Tensor, self.need("spectrum_encoder")(pixels, weights))
 
     def spectrum_quantiles(self, features: Tensor) -> Tensor:

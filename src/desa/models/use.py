@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -116,8 +117,10 @@ def spectrum_rows(model: Desa, items: Sequence[Spectrum | None], batch_size: int
     found = [item for item in items if item is not None]
     rows: list[Tensor] = []
     for start in range(0, len(found), batch_size):
-        tensors = (tensor.to(model.device) for tensor in spectrum_tensors(found[start : start + batch_size]))
-        rows += model.spectrum_features(*tensors).float().cpu().unbind()
+        part = found[start : start + batch_size]
+        flux, ivar, z, first = (tensor.to(model.device) for tensor in spectrum_tensors(part))
+        helio_rv = torch.tensor([item.meta.get("helio_rv", math.nan) for item in part], device=model.device)
+        rows += model.spectrum_features(flux, ivar, z, first, helio_rv).float().cpu().unbind()
     return dict(zip(places, rows, strict=True))
 
 

@@ -42,6 +42,9 @@ DEGREE = 5
 CPU_ROWS = 8
 """Light curves transformed together on a CPU."""
 
+LIGHT_KM_S = 299792.458
+"""Speed of light."""
+
 SIGMA = 3.0
 """Normalised pixels beyond this many standard deviations become 0."""
 

@@ -109,7 +109,7 @@ class FitLabels(Task):
 
 def _pixels(model: Desa, flux: Any, ivar: Any, z: Any) -> tuple[Tensor, Tensor]:
     start = torch.full((len(flux),), LAMOST_LOG_WAVELENGTH_START, dtype=torch.float64)
-    pixels, weights = model.preprocess_spectrum(
+    pixels, weights = model.spectrum_pixels(
         torch.from_numpy(flux), torch.from_numpy(ivar), torch.from_numpy(z), start
     )
     return pixels, weights

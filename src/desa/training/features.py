@@ -71,7 +71,7 @@ def spectrum_features(
 
     def forward(batch: SpectrumBatch) -> Tensor:
         with timer.stage("preprocess"):
-            inputs = model.preprocess_spectrum(batch.flux, batch.ivar, batch.z, batch.log_wavelength_start)
+            inputs = model.spectrum_pixels(batch.flux, batch.ivar, batch.z, batch.log_wavelength_start)
         with timer.stage("model"):
             return torch.as_tensor(encoder(*inputs))
 

@@ -115,7 +115,7 @@ class PretrainSpectrum(_Pretrain):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """See `_Pretrain.losses`."""
         with torch.no_grad():
-            pixels, weights = self.model.preprocess_spectrum(
+            pixels, weights = self.model.spectrum_pixels(
                 batch.flux, batch.ivar, batch.z, batch.log_wavelength_start
             )
             seen, hidden = mask_pixels(pixels, weights > 0, self.objective, generator)
