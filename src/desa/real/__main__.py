@@ -1,4 +1,4 @@
-"""``python -m desa.real DATA -o OUT``, ``... evaluate MODEL DATA``, ``... experiments DATA MODEL -o OUT``."""
+"""``python -m desa.real DATA -o OUT``, and with a word before DATA: evaluate, experiments, sim-to-real."""
 
 from __future__ import annotations
 
@@ -62,6 +62,26 @@ def _experiments_parser() -> argparse.ArgumentParser:
     parser.add_argument("--repeats", type=int, default=10, help="repeats of each cross-validation")
     parser.add_argument("--draws", type=int, default=10, help="draws of the labelled spectra")
     return parser
+
+
+def _sim_to_real_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m desa.real sim-to-real", description="What mock pre-training is worth with few real labels."
+    )
+    parser.add_argument("data", type=Path, help="folder with lamost/")
+    parser.add_argument("model", type=Path, help="pre-trained on mock spectra: OUT/pretrained/model of a run")
+    parser.add_argument("-o", "--output", type=Path, default=Path("sim-to-real"))
+    parser.add_argument("--seed", type=int, default=0)
+    return parser
+
+
+def _sim_to_real(arguments: list[str], console: Console) -> None:
+    from desa.real.evaluate import score_table
+    from desa.real.sim_to_real import sim_to_real
+
+    given = _sim_to_real_parser().parse_args(arguments)
+    found = sim_to_real(given.data, given.model, given.output, seed=given.seed, say=console.print)
+    console.print(score_table("Mean absolute error on real spectra of test stars", found))
 
 
 def _experiments(arguments: list[str], console: Console) -> None:
@@ -131,6 +151,8 @@ def main(arguments: list[str]) -> int:
             _evaluate(arguments[1:], console)
         elif arguments[:1] == ["experiments"]:
             _experiments(arguments[1:], console)
+        elif arguments[:1] == ["sim-to-real"]:
+            _sim_to_real(arguments[1:], console)
         else:
             _run(arguments, console)
     except DesaError as error:
