@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -128,7 +129,7 @@ def anomalies(
         table_format(output)
     if reference is not None and (survey is None) != (reference_survey is None):
         raise SettingsError("with --reference, give both of --survey and --reference-survey, or none")
-    with progress_bar("reading spectra") as progress:
+    with nullcontext() if survey is None else progress_bar("reading spectra") as progress:
         found = desa.anomalies(
             embedding,
             reference=reference,
