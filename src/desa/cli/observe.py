@@ -123,6 +123,10 @@ def finetune(
         )
     save_with_heads(loaded, found.heads, output)
     print_table(score_table(found), screen())
+    if not any(head.facts["counts"]["test"] for head in found.heads):
+        screen().print(
+            "no labelled star is in the survey's test split, so there is no score: label more stars"
+        )
     screen().print(f"{found.heads[0].label} in {output}: give it to `desa predict --model`", markup=False)
     for variant, reason in found.left_out:
         screen().print(f"no head for {variant}: {reason}", markup=False, highlight=False)
