@@ -23,7 +23,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "cnn_widths": [8, 16, 16],
             "log_axis": 64,
             "width": 16,
-            "features": 16,
+            "features": 24,
             "heads": 2,
             "blocks": 1,
         },

@@ -19,7 +19,7 @@ from desa.types import LightCurve, Spectrum
 
 SMALL = {
     "preprocess_lightcurve": {"length": 256},
-    "lightcurve": {"cnn_widths": [4, 4], "log_axis": 32, "stem": 16, "width": 8, "heads": 2, "features": 6},
+    "lightcurve": {"cnn_widths": [4, 4], "log_axis": 32, "stem": 16, "width": 8, "heads": 2, "features": 24},
     "spectrum": {"cnn_widths": [4, 4, 4, 4, 4, 8], "blocks": 1, "heads": 2},
     "dualformer": {"width": 8, "heads": 2, "blocks": 1, "feed_forward": 8, "groups": 2},
 }

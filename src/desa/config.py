@@ -59,6 +59,9 @@ class LightCurveModel(Section):
         0, ge=0, description="resample ACF and spectrum onto this many log-spaced lags; 0 = off"
     )
     cnn_pooling: Literal["mean", "flatten"] = "mean"
+    period_points: int = Field(
+        0, ge=0, description="points an octave of the reader of rotation periods; 0 = there is none"
+    )
     stem: int = Field(20, ge=1, description="kernel and stride of the flux branch's first convolution")
     width: int = 512
     heads: int = 8
@@ -66,6 +69,7 @@ class LightCurveModel(Section):
     features: int = Field(256, description="width of the projector's output: the encoder's features")
     dropout: float = 0.3
     head_hidden: int = 256
+    head_skip: bool = Field(False, description="add a linear map of the features to what the head says")
 
 
 class SpectrumModel(Section):
@@ -147,6 +151,15 @@ class Objective(Section):
     quantiles: tuple[float, ...] = (0.1, 0.25, 0.5, 0.75, 0.9)
     labels: tuple[str, ...] = ()
     scales: tuple[float, ...] = Field((), description="labels are divided by these: teff by 5778 K")
+    periods: float = Field(
+        0.0, ge=0, description="weight of the period reader's cross-entropy with (log_)prot, in L_supervised"
+    )
+    stretch: float = Field(
+        1.0,
+        ge=1,
+        description="half of the training light curves are stretched in time, and prot with them, by factors "
+        "between 1/stretch and stretch; 1 = none",
+    )
     mask_fraction: float = Field(0.15, ge=0, lt=1)
     mask_span: int = Field(1, ge=1, description="pixels masked together; 1 = single pixels as published")
     mask_zero_share: float = Field(0.8, ge=0, le=1)

@@ -27,7 +27,7 @@ from desa.types import LightCurve, Spectrum
 STARS = 160
 SMALL = {
     "preprocess_lightcurve": {"length": 256},
-    "lightcurve": {"cnn_widths": [4, 4], "log_axis": 32, "stem": 16, "width": 8, "heads": 2, "features": 8},
+    "lightcurve": {"cnn_widths": [4, 4], "log_axis": 32, "stem": 16, "width": 8, "heads": 2, "features": 24},
     "spectrum": {
         "cnn_widths": [4, 8, 8, 8, 8, 16],
         "blocks": 1,

@@ -22,7 +22,7 @@ def test_features_are_the_models_own(trained: Trained) -> None:
     model, survey = trained.model, trained.survey
     spectra = spectrum_features(model, survey, batch_size=7)
     curves = lightcurve_features(model, survey)
-    assert spectra.shape == (survey.n_spectra, 8) and curves.shape == (survey.n_lightcurves, 12)
+    assert spectra.shape == (survey.n_spectra, 8) and curves.shape == (survey.n_lightcurves, 24)
     for row in (0, 11, survey.n_spectra - 1):
         own = model.embed(spectrum=survey.spectrum(row)).features_spectrum
         np.testing.assert_allclose(spectra[row], own, rtol=1e-3, atol=1e-5)

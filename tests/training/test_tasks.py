@@ -15,6 +15,7 @@ from desa.training.tasks import (
     label_errors,
     scaled_targets,
     snr_weight,
+    stretched,
 )
 
 LABELS = ("teff", "log_g", "fe_h")
@@ -143,3 +144,53 @@ def test_compiled_modules_are_the_ones_called(survey: Survey) -> None:
     curve(lightcurve_batch(survey), generator())
     wanted = [*spectrum.compilable(), *curve.compilable()]
     assert {id(module) for module in wanted} == called
+
+
+def test_stretching_moves_the_label_of_a_star_with_all_its_crops(survey: Survey) -> None:
+    batch = lightcurve_batch(survey)
+    batch.labels["prot"] = 10 ** batch.labels["log_prot"]
+    objective = tiny_settings().objective_lightcurve
+    moved, same = (stretched(batch, objective, generator(2)) for _ in range(2))
+    assert torch.equal(moved.flux.nan_to_num(), same.flux.nan_to_num())
+    longer = moved.labels["log_prot"] - batch.labels["log_prot"]
+    known = torch.isfinite(longer)
+    assert known.any() and (longer[known] != 0).any() and (longer[known] == 0).any()
+    torch.testing.assert_close(
+        moved.labels["prot"].log10(), batch.labels["log_prot"] + longer, equal_nan=True
+    )
+    still = known & (longer == 0)
+    assert torch.equal(moved.flux[still].nan_to_num(), batch.flux[still].nan_to_num())
+    assert not torch.equal(
+        moved.flux[known & (longer != 0)].nan_to_num(), batch.flux[known & (longer != 0)].nan_to_num()
+    )
+
+
+def test_only_training_stretches(survey: Survey) -> None:
+    torch.manual_seed(0)
+    batch = lightcurve_batch(survey)
+    task = PretrainLightCurve(tiny_settings()).eval()
+    plain = PretrainLightCurve(tiny_settings(objective_lightcurve={"stretch": 1.0})).eval()
+    plain.load_state_dict(task.state_dict())
+    with torch.no_grad():
+        assert task(batch, generator(), validate=True) == plain(batch, generator(), validate=True)
+        assert task(batch, generator())[0] != plain(batch, generator())[0]
+
+
+def test_reader_learns_from_either_form_of_the_label(survey: Survey) -> None:
+    torch.manual_seed(0)
+    batch = lightcurve_batch(survey)
+    one = PretrainLightCurve(tiny_settings(objective_lightcurve={"stretch": 1.0})).eval()
+    no_weight = PretrainLightCurve(
+        tiny_settings(objective_lightcurve={"stretch": 1.0, "periods": 0.0})
+    ).eval()
+    no_weight.load_state_dict(one.state_dict())
+    supervised = one.losses(batch, generator())[1] - no_weight.losses(batch, generator())[1]
+    batch.labels["prot"] = 10 ** batch.labels.pop("log_prot")
+    days = {"labels": ("prot",), "stretch": 1.0}
+    other = PretrainLightCurve(tiny_settings(objective_lightcurve=days)).eval()
+    without = PretrainLightCurve(tiny_settings(objective_lightcurve={**days, "periods": 0.0})).eval()
+    for task in (other, without):
+        task.load_state_dict(one.state_dict())
+    in_days = other.losses(batch, generator())[1] - without.losses(batch, generator())[1]
+    assert supervised > 0
+    torch.testing.assert_close(supervised, in_days, rtol=1e-4, atol=1e-5)

@@ -20,7 +20,7 @@ def tiny_settings(**changes: object) -> Settings:
     small = {
         "preprocess_lightcurve": {"length": 512},
         "preprocess_spectrum": {},
-        "lightcurve": {**encoder, "log_axis": 64, "stem": 16, "width": 8, "features": 12},
+        "lightcurve": {**encoder, "log_axis": 64, "stem": 16, "width": 8, "features": 24},
         "spectrum": {**encoder, "cnn_widths": [4, 8, 8, 8, 8, 8], "feed_forward": 1, "pooling": "mean"},
         "dualformer": {"width": 8, "heads": 2, "blocks": 1, "feed_forward": 16, "groups": 4},
         "train_spectrum": {**training, "steps": 80},

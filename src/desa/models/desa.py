@@ -68,7 +68,12 @@ class Desa(nn.Module):
             size = settings.lightcurve
             self.lightcurve_encoder = LightCurveEncoder(size)
             self.lightcurve_head = head_for(
-                2 * size.features, size.head_hidden, settings.objective_lightcurve, "gelu", size.dropout
+                2 * size.features,
+                size.head_hidden,
+                settings.objective_lightcurve,
+                "gelu",
+                size.dropout,
+                skip=size.head_skip,
             )
         if "spectrum" in parts:
             self.spectrum_encoder = SpectrumEncoder(settings.spectrum)

@@ -30,6 +30,9 @@ class QuantileHead(nn.Module):
         In training.
     batch_norm
         False leaves the norm out.
+    skip
+        Add a linear map of the features: what they tell as it is need not pass the activation. The whole
+        begins at the last bias.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class QuantileHead(nn.Module):
         activation: str,
         dropout: float,
         batch_norm: bool = True,
+        skip: bool = False,
     ) -> None:
         super().__init__()
         self.labels, self.quantiles = labels, quantiles
@@ -51,10 +55,17 @@ class QuantileHead(nn.Module):
             nn.Dropout(dropout),
             nn.Linear(hidden, labels * quantiles),
         )
+        self.skip = nn.Linear(features, labels * quantiles, bias=False) if skip else None
+        if self.skip is not None:
+            nn.init.zeros_(self.skip.weight)
+            nn.init.zeros_(cast(nn.Linear, self.layers[-1]).weight)
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, features) -> (B, labels, quantiles), in units of the label's scale."""
-        return cast(Tensor, self.layers(features).unflatten(-1, (self.labels, self.quantiles)))
+        found = self.layers(features)
+        if self.skip is not None:
+            found = found + self.skip(features)
+        return cast(Tensor, found.unflatten(-1, (self.labels, self.quantiles)))
 
 
 def head_for(
@@ -64,10 +75,18 @@ def head_for(
     activation: str,
     dropout: float,
     batch_norm: bool = True,
+    skip: bool = False,
 ) -> QuantileHead:
     """The quantile head of an encoder."""
     return QuantileHead(
-        features, hidden, len(objective.labels), len(objective.quantiles), activation, dropout, batch_norm
+        features,
+        hidden,
+        len(objective.labels),
+        len(objective.quantiles),
+        activation,
+        dropout,
+        batch_norm,
+        skip,
     )
 
 

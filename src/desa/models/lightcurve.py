@@ -1,4 +1,7 @@
-"""The light-curve encoder: a CNN on ACF and power spectrum, a Conformer on the flux, a projector."""
+"""The light-curve encoder: a CNN on ACF and power spectrum, a Conformer on the flux, a projector.
+
+A reader of rotation periods may stand beside them; what it finds are the last of the features.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from desa.config import LightCurveModel
+from desa.errors import SettingsError
 from desa.models.kernels import IN_CACHE, convolved, halved
 from desa.models.layers import ConformerBlock, ConvBlock, RotaryAttention, Sine, full, like
+from desa.models.periods import FEATURES, PeriodReader, PeriodReading
 
 
 class LogAxis(nn.Module):
@@ -112,6 +117,11 @@ class LightCurveEncoder(nn.Module):
     ----------
     settings
         Sizes; the defaults of `desa.config.LightCurveModel` are the published ones.
+
+    Raises
+    ------
+    SettingsError
+        If there are no more features than the reader of periods takes.
     """
 
     def __init__(self, settings: LightCurveModel) -> None:
@@ -120,6 +130,12 @@ class LightCurveEncoder(nn.Module):
         self.flux = FluxBranch(settings)
         self.features, self.width, self.stem = settings.features, settings.width, settings.stem
         hidden = settings.features
+        own = hidden - FEATURES if settings.period_points else hidden
+        if own < 1:
+            raise SettingsError(
+                f"lightcurve.features = {hidden}: the reader of periods takes {FEATURES} of them; "
+                "set more, or period_points = 0"
+            )
         self.projector = nn.Sequential(
             nn.Linear(self.frequency.outputs + settings.width, hidden),
             nn.BatchNorm1d(hidden),
@@ -127,9 +143,10 @@ class LightCurveEncoder(nn.Module):
             nn.Linear(hidden, hidden),
             nn.BatchNorm1d(hidden),
             nn.ReLU(),
-            nn.Linear(hidden, hidden),
-            nn.BatchNorm1d(hidden),
+            nn.Linear(hidden, own),
+            nn.BatchNorm1d(own),
         )
+        self.reader = PeriodReader(settings.period_points) if settings.period_points else None
 
     def _rows(self, channels: Tensor) -> int:
         """Light curves at once: on a CPU so few that what lies between two operations stays in its cache."""
@@ -141,7 +158,13 @@ class LightCurveEncoder(nn.Module):
     def _pooled(self, channels: Tensor) -> Tensor:
         return torch.cat([self.frequency(channels[:, 2:]), self.flux(channels[:, :2]).mean(1)], dim=1)
 
-    def forward(self, channels: Tensor, mask: Tensor | None = None) -> Tensor:
+    def read(self, channels: Tensor) -> PeriodReading | None:
+        """What the reader of periods says of (B, 4, L), or None where there is no reader."""
+        return None if self.reader is None else cast(PeriodReading, self.reader(channels[:, 2:]))
+
+    def forward(
+        self, channels: Tensor, mask: Tensor | None = None, reading: PeriodReading | None = None
+    ) -> Tensor:
         """Features of light curves.
 
         Parameters
@@ -151,6 +174,8 @@ class LightCurveEncoder(nn.Module):
         mask
             (B, L) True where there is a sample. The channels are 0 elsewhere; the published pooling
             counts every token, so the mask is not used.
+        reading
+            What `read` gave for these channels, if that was asked before.
 
         Returns
         -------
@@ -158,13 +183,17 @@ class LightCurveEncoder(nn.Module):
             (B, features).
         """
         pooled = torch.cat([self._pooled(part) for part in torch.split(channels, self._rows(channels))])
-        return full(self.projector(torch.nan_to_num(pooled, nan=0.0)))
+        features = full(self.projector(torch.nan_to_num(pooled, nan=0.0)))
+        reading = self.read(channels) if reading is None else reading
+        return features if reading is None else torch.cat([features, reading.features], dim=1)
 
     def reduce(self, dtype: torch.dtype) -> None:
         """Change the dtype of all but the layers that see what comes in."""
         self.to(dtype)
         self.frequency.embedding.float()
         self.flux.stem.float()
+        if self.reader is not None:
+            self.reader.float()
 
     def heavy(self) -> list[nn.Module]:
         """What is worth compiling."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +11,11 @@ from torch import Tensor, nn
 from desa.config import Objective, Settings
 from desa.losses import hybrid, masked_reconstruction, pinball, simsiam
 from desa.models.desa import Desa
-from desa.models.heads import SimSiamPredictor
+from desa.models.heads import QuantileHead, SimSiamPredictor
+from desa.models.periods import FEATURES, LEVELS, PEAK
 from desa.models.spectrum import SpectrumDecoder
 from desa.preprocess.masking import mask_pixels
+from desa.preprocess.stretching import stretch, stretches
 from desa.survey.tensors import LightCurveBatch, SpectrumBatch
 from desa.training.task import Task
 
@@ -20,6 +23,9 @@ SNR_FULL_WEIGHT = 50.0
 """Spectra of this S/N in g and better count fully in the supervised loss; lower ones in proportion."""
 
 LEAST_WEIGHT = 0.2
+
+STRETCHED = 0.5
+"""Share of the light curves that are stretched: the others keep the time scales of what else is in them."""
 
 
 def scaled_targets(labels: dict[str, Tensor], objective: Objective) -> Tensor:
@@ -43,6 +49,24 @@ def label_errors(quantiles: Tensor, targets: Tensor, objective: Objective) -> di
         f"mae_{name}": (float(error[:, k].sum()) * objective.scales[k], float(known[:, k].sum()))
         for k, name in enumerate(objective.labels)
     }
+
+
+def log_rotation(labels: dict[str, Tensor]) -> Tensor | None:
+    """(B,) log10 of Prot in days, NaN where unknown; None where neither it nor Prot is among the labels."""
+    if "log_prot" in labels:
+        return labels["log_prot"]
+    return labels["prot"].log10() if "prot" in labels else None
+
+
+def stretched(batch: LightCurveBatch, objective: Objective, generator: torch.Generator) -> LightCurveBatch:
+    """Light curves stretched in time, all crops of a star alike, and their rotation periods with them."""
+    factor = stretches(len(batch), objective.stretch, STRETCHED, generator)
+    labels = dict(batch.labels)
+    if "prot" in labels:
+        labels["prot"] = labels["prot"] * factor
+    if "log_prot" in labels:
+        labels["log_prot"] = labels["log_prot"] + factor.log10()
+    return replace(batch, flux=stretch(batch.flux, factor), labels=labels)
 
 
 class _Pretrain(Task):
@@ -143,6 +167,28 @@ class PretrainLightCurve(_Pretrain):
         super().__init__(settings, Desa(settings, ["lightcurve"]), settings.objective_lightcurve)
         self.predictor = SimSiamPredictor(settings.lightcurve.features)
 
+    @torch.no_grad()
+    def start_at(self, labels: Tensor) -> None:
+        """As `_Pretrain.start_at`; but log Prot begins with what the reader of periods says, if there is one.
+
+        Its places are features as they are, so that the mean of both crops' is a quantile to begin with. The
+        median begins at the highest peak: between two peaks it would be no period at all.
+        """
+        super().start_at(labels)
+        head: QuantileHead = self.model.need(self.head)
+        reads = self.model.need("lightcurve_encoder").reader is not None
+        if not reads or head.skip is None or "log_prot" not in self.objective.labels:
+            return
+        label = self.objective.labels.index("log_prot")
+        scale, features = self.objective.scales[label], self.settings.lightcurve.features
+        bias = cast(nn.Linear, head.layers[-1]).bias
+        for k, level in enumerate(self.objective.quantiles):
+            row = label * head.quantiles + k
+            nearest = min(range(len(LEVELS)), key=lambda n: abs(LEVELS[n] - level))
+            place = (PEAK if level == 0.5 else nearest) - FEATURES
+            head.skip.weight[row, [features + place, 2 * features + place]] = 0.25 / scale
+            bias[row] = 1.0 / scale
+
     def losses(
         self, batch: LightCurveBatch, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -150,13 +196,29 @@ class PretrainLightCurve(_Pretrain):
         with torch.no_grad():
             level = None if batch.level is None else batch.level.repeat_interleave(batch.flux.shape[1])
             channels, mask = self.model.lightcurve_channels(batch.flux.flatten(0, 1), level)
-        features = self.model.need("lightcurve_encoder")(channels, mask)
+        encoder = self.model.need("lightcurve_encoder")
+        reading = encoder.read(channels)
+        features = encoder(channels, mask, reading)
         first, second = features.unflatten(0, (-1, 2)).unbind(1)
         ahead, back = self.predictor(first).float(), self.predictor(second).float()
         own = simsiam(ahead, first.float(), back, second.float())
         quantiles = self.quantiles(torch.cat([first, second], dim=1))
         targets = scaled_targets(batch.labels, self.objective)
-        return own, pinball(quantiles, targets, self.objective.quantiles), quantiles, targets
+        supervised = pinball(quantiles, targets, self.objective.quantiles)
+        log_prot = log_rotation(batch.labels)
+        if self.objective.periods and reading is not None and log_prot is not None:
+            views = log_prot.repeat_interleave(batch.flux.shape[1])
+            entropy = encoder.reader.loss(reading.log_share, views, channels.shape[-1])
+            supervised = supervised + self.objective.periods * entropy
+        return own, supervised, quantiles, targets
+
+    def training_step(
+        self, batch: LightCurveBatch, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Hybrid loss of a batch, stretched in time if the settings say so."""
+        if self.objective.stretch > 1:
+            batch = stretched(batch, self.objective, generator)
+        return super().training_step(batch, generator)
 
     def compilable(self) -> list[nn.Module]:
         """The encoder."""
