@@ -1,0 +1,52 @@
+"""A simulation killed in the middle and started again leaves the bytes of one left alone."""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from desa.simulate.plan import SHARD_STARS
+from desa.simulate.survey import simulate_survey
+
+STARS = SHARD_STARS + 24
+CODE = """
+import sys
+from desa.simulate.survey import simulate_survey
+
+if __name__ == "__main__":
+    simulate_survey({stars}, 4, sys.argv[1], format=sys.argv[2], quarters=[3], processes=1)
+"""
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.blake2b(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def finished_shards(folder: Path) -> int:
+    return len(list(folder.rglob("*.parquet")))
+
+
+@pytest.mark.parametrize("kind", ["store", "fits"])
+def test_killed_and_started_again_gives_the_same_bytes(kind: str, tmp_path: Path) -> None:
+    simulate_survey(STARS, 4, tmp_path / "whole", format=kind, quarters=[3], processes=1)
+    command = [sys.executable, "-c", CODE.format(stars=STARS), str(tmp_path / "killed"), kind]
+    process = subprocess.Popen(command)
+    deadline = time.monotonic() + 120
+    while finished_shards(tmp_path / "killed") < 1:
+        assert process.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait(60) == -signal.SIGKILL
+    subprocess.run(command, check=True)
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
