@@ -3,8 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from desa.config import settings
 from desa.conformal import calibrate
-from desa.predict.estimate import number_estimates
+from desa.errors import ModelError
+from desa.models.desa import Desa
+from desa.predict.estimate import all_estimates, number_estimates
 from desa.predict.labels import shown, words_of
 
 LEVELS = (0.05, 0.16, 0.5, 0.84, 0.95)
@@ -56,3 +59,10 @@ def test_without_calibration_there_are_no_intervals() -> None:
 def test_unknown_labels_have_their_own_name() -> None:
     assert words_of("my_label").description == "my label" and words_of("my_label").unit == ""
     assert shown("age", [1.0])[0] == "age" and shown("log_age", [1.0])[1] == pytest.approx(10.0)
+
+
+def test_a_model_without_any_head_says_so() -> None:
+    model = Desa(settings("mini"), ["spectrum"])
+    model.spectrum_head = None
+    with pytest.raises(ModelError, match=r"no head of it predicts a label.*desa finetune"):
+        all_estimates(model, {"spectrum": np.zeros((1, 64), np.float32)})

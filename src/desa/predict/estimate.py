@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from desa.conformal import intervals
+from desa.errors import ModelError
 from desa.predict.labels import POSITIVE, shown
 
 if TYPE_CHECKING:
@@ -211,7 +212,17 @@ def all_estimates(model: Desa, features: Mapping[str, NDArray[np.float32]]) -> l
     ----------
     model, features
         As in `encoder_estimates`.
+
+    Raises
+    ------
+    ModelError
+        If the model has no head at all.
     """
+    if model.spectrum_head is None and model.lightcurve_head is None and not model.heads:
+        raise ModelError(
+            "this model embeds, but no head of it predicts a label (the published full model has none): use "
+            "the published encoders' own checkpoints, or teach it a label with desa finetune"
+        )
     found = {estimate.label: estimate for estimate in encoder_estimates(model, features)}
     if model.heads:
         from desa.predict.heads import head_estimates
