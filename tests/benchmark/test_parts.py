@@ -15,6 +15,7 @@ from desa.benchmark.paired import auc, minus_mae, paired_bootstrap, r2
 from desa.benchmark.plan import BUDGETS, make_plan, trials
 from desa.benchmark.registry import ABLATIONS, SPECS, spec_of
 from desa.benchmark.results import means_of
+from desa.benchmark.tasks import TASKS
 from desa.benchmark.training import Choice, build, settings_for
 from desa.config import with_changes
 from desa.errors import SettingsError
@@ -149,3 +150,8 @@ def test_labels_in_a_photometric_prior_are_not_asked_for(finished: Place) -> Non
         ("desa", ()),
     ):
         assert Material(inputs, SPECS[name], finished.folder, 0).given == given
+
+
+def test_the_encoders_objectives_stand_under_both_encoders() -> None:
+    """The table's row is named after the model that the task belongs to: its probes read both encoders."""
+    assert TASKS["encoders"].only == {"concatenation"}

@@ -134,6 +134,7 @@ def robust(material: Material) -> Outcome:
 
 MODELS: tuple[Group, ...] = ("model", "control")
 SPECTRA, CURVES = frozenset({"only_spectrum"}), frozenset({"only_lightcurve"})
+BOTH = frozenset({"concatenation"})
 UNFROZEN = frozenset({"desa", "clip"})
 TRANSFORMER = frozenset({*UNFROZEN, "concatenation", "only_spectrum", "only_lightcurve"})
 """Models that the slowest heads are trained on: not all, to keep within the time."""
@@ -184,6 +185,6 @@ TASKS: dict[str, TaskSpec] = {
         TaskSpec("robustness", "With less data", robust, groups=MODELS),
         TaskSpec("parameters", "Spectrum encoder", encoder_tasks.parameters, only=SPECTRA),
         TaskSpec("rotation", "Light-curve encoder", encoder_tasks.rotation, only=CURVES),
-        TaskSpec("encoders", "Objective of the encoders", encoder_tasks.objectives, only=SPECTRA),
+        TaskSpec("encoders", "Objective of the encoders", encoder_tasks.objectives, only=BOTH),
     )
 }
