@@ -28,6 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from desa.config import settings
 from desa.losses import covariance, duality
 from desa.models import published_names as names
+from desa.models.batch_size import largest
 from desa.models.dualformer import DualFormer
 from desa.models.lightcurve import LightCurveEncoder
 from desa.models.spectrum import SpectrumEncoder
@@ -129,19 +130,11 @@ def peak(device: torch.device, dtype: torch.dtype, size: int = 2048) -> float:
     return 2 * size**3 / best / 1e9
 
 
-def largest_batch(part: str, call: Callable[..., Tensor], device: torch.device, most: int = 4096) -> int:
+def largest_batch(part: str, call: Callable[..., Tensor], device: torch.device) -> int:
     """The largest power of two that fits (on a CPU: 8, where more gains nothing)."""
     if device.type == "cpu":
         return 8
-    batch = 8
-    while batch < most:
-        try:
-            call(*inputs_of(part, 2 * batch, device))
-        except torch.OutOfMemoryError:
-            torch.cuda.empty_cache()
-            return batch
-        batch *= 2
-    return batch
+    return largest(lambda size: call(*inputs_of(part, size, device)), 8)
 
 
 def variants_of(arguments: argparse.Namespace) -> list[tuple[str, bool]]:

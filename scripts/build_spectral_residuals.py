@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from desa.files import written_whole
 from desa.simulate import lamost_effects as effects
-from desa.simulate.broadening import SPEED_OF_LIGHT, broaden, degrade, displaced
+from desa.simulate.broadening import broaden, degrade, displaced
 from desa.simulate.check.spectrum_sample import SpectrumSample, read_real, subset, twin, twins
 from desa.simulate.emulator import load_emulator
 from desa.simulate.instrument import WAVE
 from desa.simulate.residuals import SpectralResiduals, label_terms
-from desa.types import Spectrum
+from desa.types import SPEED_OF_LIGHT, Spectrum
 
 OUT = Path(__file__).parents[1] / "src" / "desa" / "simulate" / "data" / "spectral_residuals.npz"
 ARMS = (slice(25, int(np.searchsorted(WAVE, 5800))), slice(int(np.searchsorted(WAVE, 5800)), 3890))

@@ -14,6 +14,9 @@ FloatArray = NDArray[np.float32]
 KEPLER_CADENCE_DAYS = 0.020433598
 """Kepler's long cadence, 29.4244 min (Kepler Archive Manual)."""
 
+SPEED_OF_LIGHT = 299_792.458
+"""km/s."""
+
 LAMOST_LOG_WAVELENGTH_START = 3.5682
 """log10 of LAMOST's first pixel, 3699.99 Angstrom in vacuum."""
 

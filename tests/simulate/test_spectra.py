@@ -10,7 +10,6 @@ from desa.simulate import lamost_effects as effects
 from desa.simulate.broadening import (
     PADDED,
     PIXEL_VELOCITY,
-    SPEED_OF_LIGHT,
     broaden,
     cropped,
     degrade,
@@ -26,6 +25,7 @@ from desa.simulate.extinction import extinction_curve, redden
 from desa.simulate.instrument import WAVE, load_instrument
 from desa.simulate.residuals import SpectralResiduals, load_residuals
 from desa.simulate.spectra import Component, component_flux, composite_flux, simulate_spectrum, subclass_of
+from desa.types import SPEED_OF_LIGHT
 
 SUN = {"teff": 5777.0, "log_g": 4.44, "fe_h": 0.0}
 

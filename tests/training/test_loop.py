@@ -7,12 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 import toy
+from runs import losses, wait_for_step
 from toy import VALIDATION, Toy, batches, make_batch
 
 from desa.config import Training
@@ -23,10 +23,6 @@ from desa.training.tracking import read_metrics, training_progress
 TOY = Path(toy.__file__)
 
 
-def losses(out: Path) -> list[tuple[int, str, float]]:
-    return [(r["step"], r["phase"], r["loss"]) for r in read_metrics(out / "metrics.jsonl")]
-
-
 def start(out: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, str(TOY), str(out), "anew", "0.02"],
@@ -34,16 +30,6 @@ def start(out: Path) -> subprocess.Popen[str]:
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
-
-
-def wait_for_step(out: Path, step: int) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        records = read_metrics(out / "metrics.jsonl")
-        if records and records[-1]["step"] >= step and (out / "checkpoint.pt").exists():
-            return
-        time.sleep(0.01)
-    pytest.fail("the toy run did not get going")
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +44,7 @@ def test_killed_and_resumed_is_bit_identical(
     tmp_path: Path, uninterrupted: Path, number: signal.Signals
 ) -> None:
     process = start(tmp_path)
-    wait_for_step(tmp_path, 13)
+    wait_for_step(tmp_path, 13, process)
     process.send_signal(number)
     said = process.communicate(timeout=60)[0].split()
     if number == signal.SIGKILL:

@@ -6,17 +6,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from runs import losses, wait_for_step
 from tiny import tiny_settings
 
 from conftest import Trained
 from desa.models.desa import Desa
-from desa.training.tracking import read_metrics
 
 STEPS = 16
 
@@ -34,21 +33,6 @@ def command(stage: str, trained: Trained, settings: Path, out: Path) -> list[str
         sys.executable, "-m", "desa", *words[stage], str(trained.survey.path), *models,
         "--config", str(settings), "--device", "cpu", "-o", str(out),
     ]  # fmt: skip
-
-
-def losses(out: Path) -> list[tuple[int, str, float]]:
-    return [(r["step"], r["phase"], r["loss"]) for r in read_metrics(out / "metrics.jsonl")]
-
-
-def wait_for(process: subprocess.Popen[bytes], out: Path, step: int) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "it ended before it could be killed"
-        records = read_metrics(out / "metrics.jsonl")
-        if records and records[-1]["step"] >= step and (out / "checkpoint.pt").exists():
-            return
-        time.sleep(0.005)
-    pytest.fail("the run did not get going")
 
 
 @pytest.mark.parametrize("stage", ["spectrum", "lightcurve", "align"])
@@ -70,7 +54,7 @@ def test_a_killed_stage_ends_with_the_same_bits(stage: str, trained: Trained, tm
         command(stage, trained, settings, killed),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment,
     )  # fmt: skip
-    wait_for(process, killed, 4)
+    wait_for_step(killed, 4, process, seconds=120.0)
     process.send_signal(signal.SIGKILL)
     assert process.wait(60) == -signal.SIGKILL
     assert not (killed / "model").exists()

@@ -34,23 +34,26 @@ def largest(run: Callable[[int], None], first: int, most: int = MOST) -> int:
     torch.OutOfMemoryError
         If not even one star fits.
     """
-    size, fits = first, 0
-    while size <= most:
+
+    def fits(size: int) -> bool:
         try:
             run(size)
         except torch.OutOfMemoryError:
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
-            if fits or size == 1:
-                break
-            size //= 2
-            most = size
-            continue
-        fits = size
-        size *= 2
-    if not fits:
-        run(1)
-    return max(fits, 1)
+            torch.cuda.empty_cache()
+            return False
+        return True
+
+    size = first
+    if fits(size):
+        while 2 * size <= most and fits(2 * size):
+            size *= 2
+        return size
+    while size > 1:
+        size //= 2
+        if fits(size):
+            return size
+    run(1)  # which says what is wrong
+    return 1
 
 
 @torch.inference_mode()

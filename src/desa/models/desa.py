@@ -23,9 +23,8 @@ from desa.models.spectrum import SpectrumDecoder, SpectrumEncoder
 from desa.models.storage import read_model, write_model
 from desa.predict.novelty import Reference, read_references, write_references
 from desa.preprocess.lightcurve import LightCurveChannels
-from desa.preprocess.published import LIGHT_KM_S
 from desa.preprocess.spectrum import SpectrumPixels
-from desa.types import LightCurve, Spectrum
+from desa.types import SPEED_OF_LIGHT, LightCurve, Spectrum
 
 if TYPE_CHECKING:
     from desa.predict.heads import UserHead
@@ -245,7 +244,7 @@ class Desa(nn.Module):
         """
         shift = z
         if self.settings.preprocess_spectrum.mode == "published":
-            shift = torch.zeros_like(z) if helio_rv is None else helio_rv / LIGHT_KM_S
+            shift = torch.zeros_like(z) if helio_rv is None else helio_rv / SPEED_OF_LIGHT
         return cast(SpectrumPixels, self.preprocess_spectrum(flux, ivar, shift, log_wavelength_start))
 
     def spectrum_features(

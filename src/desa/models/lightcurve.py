@@ -16,7 +16,7 @@ from desa.config import LightCurveModel
 from desa.errors import SettingsError
 from desa.models.kernels import IN_CACHE, convolved, halved
 from desa.models.layers import ConformerBlock, ConvBlock, RotaryAttention, Sine, full, like
-from desa.models.periods import FEATURES, PeriodReader, PeriodReading
+from desa.models.periods import FEATURES, PeriodReader, PeriodReading, at
 
 
 class LogAxis(nn.Module):
@@ -43,14 +43,8 @@ class LogAxis(nn.Module):
         low = edges.clamp(max=length).double()
         high = torch.maximum(low[1:], low[:-1] + 1.0).clamp(max=length)
         low = torch.minimum(low[:-1], high - 1.0)
-        area = self._at(total, high) - self._at(total, low)
+        area = at(total, high) - at(total, low)
         return (area / (high - low)).to(x.dtype)
-
-    @staticmethod
-    def _at(total: Tensor, place: Tensor) -> Tensor:
-        """The running integral at fractional places, linear in between."""
-        whole = place.floor().long().clamp(max=total.shape[-1] - 2)
-        return torch.lerp(total[..., whole], total[..., whole + 1], place - whole)
 
 
 class FrequencyBranch(nn.Module):

@@ -180,9 +180,9 @@ def binned(values: Tensor, centre: Tensor, width: float) -> Tensor:
 
 
 def at(values: Tensor, place: Tensor) -> Tensor:
-    """(B, L) at fractional places, linear in between."""
+    """(..., L) at fractional places (N,), linear in between: (..., N)."""
     whole = place.floor().long().clamp(max=values.shape[-1] - 2)
-    return torch.lerp(values[:, whole], values[:, whole + 1], place - whole)
+    return torch.lerp(values[..., whole], values[..., whole + 1], place - whole)
 
 
 def smoothed(values: Tensor, sigma: float) -> Tensor:

@@ -42,9 +42,6 @@ DEGREE = 5
 CPU_ROWS = 8
 """Light curves transformed together on a CPU."""
 
-LIGHT_KM_S = 299792.458
-"""Speed of light."""
-
 SIGMA = 3.0
 """Normalised pixels beyond this many standard deviations become 0."""
 

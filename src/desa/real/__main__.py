@@ -146,13 +146,10 @@ def _run(arguments: list[str], console: Console) -> None:
 def main(arguments: list[str]) -> int:
     """Exit code 1, and one sentence, where the input is at fault."""
     console = Console()
+    words = {"evaluate": _evaluate, "experiments": _experiments, "sim-to-real": _sim_to_real}
     try:
-        if arguments[:1] == ["evaluate"]:
-            _evaluate(arguments[1:], console)
-        elif arguments[:1] == ["experiments"]:
-            _experiments(arguments[1:], console)
-        elif arguments[:1] == ["sim-to-real"]:
-            _sim_to_real(arguments[1:], console)
+        if arguments and arguments[0] in words:
+            words[arguments[0]](arguments[1:], console)
         else:
             _run(arguments, console)
     except DesaError as error:

@@ -14,6 +14,21 @@ from desa.real.scores import Coverage, Score, as_json, calibrated_coverage, scor
 from desa.real.train import QUANTILES, predict
 
 
+def load_predictor(folder: Path) -> Desa:
+    """A model that predicts the experiment's labels.
+
+    Raises
+    ------
+    ModelError
+        If it can't be read or predicts other labels, or at other quantiles.
+    """
+    model = Desa.load(folder)
+    objective = model.settings.objective_spectrum
+    if tuple(objective.labels) != LABELS or tuple(objective.quantiles) != QUANTILES:
+        raise ModelError(f"{folder}: predicts {objective.labels} at {objective.quantiles}, not {LABELS}")
+    return model
+
+
 def load_members(folder: str | Path) -> list[Desa]:
     """The models of a folder: itself one, or each of its ``member-*``.
 
@@ -24,12 +39,7 @@ def load_members(folder: str | Path) -> list[Desa]:
     """
     folder = Path(folder)
     places = sorted(folder.glob("member-*")) or [folder]
-    models = [Desa.load(place) for place in places]
-    for model, place in zip(models, places, strict=True):
-        objective = model.settings.objective_spectrum
-        if tuple(objective.labels) != LABELS or tuple(objective.quantiles) != QUANTILES:
-            raise ModelError(f"{place}: predicts {objective.labels} at {objective.quantiles}, not {LABELS}")
-    return models
+    return [load_predictor(place) for place in places]
 
 
 def evaluate(folder: str | Path, directory: str | Path) -> dict[str, Any]:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure as Canvas
 from numpy.typing import NDArray
 
-from desa.errors import ModelError
 from desa.files import written_whole
 from desa.models.desa import Desa
 from desa.real.crossvalidate import fold_numbers
 from desa.real.data import LABELS, LabelledSpectra, read_spectra, stars
+from desa.real.evaluate import load_predictor
 from desa.real.maps import save_figure
 from desa.real.scores import Score, as_json, score
 from desa.real.train import EPOCHS, FINE_TUNING, QUANTILES, fine_tune, new_model, predict
@@ -31,6 +31,28 @@ SCRATCH_LONGER = 3
 """An encoder that begins with nothing gets this many times the steps: it needs them."""
 
 MOCK_ONLY = "mock only"
+
+
+class Arm(NamedTuple):
+    """What one way of training gave.
+
+    Parameters
+    ----------
+    method, share, spectra
+        Its name, the share of the real labels that it had, and how many spectra that is.
+    scores
+        On the test stars.
+    """
+
+    method: str
+    share: float
+    spectra: int
+    scores: list[Score]
+
+    @property
+    def title(self) -> str:
+        """As tables name it."""
+        return f"{self.method}, {self.share:.0%} ({self.spectra})" if self.spectra else self.method
 
 
 def rows_of_share(
@@ -84,17 +106,14 @@ def sim_to_real(
     ModelError
         If the model has other labels or quantiles.
     """
-    model, spectra = Desa.load(pretrained), read_spectra(directory)
-    objective = model.settings.objective_spectrum
-    if tuple(objective.labels) != LABELS or tuple(objective.quantiles) != QUANTILES:
-        raise ModelError(f"{pretrained}: predicts {objective.labels} at {objective.quantiles}, not {LABELS}")
+    model, spectra = load_predictor(pretrained), read_spectra(directory)
     test = fold_numbers(spectra, seed) == 0
     held = spectra.select(test)
 
     def scores(found: Desa) -> list[Score]:
         return score(predict([found], held)[..., QUANTILES.index(0.5)], held.labels, held.snr_g)
 
-    table = {MOCK_ONLY: scores(model)}
+    arms = [Arm(MOCK_ONLY, 0.0, 0, scores(model))]
     for share in shares:
         some = spectra.select(rows_of_share(spectra, ~test, share, seed))
         for name, start, longer in (
@@ -103,28 +122,28 @@ def sim_to_real(
         ):
             folder = out / f"{share:g}-{name.replace(', ', '-').replace(' ', '-')}"
             tuned = fine_tune(start, some, folder, seed=seed, epochs=epochs(len(some), longer))
-            table[f"{name}, {share:.0%} ({len(some)})"] = scores(tuned)
+            arms.append(Arm(name, share, len(some), scores(tuned)))
             say(f"{name}: {share:.0%} of the real labels, {len(some)} spectra")
+    table = {arm.title: arm.scores for arm in arms}
     facts: dict[str, Any] = {"data": "real LAMOST spectra", "test": len(held), "seed": seed}
     facts["scores"] = {name: as_json(rows) for name, rows in table.items()}
     with written_whole(out / "sim_to_real.json") as scratch:
         scratch.write_text(json.dumps(facts, indent=1), encoding="utf-8")
-    save_figure(figure(table), out / "sim_to_real.png")
+    save_figure(figure(arms), out / "sim_to_real.png")
     return table
 
 
-def figure(table: dict[str, list[Score]]) -> Canvas:
+def figure(arms: Sequence[Arm]) -> Canvas:
     """Mean absolute error against the number of real labels, a panel a label."""
     canvas = Canvas(figsize=(12, 4.2), layout="constrained")
     for axis, label in zip(canvas.subplots(1, len(LABELS)), LABELS, strict=True):
         lines: dict[str, list[tuple[int, Score]]] = {}
-        for name, rows in table.items():
-            (found,) = (row for row in rows if (row.label, row.group) == (label, "all"))
-            if name == MOCK_ONLY:
-                axis.axhline(found.mae, color="0.4", ls=":", label=f"{MOCK_ONLY} (no real label)")
-                continue
-            method, count = name.rsplit(", ", 1)
-            lines.setdefault(method, []).append((int(count.split("(")[1].rstrip(")")), found))
+        for arm in arms:
+            (found,) = (row for row in arm.scores if (row.label, row.group) == (label, "all"))
+            if arm.spectra:
+                lines.setdefault(arm.method, []).append((arm.spectra, found))
+            else:
+                axis.axhline(found.mae, color="0.4", ls=":", label=f"{arm.method} (no real label)")
         for method, points in lines.items():
             x, y = [count for count, _ in points], [row.mae for _, row in points]
             axis.errorbar(x, y, [row.mae_err for _, row in points], marker="o", capsize=3, label=method)

@@ -12,12 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import j1
 
-from desa.types import LAMOST_LOG_WAVELENGTH_STEP
+from desa.types import LAMOST_LOG_WAVELENGTH_STEP, SPEED_OF_LIGHT
 
 FloatArray = NDArray[np.float64]
 
-SPEED_OF_LIGHT: Final = 299_792.458
-"""km/s."""
 
 PIXEL_VELOCITY: Final = SPEED_OF_LIGHT * LAMOST_LOG_WAVELENGTH_STEP * float(np.log(10.0))
 """km/s a pixel: 69.03."""

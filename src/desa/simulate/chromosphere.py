@@ -14,6 +14,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from desa.types import SPEED_OF_LIGHT
+
 STEFAN_BOLTZMANN: Final = 5.670374e-5
 """erg / s / cm2 / K^4."""
 
@@ -47,7 +49,7 @@ def chromospheric_flux(wave: NDArray[np.float64], teff: float, log_r_hk: float) 
     width_of_pixel = wave[1] / wave[0] - 1.0
     for _, centre, share, sigma in LINES:
         # Not narrower than the grid's own resolution of 2500, so that the sampled profile keeps its flux.
-        s = centre * max(sigma / 299_792.458, 0.74 * width_of_pixel)
+        s = centre * max(sigma / SPEED_OF_LIGHT, 0.74 * width_of_pixel)
         near = slice(*np.searchsorted(wave, (centre - 6 * s, centre + 6 * s)))
         profile = np.exp(-0.5 * ((wave[near] - centre) / s) ** 2)
         added[near] += share * total * profile / (s * np.sqrt(2.0 * np.pi))

@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 
 from desa.simulate.binaries import Companion, true_anomaly, velocity_amplitude
 from desa.simulate.planets import Planet
-from desa.types import KEPLER_CADENCE_DAYS
+from desa.types import KEPLER_CADENCE_DAYS, SPEED_OF_LIGHT
 
 FloatArray = NDArray[np.float64]
 
 LIMB_DARKENING: Final = 0.55
 GRAVITY_DARKENING: Final = 0.35
 REFLECTION: Final = 0.25
-SPEED_OF_LIGHT: Final = 299_792.458
 POINTS_IN_ECLIPSE: Final = 400
 POINTS_OUTSIDE: Final = 400
 SUBSAMPLES: Final = 5

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import correlate1d
 
 from desa.simulate.instrument import BACKGROUND_AT_SNR_1, BANDS, WAVE, Instrument
-from desa.types import LAMOST_PIXELS
+from desa.types import LAMOST_PIXELS, SPEED_OF_LIGHT
 
 FloatArray = NDArray[np.float64]
 
@@ -191,4 +191,4 @@ def redshift_error(snr_g: float, teff: float) -> float:
     """Standard error of the pipeline's Z: 3 km/s at best, more for faint and for hot stars."""
     broad = np.clip((teff - 6000.0) / 3000.0, 0.0, 1.0)
     km_s = np.hypot(3.0 + 3.0 * broad, (60.0 + 60.0 * broad) / max(snr_g, 1.0))
-    return float(km_s / 299_792.458)
+    return float(km_s / SPEED_OF_LIGHT)

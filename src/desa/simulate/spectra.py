@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desa.simulate import lamost_effects as effects
-from desa.simulate.broadening import SPEED_OF_LIGHT, broaden, degrade, displaced
+from desa.simulate.broadening import broaden, degrade, displaced
 from desa.simulate.chromosphere import chromospheric_flux
 from desa.simulate.emulator import SpectrumEmulator, load_emulator
 from desa.simulate.extinction import redden
 from desa.simulate.instrument import WAVE, Instrument, load_instrument
 from desa.simulate.residuals import SpectralResiduals, load_residuals
-from desa.types import Spectrum
+from desa.types import SPEED_OF_LIGHT, Spectrum
 
 FloatArray = NDArray[np.float64]
 

@@ -18,8 +18,8 @@ def _labels_to(labels: Labels, move: Move) -> Labels:
     return {name: move(values) for name, values in labels.items()}
 
 
-def _row_to(row: Tensor | None, move: Move) -> Tensor | None:
-    return None if row is None else move(row)
+def _given_to(tensor: Tensor | None, move: Move) -> Tensor | None:
+    return None if tensor is None else move(tensor)
 
 
 @dataclass
@@ -59,8 +59,8 @@ class LightCurveBatch:
             flux=move(self.flux),
             labels=_labels_to(self.labels, move),
             star=move(self.star),
-            row=_row_to(self.row, move),
-            magnitude=_row_to(self.magnitude, move),
+            row=_given_to(self.row, move),
+            magnitude=_given_to(self.magnitude, move),
         )
 
     def to(self, device: torch.device | str) -> LightCurveBatch:
@@ -111,7 +111,7 @@ class SpectrumBatch:
             snr_g=move(self.snr_g),
             labels=_labels_to(self.labels, move),
             star=move(self.star),
-            row=_row_to(self.row, move),
+            row=_given_to(self.row, move),
         )
 
     def to(self, device: torch.device | str) -> SpectrumBatch:

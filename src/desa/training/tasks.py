@@ -194,7 +194,9 @@ class PretrainLightCurve(_Pretrain):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """See `_Pretrain.losses`."""
         with torch.no_grad():
-            level = None if batch.level is None else batch.level.repeat_interleave(batch.flux.shape[1])
+            level = batch.level
+            if level is not None:
+                level = level.repeat_interleave(batch.flux.shape[1])
             channels, mask = self.model.lightcurve_channels(batch.flux.flatten(0, 1), level)
         encoder = self.model.need("lightcurve_encoder")
         reading = encoder.read(channels)

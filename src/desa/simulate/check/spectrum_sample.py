@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from desa.config import SpectrumPreprocessing
 from desa.preprocess.grids import rest_wavelength
 from desa.preprocess.spectrum import SpectrumPreprocessor
-from desa.simulate.broadening import SPEED_OF_LIGHT
 from desa.simulate.lamost_effects import redshift_error
 from desa.simulate.residuals import SpectralResiduals
 from desa.simulate.spectra import simulate_spectrum
-from desa.types import LAMOST_LOG_WAVELENGTH_START, LAMOST_PIXELS, Spectrum
+from desa.types import LAMOST_LOG_WAVELENGTH_START, LAMOST_PIXELS, SPEED_OF_LIGHT, Spectrum
 
 FloatArray = NDArray[np.float64]
 BANDS: Final = "ugriz"
