@@ -28,6 +28,9 @@ from desa.explore.table import ExploreTable
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
 )
+DRIVER = "GL Driver Message (OpenGL, Performance"
+"""What the graphics driver of the machine says about its own speed, now and then; it is not of the page."""
+
 SOFTWARE = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
@@ -85,7 +88,7 @@ def opened(browser: Browser, address: str) -> Iterator[Opened]:
         context.set_default_timeout(15_000)
         contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda message: said.append(message.text))
+        page.on("console", lambda message: None if DRIVER in message.text else said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("request", lambda request: asked.append(request.url))
         page.goto(address + path)
