@@ -8,6 +8,8 @@ from conftest import quick_plan
 from desa.benchmark.findings import findings
 from desa.benchmark.results import Mean, Results
 
+LIMITS = {"desa": 1.85, "catalogue": 1.84, "truth": 1.47}
+
 
 def difference(
     model: str, value: float, p: float, task: str = "probe", label: str = "teff"
@@ -59,3 +61,18 @@ def test_what_the_photometric_prior_adds_is_said() -> None:
     found = difference("prior_photometric", -0.17, 0.002, "binaries", "binary")
     assert "AUC of binaries changes by +0.170" in said([found], {})
     assert "AUC of binaries changes" not in said([{**found, "p": 0.4}], {})
+
+
+def test_ages_are_set_against_what_labels_and_truth_give() -> None:
+    ages = {name: Mean(value, 0.1, 0.0, 0.1, 3.0, 100, 3, "none") for name, value in LIMITS.items()}
+    means = {("ages", "age", "", "mae", name): mean for name, mean in ages.items()}
+    text = findings(Results(pa.table({}), means, [], [], {}, {}, {}), quick_plan())
+    assert "themselves: 1.840" in text and "embedding gives 1.850" in text and "simulation give 1.470" in text
+    del means["ages", "age", "", "mae", "truth"]
+    text = findings(Results(pa.table({}), means, [], [], {}, {}, {}), quick_plan())
+    assert "embedding gives 1.850" in text and "simulation" not in text
+
+
+def test_references_are_no_rivals() -> None:
+    tests = [difference(name, -0.3, 0.001, "ages", "age") for name in ("truth", "clip")]
+    assert "loses to CLIP, and" in said(tests, {})

@@ -9,7 +9,7 @@ import torch
 from conftest import quick_plan
 from desa.benchmark.aligners import DesaAligner, PlainAligner, embed
 from desa.benchmark.energy import Meter
-from desa.benchmark.jobs import Place
+from desa.benchmark.jobs import Place, labels_as_features
 from desa.benchmark.material import Material
 from desa.benchmark.paired import auc, minus_mae, paired_bootstrap, r2
 from desa.benchmark.plan import BUDGETS, make_plan, trials
@@ -21,6 +21,8 @@ from desa.config import with_changes
 from desa.errors import SettingsError
 from desa.models.baselines import BASELINES, trainable
 from desa.models.dualformer import DualFormer
+
+REFERENCES = ("canonical", "catalogue", "truth")
 
 
 def rows(count: int = 200, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -155,3 +157,22 @@ def test_labels_in_a_photometric_prior_are_not_asked_for(finished: Place) -> Non
 def test_the_encoders_objectives_stand_under_both_encoders() -> None:
     """The table's row is named after the model that the task belongs to: its probes read both encoders."""
     assert TASKS["encoders"].only == {"concatenation"}
+
+
+def test_labels_as_features_mark_what_is_missing(finished: Place) -> None:
+    inputs = finished.inputs()
+    found = labels_as_features(inputs, ("teff", "no_such_column"), ("prot",))
+    assert found["head_spectrum"].shape[1] == 2 and found["head_lightcurve"].shape[1] == 2
+    known = np.isfinite(inputs.label("prot"))
+    assert 0 < known.sum() < len(known)
+    scaled, missing = found["head_lightcurve"].T
+    np.testing.assert_array_equal(missing, ~known)
+    assert (scaled[~known] == 0).all()
+    order = np.argsort(inputs.label("prot")[known])
+    assert (np.diff(scaled[known][order]) >= 0).all()
+    assert scaled[known & (inputs.split == "train")].mean() == pytest.approx(0, abs=1e-5)
+
+
+def test_references_take_part_in_their_own_task_only() -> None:
+    parts = {name: {task for task, spec in TASKS.items() if spec.wants(SPECS[name])} for name in REFERENCES}
+    assert parts == {"canonical": {"retrieval"}, "catalogue": {"ages"}, "truth": {"ages"}}

@@ -16,6 +16,7 @@ def findings(results: Results, plan: Plan) -> str:
         _against_concatenation(results),
         _by_training(results),
         *_wins(results),
+        _limits(results),
         _prior(results),
         _retrieval(results),
         _collapsed(results),
@@ -82,17 +83,20 @@ def _retrieval(results: Results) -> str:
     own = found.pop("desa", None)
     if own is None or not found:
         return ""
+    linear = results.means.get(("retrieval", "spectrum of light curve", "", "recall_10", "canonical"))
     best = max(found, key=lambda name: found[name].value)
     other = found[best]
     text = (
         f"Retrieval, recall at 10: DESA {own.value:.3f} ± {own.error:.3f}, {SPECS[best].title} "
-        f"{other.value:.3f} ± {other.error:.3f}, chance {own.chance:.3f}."
+        f"{other.value:.3f} ± {other.error:.3f}, "
+        + (f"canonical correlations {linear.value:.3f} ± {linear.error:.3f}, " if linear else "")
+        + f"chance {own.chance:.3f}."
     )
     if own.value - own.chance < 2 * own.error:
         text += (
             " DESA's halves are not aligned: in training each half sees the other modality by "
-            "cross-attention, so its losses are met without anything being matched (the ablations 'InfoNCE "
-            "of each modality alone' and 'labels, alone and modality dropout' take that way out)."
+            "cross-attention, so its losses are met without anything being matched (`contrastive_alone` in "
+            "the settings takes that way out)."
         )
     return text
 
@@ -103,7 +107,7 @@ def _wins(results: Results) -> list[str]:
     for task in dict.fromkeys(test["task"] for test in results.tests if test["task"] != "probe"):
         for label in dict.fromkeys(t["label"] for t in results.tests if t["task"] == task):
             tests = [t for t in results.tests if (t["task"], t["label"]) == (task, label)]
-            tests = [t for t in tests if SPECS[t["model"]].group != "ablation"]
+            tests = [t for t in tests if SPECS[t["model"]].group not in ("ablation", "reference")]
             if not tests:
                 continue
             beaten = [SPECS[t["model"]].title for t in tests if t["value"] > 0 and t["p"] < 0.05]
@@ -115,6 +119,27 @@ def _wins(results: Results) -> list[str]:
                 f"{rest} others."
             )
     return said
+
+
+def _limits(results: Results) -> str:
+    """What ages there are to be had: by the same head from the labels, and from the truth, themselves."""
+    found = {
+        name: results.means.get(("ages", "age", "", "mae", name)) for name in ("desa", "catalogue", "truth")
+    }
+    own, catalogue, truth = found["desa"], found["catalogue"], found["truth"]
+    if own is None or catalogue is None:
+        return ""
+    text = (
+        "Ages (MAE in Gyr) by the same head from the catalogue's Teff, log g, [Fe/H] and Prot themselves: "
+        f"{catalogue.value:.3f} ± {catalogue.error:.3f}; DESA's embedding gives {own.value:.3f} ± "
+        f"{own.error:.3f}"
+    )
+    if truth is not None:
+        text += (
+            f"; the true values of the simulation give {truth.value:.3f} ± {truth.error:.3f}, the limit of "
+            "any model"
+        )
+    return text + "."
 
 
 def _collapsed(results: Results) -> str:

@@ -30,6 +30,8 @@ def binary_label(material: Material) -> NDArray[np.float64]:
 def _features(material: Material, unfreeze: bool) -> tuple[Features, Aligner | None]:
     """What the head reads: the halves that the model gives, or features and the model to train along."""
     if not unfreeze:
+        if not material.head.shape[1]:
+            raise ValueError("the survey has none of the columns that this reference reads")
         return Features(torch.from_numpy(material.head), None), None
     spectrum, lightcurve = (
         torch.from_numpy(x) for x in (material.inputs.star_spectrum, material.inputs.star_lightcurve)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -24,10 +24,11 @@ from desa.benchmark.inputs import Inputs
 from desa.benchmark.material import EMBEDDING, Material
 from desa.benchmark.outcome import Outcome
 from desa.benchmark.plan import Plan, trials
-from desa.benchmark.registry import ModelSpec, spec_of
+from desa.benchmark.registry import REFERENCE_LABELS, ModelSpec, spec_of
 from desa.benchmark.tasks import TASKS
 from desa.benchmark.training import FACTS, WORK, Choice, load, plain, prior_for, tempered, train
 from desa.config import Settings
+from desa.downstream import controls
 from desa.downstream.probe import ALPHAS, r2_score
 from desa.errors import DesaError
 from desa.files import written_whole
@@ -217,6 +218,12 @@ def _fixed(inputs: Inputs, spec: ModelSpec, seed: int) -> dict[str, NDArray[np.f
         desa = spec_of("desa")
         aligner, _ = build(inputs, desa, settings_for(inputs, desa, None, 1), None)
         return embed(aligner, inputs.star_spectrum, inputs.star_lightcurve)
+    if spec.name in REFERENCE_LABELS:
+        return labels_as_features(inputs, *REFERENCE_LABELS[spec.name])
+    if spec.name == "canonical":
+        train = inputs.split == "train"
+        pair = controls.canonical(inputs.star_spectrum, inputs.star_lightcurve, train)
+        return {"match_spectrum": pair[0], "match_lightcurve": pair[1]}
     if spec.name in ("components", "untrained"):
         rows = inputs.components() if spec.name == "components" else inputs.untrained()
         train = rows[inputs.split == "train"]
@@ -225,6 +232,26 @@ def _fixed(inputs: Inputs, spec: ModelSpec, seed: int) -> dict[str, NDArray[np.f
         half = min(half, scaled.shape[1] // 2) if spec.name == "components" else half
         return {"joint": scaled, "head_spectrum": scaled[:, :half], "head_lightcurve": scaled[:, half:]}
     return embed(plain(inputs, spec.name), inputs.star_spectrum, inputs.star_lightcurve)
+
+
+def labels_as_features(
+    inputs: Inputs, spectrum: Sequence[str], lightcurve: Sequence[str]
+) -> dict[str, NDArray[np.float32]]:
+    """Columns of the survey in place of either half of an embedding: none where the survey has none of them.
+
+    Periods are logarithms, all are standardised; a missing value is 0, and marked by a 1 of its own.
+    """
+    halves, train = [], inputs.split == "train"
+    for names in (spectrum, lightcurve):
+        columns = [np.zeros((len(inputs.stars), 0))]
+        for name in (name for name in names if name in inputs.survey.stars.column_names):
+            values = inputs.label(name)
+            values = np.log10(values) if name.startswith("prot") else values
+            known = np.isfinite(values)
+            mean, deviation = values[known & train].mean(), values[known & train].std()
+            columns.append(np.stack([np.where(known, (values - mean) / deviation, 0.0), ~known], axis=1))
+        halves.append(np.concatenate(columns, axis=1).astype(np.float32))
+    return {"head_spectrum": halves[0], "head_lightcurve": halves[1]}
 
 
 def _task(job: Job, place: Place, plan: Plan) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from desa.errors import SettingsError
 
 Kind = Literal["desa", "baseline", "fixed"]
-Group = Literal["model", "control", "ablation"]
+Group = Literal["model", "control", "reference", "ablation"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class ModelSpec:
     kind
         ``"desa"`` and ``"baseline"`` are trained on pairs; ``"fixed"`` features are what they are.
     group
-        Models, controls or ablations of DESA.
+        Models, controls, references that only some tasks have, or ablations of DESA.
     text
         One line: what it is.
     changes
@@ -135,7 +135,34 @@ MODELS: tuple[ModelSpec, ...] = (
     ModelSpec(
         "untrained", "Untrained encoders", "fixed", "control", "encoders with random weights, side by side"
     ),
+    ModelSpec(
+        "canonical",
+        "Canonical correlations",
+        "fixed",
+        "reference",
+        "both encoders' features turned to each other in closed form; for retrieval",
+    ),
+    ModelSpec(
+        "catalogue",
+        "Catalogue labels, no data",
+        "fixed",
+        "reference",
+        "Teff, log g, [Fe/H] and Prot as the catalogue has them: all that the encoders were taught; for ages",
+    ),
+    ModelSpec(
+        "truth",
+        "True parameters (mock only)",
+        "fixed",
+        "reference",
+        "Teff, log g, [Fe/H], [alpha/Fe] and Prot as the simulation drew them: the limit; for ages",
+    ),
 )
+
+REFERENCE_LABELS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "catalogue": (("teff", "log_g", "fe_h"), ("prot",)),
+    "truth": (("teff_true", "log_g_true", "fe_h_true", "alpha_fe_true"), ("prot_true",)),
+}
+"""Columns that such a reference reads in place of a spectrum's and of a light curve's features."""
 
 ABLATIONS: tuple[ModelSpec, ...] = (
     _ablation("cross_attention", "cross-attention only", "Fig. 4", dualformer={"attention": "cross"}),

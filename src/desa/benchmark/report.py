@@ -31,6 +31,9 @@ FIRST = (
     "clip",
     "components",
     "untrained",
+    "canonical",
+    "catalogue",
+    "truth",
 )
 """Rows of the tables, in this order: the question is the first three."""
 

@@ -13,7 +13,7 @@ from desa.benchmark import encoder_tasks, heads
 from desa.benchmark.aligners import joint_embedding
 from desa.benchmark.material import Material
 from desa.benchmark.outcome import Arrays, Outcome
-from desa.benchmark.registry import Group, ModelSpec
+from desa.benchmark.registry import REFERENCE_LABELS, Group, ModelSpec
 from desa.downstream.cmd_classes import cmd_classes
 from desa.downstream.few_shot import few_shot, label_efficiency
 from desa.downstream.probe import linear_probe
@@ -44,8 +44,8 @@ class TaskSpec:
         The work.
     tested
         Label -> metric by which DESA is tested against the others, where cells keep predictions.
-    groups, only
-        Whom it is done for: groups, or single models.
+    groups, only, also
+        Whom it is done for: groups, or single models; and single models beside the groups.
     """
 
     name: str
@@ -54,10 +54,11 @@ class TaskSpec:
     tested: Mapping[str, str] = field(default_factory=dict)
     groups: tuple[Group, ...] = EVERYBODY
     only: frozenset[str] = frozenset()
+    also: frozenset[str] = frozenset()
 
     def wants(self, spec: ModelSpec) -> bool:
         """Whether the task is done for a model."""
-        return spec.name in self.only if self.only else spec.group in self.groups
+        return spec.name in self.also or (spec.name in self.only if self.only else spec.group in self.groups)
 
 
 def probe(material: Material) -> Outcome:
@@ -143,13 +144,13 @@ TRANSFORMER = frozenset({*UNFROZEN, "concatenation", "only_spectrum", "only_ligh
 def _heads() -> list[TaskSpec]:
     """Binaries and ages, by three kinds of head."""
     found = []
-    for name, title, work, label, metric in (
-        ("binaries", "Binaries", heads.binaries, "binary", "auc"),
-        ("ages", "Ages", heads.ages, "age", "mae"),
+    for name, title, work, label, metric, also in (
+        ("binaries", "Binaries", heads.binaries, "binary", "auc", frozenset[str]()),
+        ("ages", "Ages", heads.ages, "age", "mae", frozenset(REFERENCE_LABELS)),
     ):
         tested = {label: metric}
         found += [
-            TaskSpec(name, title, work, tested),
+            TaskSpec(name, title, work, tested, also=also),
             TaskSpec(
                 f"{name}_transformer",
                 f"{title}, transformer head",
@@ -181,7 +182,13 @@ TASKS: dict[str, TaskSpec] = {
         TaskSpec("cmd_classes", "Zero-shot CMD classes", zero_shot, groups=MODELS),
         TaskSpec("few_shot", "Few-shot regression", few, groups=MODELS),
         TaskSpec("label_efficiency", "Labels needed", efficiency, groups=MODELS),
-        TaskSpec("retrieval", "Cross-modal retrieval", retrieve, groups=("model", "ablation")),
+        TaskSpec(
+            "retrieval",
+            "Cross-modal retrieval",
+            retrieve,
+            groups=("model", "ablation"),
+            also=frozenset({"canonical"}),
+        ),
         TaskSpec("robustness", "With less data", robust, groups=MODELS),
         TaskSpec("parameters", "Spectrum encoder", encoder_tasks.parameters, only=SPECTRA),
         TaskSpec("rotation", "Light-curve encoder", encoder_tasks.rotation, only=CURVES),

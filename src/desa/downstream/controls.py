@@ -35,6 +35,43 @@ def principal_components(inputs: Array, train: NDArray[np.bool_], components: in
     return np.asarray(model.transform(inputs), dtype=np.float32)
 
 
+def canonical(
+    spectrum: Array, lightcurve: Array, train: NDArray[np.bool_], components: int = 32, ridge: float = 1e-3
+) -> tuple[Array, Array]:
+    """Canonical variates of both modalities' features (Hotelling 1936), weighted by their correlations.
+
+    The closed form of a linear alignment: what a learned one should not fall short of.
+
+    Parameters
+    ----------
+    spectrum, lightcurve
+        (N, F1), (N, F2) features of the same stars.
+    train
+        (N,) rows that the correlations are taken over.
+    components
+        How many variates; fewer if the features are fewer.
+    ridge
+        Added to each covariance, as a share of its mean eigenvalue.
+
+    Returns
+    -------
+    tuple
+        (N, k) each, to be compared by cosine.
+    """
+    whitened = []
+    for rows in (spectrum.astype(np.float64), lightcurve.astype(np.float64)):
+        centred = rows - rows[train].mean(axis=0)
+        values, vectors = np.linalg.eigh(centred[train].T @ centred[train] / train.sum())
+        scale = np.sqrt(np.maximum(values, 0.0) + ridge * values.mean())
+        whitened.append(centred @ vectors / scale)
+    first, second = whitened
+    left, correlations, right = np.linalg.svd(first[train].T @ second[train] / train.sum())
+    count = min(components, len(correlations))
+    weights = correlations[:count]
+    pair = first @ left[:, :count] * weights, second @ right[:count].T * weights
+    return pair[0].astype(np.float32), pair[1].astype(np.float32)
+
+
 @torch.inference_mode()
 def spectrum_inputs(model: Desa, survey: Survey, rows: NDArray[np.int64]) -> Array:
     """(N, P) preprocessed pixels of some spectra of a survey."""
