@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from quick import quick_plan, quick_settings
 
-from conftest import quick_plan, quick_settings
 from desa.benchmark import jobs
 from desa.benchmark.jobs import Place, validation_scores
 from desa.benchmark.report import report

@@ -3,8 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 import pyarrow as pa
+from quick import quick_plan
 
-from conftest import quick_plan
 from desa.benchmark.findings import findings
 from desa.benchmark.results import Mean, Results
 
@@ -65,10 +65,10 @@ def test_what_the_photometric_prior_adds_is_said() -> None:
 
 def test_ages_are_set_against_what_labels_and_truth_give() -> None:
     ages = {name: Mean(value, 0.1, 0.0, 0.1, 3.0, 100, 3, "none") for name, value in LIMITS.items()}
-    means = {("ages", "age", "", "mae", name): mean for name, mean in ages.items()}
+    means = {("age_limits", "age", "", "mae", name): mean for name, mean in ages.items()}
     text = findings(Results(pa.table({}), means, [], [], {}, {}, {}), quick_plan())
     assert "themselves: 1.840" in text and "embedding gives 1.850" in text and "simulation give 1.470" in text
-    del means["ages", "age", "", "mae", "truth"]
+    del means["age_limits", "age", "", "mae", "truth"]
     text = findings(Results(pa.table({}), means, [], [], {}, {}, {}), quick_plan())
     assert "embedding gives 1.850" in text and "simulation" not in text
 

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from quick import quick_plan
 
-from conftest import quick_plan
 from desa.benchmark.aligners import DesaAligner, PlainAligner, embed
 from desa.benchmark.energy import Meter
 from desa.benchmark.jobs import Place, labels_as_features
@@ -175,4 +175,4 @@ def test_labels_as_features_mark_what_is_missing(finished: Place) -> None:
 
 def test_references_take_part_in_their_own_task_only() -> None:
     parts = {name: {task for task, spec in TASKS.items() if spec.wants(SPECS[name])} for name in REFERENCES}
-    assert parts == {"canonical": {"retrieval"}, "catalogue": {"ages"}, "truth": {"ages"}}
+    assert parts == {"canonical": {"retrieval"}, "catalogue": {"age_limits"}, "truth": {"age_limits"}}

@@ -82,9 +82,9 @@ def test_modality_dropout_loses_one_of_the_two() -> None:
     assert torch.equal(spectrum[kept], whole.spectrum[kept])
 
 
-def test_no_modality_dropout_by_default() -> None:
+def test_no_modality_is_dropped_where_none_is_to_be() -> None:
     whole = batch()
-    spectrum, lightcurve = task().dropped(whole, generator())
+    spectrum, lightcurve = task(alignment={"modality_dropout": 0.0}).dropped(whole, generator())
     assert spectrum is whole.spectrum and lightcurve is whole.lightcurve
 
 

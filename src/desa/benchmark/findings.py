@@ -122,15 +122,16 @@ def _wins(results: Results) -> list[str]:
 
 
 def _limits(results: Results) -> str:
-    """What ages there are to be had: by the same head from the labels, and from the truth, themselves."""
+    """What ages there are to be had: by the same trees from the labels, and from the truth, themselves."""
     found = {
-        name: results.means.get(("ages", "age", "", "mae", name)) for name in ("desa", "catalogue", "truth")
+        name: results.means.get(("age_limits", "age", "", "mae", name))
+        for name in ("desa", "catalogue", "truth")
     }
     own, catalogue, truth = found["desa"], found["catalogue"], found["truth"]
     if own is None or catalogue is None:
         return ""
     text = (
-        "Ages (MAE in Gyr) by the same head from the catalogue's Teff, log g, [Fe/H] and Prot themselves: "
+        "Ages (MAE in Gyr) by boosted trees from the catalogue's Teff, log g, [Fe/H] and Prot themselves: "
         f"{catalogue.value:.3f} ± {catalogue.error:.3f}; DESA's embedding gives {own.value:.3f} ± "
         f"{own.error:.3f}"
     )

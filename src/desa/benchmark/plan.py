@@ -33,7 +33,7 @@ class Budget:
 
 
 BUDGETS = {
-    "mini": Budget(80, (1e-3, 3e-3), 1),
+    "mini": Budget(160, (1e-3, 3e-3), 1),
     "small": Budget(2000, (3e-4, 1e-3, 3e-3), 3),
     "published": Budget(20000, (2e-5, 1e-4, 5e-4), 3),
 }

@@ -139,6 +139,15 @@ def _head_sections() -> list[Section]:
 SECTIONS: tuple[Section, ...] = (
     *_head_sections(),
     Section(
+        "age_limits",
+        "What there is to be had of ages",
+        "Boosted trees in place of the head, the same for all rows: on embeddings, on the catalogue's Teff, "
+        "log g, [Fe/H] and Prot in place of any data, and on a mock survey's true parameters. The labels' "
+        "own errors are in every row.",
+        "Gyr; chance: the training stars' median.",
+        AGE[:3],
+    ),
+    Section(
         "cmd_classes",
         "Zero-shot classes of the colour-magnitude diagram (Fig. 6)",
         "Clusters found without labels, as many as there are classes, matched to classes one to one by the "
