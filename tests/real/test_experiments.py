@@ -12,11 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from folder import write_lamost
+from typer.testing import CliRunner
 
+from desa.cli import app
 from desa.config import settings
-from desa.errors import ModelError
+from desa.errors import DesaError, ModelError
 from desa.models.desa import Desa
-from desa.real.__main__ import main
 from desa.real.data import read_spectra
 from desa.real.experiment_sets import QUARTER, one_a_star, one_quarter, usable
 from desa.real.experiments import lightcurve_tasks, own_heads, run, spectra_few_labels
@@ -220,7 +221,7 @@ def write_kepler(folder: Path, stars: list[KeplerStar]) -> None:
     (folder / "star_labels.csv").write_text("\n".join(lines))
 
 
-def test_the_whole_run_in_small(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_whole_run_in_small(tmp_path: Path) -> None:
     tiny = MASKED.model_copy(update={"steps": 2, "batch_size": 4, "warmup": 0})
     write_lamost(tmp_path / "data" / "lamost", 60)
     write_kepler(tmp_path / "data" / "kepler", zoo(42))
@@ -239,5 +240,21 @@ def test_the_whole_run_in_small(tmp_path: Path, capsys: pytest.CaptureFixture[st
     own = [row for row in rows if row["learner"] == "own head, no real label"]
     assert {row["label"] for row in own} == {"teff", "log_g", "fe_h", "prot"}
     assert (out / "few_labels.png").stat().st_size > 20_000
-    assert main(["experiments", str(tmp_path / "nowhere"), str(tmp_path / "model")]) == 1
-    assert "dr10_compact.npz" in capsys.readouterr().err.replace("\n", "")
+
+
+def test_the_benchmark_command_runs_it(tmp_path: Path) -> None:
+    write_kepler(tmp_path / "data" / "kepler", zoo(42))
+    Desa(settings("mini", preprocess_lightcurve={"length": 4096}), ["lightcurve"]).save(tmp_path / "model")
+    data, model, out = (str(tmp_path / name) for name in ("data", "model", "out"))
+    given = ["benchmark", data, "--real", "--model", model, "-o", out]
+    done = CliRunner().invoke(app, given)
+    assert done.exit_code == 0, done.output
+    assert "Data: real stars" in (tmp_path / "out" / "report.html").read_text()
+    assert CliRunner().invoke(app, [*given, "--only", "probe"]).exit_code == 2
+    assert CliRunner().invoke(app, ["benchmark", data, "--model", model, "-o", out]).exit_code == 2
+
+
+def test_a_folder_without_the_files_is_named(tmp_path: Path) -> None:
+    Desa(settings("mini"), ["spectrum"]).save(tmp_path / "model")
+    with pytest.raises(DesaError, match=r"dr10_compact\.npz"):
+        run(tmp_path / "nowhere", tmp_path / "model", tmp_path / "out")

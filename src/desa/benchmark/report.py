@@ -15,6 +15,7 @@ from desa.benchmark.sections import SECTIONS
 from desa.benchmark.tables import Column, score_table, test_table
 from desa.benchmark.tasks import PROBE_LABELS
 from desa.report.page import Part, Table, write_page
+from desa.report.text import write_text
 
 FIRST = (
     "before_alignment",
@@ -44,7 +45,13 @@ def rows_of(plan: Plan) -> list[ModelSpec]:
 
 
 def report(place: Place, plan: Plan, results: Results) -> Path:
-    """Write ``report.html`` into the benchmark's folder; returns its path."""
+    """Write ``report.html``, and its tables as ``report.md``, into the benchmark's folder.
+
+    Returns
+    -------
+    pathlib.Path
+        Of the page.
+    """
     inputs, path = place.inputs(), place.folder / "report.html"
     counts = {name: int((inputs.split == name).sum()) for name in ("train", "valid", "calibration", "test")}
     lead = (
@@ -70,14 +77,9 @@ def report(place: Place, plan: Plan, results: Results) -> Path:
         parts.append(Part("Left out", " · ".join(results.left_out)))
     links = [(name, name) for name in ("results.csv", "results.parquet", "results.json", "benchmark.json")]
     parts.append(Part("Raw tables and settings", "All numbers of this page and the settings.", links=links))
-    write_page(
-        path,
-        "The paper's experiments",
-        lead,
-        f"{inputs.data}; prior none unless a row says otherwise",
-        parts,
-        results.facts["provenance"],
-    )
+    data = f"{inputs.data}; prior none unless a row says otherwise"
+    for write, to in ((write_page, path), (write_text, path.with_suffix(".md"))):
+        write(to, "The paper's experiments", lead, data, parts, results.facts["provenance"])
     return path
 
 

@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from desa.cli.common import MODELS, Config, Preset, Processes, Seed, Survey, app, chosen_settings, screen
+from desa.cli.common import (
+    MODELS,
+    Config,
+    Model,
+    Preset,
+    Processes,
+    Seed,
+    Survey,
+    app,
+    chosen_settings,
+    screen,
+)
 
 
 @app.command(rich_help_panel=MODELS)
@@ -25,15 +36,38 @@ def benchmark(
         int | None, typer.Option(min=1, help="Alignment steps, in place of the preset's.")
     ] = None,
     processes: Processes = 2,
+    real: Annotated[
+        bool,
+        typer.Option(
+            "--real",
+            help="SURVEY is a folder of real files (kepler/ and lamost/): what few real labels say of the "
+            "encoders of --model. Never mixed with a survey's results.",
+        ),
+    ] = False,
+    model: Model = "",
 ) -> None:
     """Run the paper's experiments on a survey: every model, every task, every seed; tables and a page.
 
-    Interrupted, the same command goes on. Results: report.html, results.parquet, results.csv, results.json.
+    Interrupted, the same command goes on. Results: report.html, its tables as report.md, results.parquet,
+    results.csv, results.json.
+
+    With --real: few labels of spectra, kinds and numbers of light curves, each beside hand-made features and
+    untrained encoders; report.html, results.csv, results.json. Of the other options it takes --seed alone.
 
     Example: `desa benchmark survey --preset mini --seeds 3 -o results --only probe,desa,concatenation`
 
     Exit code 1 if any cell gave no score.
     """
+    if real:
+        if only or steps or config:
+            raise typer.BadParameter("--real goes with --model, --seed and --output only")
+        from desa.real.experiments import run as run_real
+
+        run_real(survey, model, output, seed=seed or 0, console=screen())
+        screen().print(f"report: {output / 'report.html'}", markup=False, highlight=False)
+        return
+    if model:
+        raise typer.BadParameter("--model goes with --real: a benchmark trains its own models")
     from desa.benchmark.report import report
     from desa.benchmark.results import collect
     from desa.benchmark.runner import planned, run

@@ -1,4 +1,4 @@
-"""``python -m desa.real DATA -o OUT``, and with a word before DATA: evaluate, experiments, sim-to-real."""
+"""``python -m desa.real DATA -o OUT``, and with a word before DATA: evaluate, sim-to-real."""
 
 from __future__ import annotations
 
@@ -49,21 +49,6 @@ def _evaluate_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _experiments_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "python -m desa.real experiments", description="What few real labels say of a model's encoders."
-    )
-    parser.add_argument("data", type=Path, help="folder with kepler/ and lamost/")
-    parser.add_argument(
-        "model", type=Path, help="model trained on a mock survey (`desa align` or `desa demo` makes one)"
-    )
-    parser.add_argument("-o", "--output", type=Path, default=Path("real-experiments"))
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--repeats", type=int, default=10, help="repeats of each cross-validation")
-    parser.add_argument("--draws", type=int, default=10, help="draws of the labelled spectra")
-    return parser
-
-
 def _sim_to_real_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m desa.real sim-to-real", description="What mock pre-training is worth with few real labels."
@@ -82,22 +67,6 @@ def _sim_to_real(arguments: list[str], console: Console) -> None:
     given = _sim_to_real_parser().parse_args(arguments)
     found = sim_to_real(given.data, given.model, given.output, seed=given.seed, say=console.print)
     console.print(score_table("Mean absolute error on real spectra of test stars", found))
-
-
-def _experiments(arguments: list[str], console: Console) -> None:
-    from desa.real.experiments import run
-
-    given = _experiments_parser().parse_args(arguments)
-    run(
-        given.data,
-        given.model,
-        given.output,
-        seed=given.seed,
-        repeats=given.repeats,
-        draws=given.draws,
-        console=console,
-    )
-    console.print(f"report: {given.output / 'report.html'}", highlight=False)
 
 
 def _evaluate(arguments: list[str], console: Console) -> None:
@@ -146,7 +115,7 @@ def _run(arguments: list[str], console: Console) -> None:
 def main(arguments: list[str]) -> int:
     """Exit code 1, and one sentence, where the input is at fault."""
     console = Console()
-    words = {"evaluate": _evaluate, "experiments": _experiments, "sim-to-real": _sim_to_real}
+    words = {"evaluate": _evaluate, "sim-to-real": _sim_to_real}
     try:
         if arguments and arguments[0] in words:
             words[arguments[0]](arguments[1:], console)

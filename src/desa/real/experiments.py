@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from torch import Tensor
 
+from desa import load
 from desa.config import Training
 from desa.downstream.few_shot import SHARES, repeated
 from desa.downstream.periods import acf_peak, lomb_scargle_peak
@@ -236,7 +237,8 @@ def run(
     data
         The folder of real files.
     model
-        A model trained on a mock survey, with a spectrum encoder, a light-curve encoder, or both.
+        A model trained on a mock survey, with a spectrum encoder, a light-curve encoder, or both; as
+        `desa.load` takes it.
     out
         Gets ``results.csv`` (tidy), ``results.json``, ``arrays.npz``, figures and ``report.html``.
     seed, repeats, draws
@@ -257,7 +259,7 @@ def run(
         If the files or the model can't be used.
     """
     screen, out = console or Console(quiet=True), Path(out)
-    loaded = Desa.load(model)
+    loaded = load(str(model))
     rows, arrays, counts = list[Row](), dict[str, Array](), dict[str, int]()
     if loaded.spectrum_encoder is not None:
         spectra = one_a_star(read_spectra(data))
