@@ -13,6 +13,7 @@ from desa.config import settings
 from desa.embedding import embed_files, embed_survey, write_embedding
 from desa.errors import DamagedFile, DesaError
 from desa.models.desa import Desa
+from desa.models.use import match_rows
 from desa.pipeline import Clock
 from desa.survey.store import Survey, SurveyWriter
 from desa.types import LightCurve, Spectrum
@@ -81,11 +82,37 @@ def test_survey_table(model: Desa, survey: Survey) -> None:
     assert [value is None for value in table.column("joint").to_pylist()] == [False, True, True]
     assert [value is None for value in table.column("features_spectrum").to_pylist()] == [False, True, False]
     own = model.embed(survey.lightcurve(0), survey.spectrum(1))
-    for name in ("joint", "z_spectrum", "p_lightcurve", "features_lightcurve"):
+    for name in ("joint", "z_spectrum", "p_lightcurve", "match_spectrum", "features_lightcurve"):
         np.testing.assert_allclose(table.column(name)[0].as_py(), getattr(own, name), rtol=1e-3, atol=1e-4)
     facts = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
     assert facts["desa.data"] == f"mock survey {survey.identity}" and len(facts["desa.model"]) == 32
     assert facts["desa.limit"] in ("read", "preprocess", "model") and clock.limit() == facts["desa.limit"]
+
+
+def test_what_finds_one_modality_by_the_other_has_not_seen_it(model: Desa, survey: Survey) -> None:
+    lightcurve, spectrum = survey.lightcurve(0), survey.spectrum(1)
+    both = model.embed(lightcurve, spectrum)
+    alone = {"lightcurve": model.embed(lightcurve, None), "spectrum": model.embed(None, spectrum)}
+    for kind, other in (("lightcurve", "spectrum"), ("spectrum", "lightcurve")):
+        own = getattr(alone[kind], f"match_{kind}")
+        np.testing.assert_allclose(getattr(both, f"match_{kind}"), own, rtol=1e-4, atol=1e-5)
+        assert np.abs(getattr(both, f"p_{kind}") - own).max() > 1e-3, "p has seen both"
+        assert getattr(alone[kind], f"match_{other}") is None
+    table = embed_survey(model, survey)
+    for row, name in ((1, "match_lightcurve"), (2, "match_spectrum")):
+        assert table.column(name)[row].is_valid, "a star of one modality can be found, too"
+
+
+def test_a_modality_alone_takes_the_mean_star_in_place_of_the_other(model: Desa) -> None:
+    former = model.dualformer
+    assert former is not None
+    own = torch.randn(3, former.lightcurve_features)
+    other = former.mean_spectrum.expand(3, -1)
+    torch.testing.assert_close(former.alone(own, 1), former(other, own).p_lightcurve)
+    given = {**SMALL, "dualformer": {**SMALL["dualformer"], "prior": "photometric"}}
+    with_prior = Desa(settings("mini", **given))
+    assert match_rows(with_prior, "lightcurve", own) is None
+    assert match_rows(Desa(settings("mini", **SMALL), ["lightcurve"]), "lightcurve", own) is None
 
 
 def test_parquet_there_and_back(model: Desa, survey: Survey, tmp_path: Path) -> None:

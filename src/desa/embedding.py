@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from desa.files import written_whole
 from desa.grouping import STARS_AT_ONCE, LeftOut, Pairing, stars_of_files
 from desa.models.desa import Desa
+from desa.models.use import match_rows
 from desa.pipeline import Clock
 from desa.progress import Report
 from desa.survey.store import Survey
@@ -29,6 +30,8 @@ VECTORS = (
     "z_lightcurve",
     "p_spectrum",
     "p_lightcurve",
+    "match_spectrum",
+    "match_lightcurve",
     "features_spectrum",
     "features_lightcurve",
 )
@@ -150,9 +153,9 @@ def embed_survey(
             rows += _joint_rows(model, survey, spectra, lightcurves)
     done = {row.star_id for row, _ in rows}
     if spectra is not None:
-        rows += _single_rows(survey, "spectrum", spectra, done)
+        rows += _single_rows(model, survey, "spectrum", spectra, done)
     if lightcurves is not None:
-        rows += _single_rows(survey, "lightcurve", lightcurves, done)
+        rows += _single_rows(model, survey, "lightcurve", lightcurves, done)
     rows.sort(key=lambda row: row[0].star_id)
     facts = facts_of(model, f"{survey.kind} survey {survey.identity}")
     spent = " ".join(f"{name}={seconds:.2f}s" for name, seconds in sorted(timer.seconds.items()))
@@ -173,13 +176,22 @@ def _joint_rows(
         output, joint = model.align(torch.from_numpy(own[0]), torch.from_numpy(own[1]), given)
         parts = (output.z_spectrum, output.z_lightcurve, output.p_spectrum, output.p_lightcurve, joint)
         arrays = [tensor.cpu().numpy() for tensor in parts]
+        matches = (
+            match_rows(model, kind, torch.from_numpy(rows))
+            for kind, rows in zip(("spectrum", "lightcurve"), own, strict=True)
+        )
+        alone = [rows for rows in matches if rows is not None]
         for place, star in enumerate(part.star.tolist()):
             vectors = [array[place] for array in arrays]
-            found = Embedding(names[star], "joint", own[0][place], own[1][place], *vectors)
+            found = Embedding(
+                names[star], "joint", own[0][place], own[1][place], *vectors, *(part[place] for part in alone)
+            )
             yield found, str(obsids[part.spectrum[place]])
 
 
-def _single_rows(survey: Survey, kind: str, features: NDArray[np.float32], done: set[str]) -> Iterator[Named]:
+def _single_rows(
+    model: Desa, survey: Survey, kind: str, features: NDArray[np.float32], done: set[str]
+) -> Iterator[Named]:
     """Stars that are not done yet, by one modality; each is put among the done ones."""
     names = survey.stars.column("star_id").to_pylist()
     if kind == "spectrum":
@@ -188,11 +200,19 @@ def _single_rows(survey: Survey, kind: str, features: NDArray[np.float32], done:
     else:
         star_of = survey.lightcurve_star
         obsids, merit = np.full(len(star_of), ""), np.zeros(len(star_of))
+    chosen = []
     for row in np.argsort(-merit, kind="stable").tolist():
         name = names[int(star_of[row])]
         if name not in done:
             done.add(name)
-            yield Embedding(name, kind, **{f"features_{kind}": np.array(features[row])}), str(obsids[row])
+            chosen.append(row)
+    own = np.array(features[chosen])
+    alone = match_rows(model, kind, torch.from_numpy(own))
+    for place, (row, vector) in enumerate(zip(chosen, own, strict=True)):
+        vectors = {f"features_{kind}": vector}
+        if alone is not None:
+            vectors[f"match_{kind}"] = alone[place]
+        yield Embedding(names[int(star_of[row])], kind, **vectors), str(obsids[row])
 
 
 def embed_files(

@@ -182,6 +182,9 @@ class Embedding:
         The DualFormer's pooled outputs and their projections; None unless both modalities are there.
     joint
         f of eq. 6 of the paper (or the setting that replaces it); None unless both are there.
+    match_spectrum, match_lightcurve
+        p of each modality made without the other: by their cosine a light curve finds its spectrum, and the
+        other way round. None from models that can't do without a modality (the published one).
     """
 
     star_id: str
@@ -193,6 +196,8 @@ class Embedding:
     p_spectrum: FloatArray | None = None
     p_lightcurve: FloatArray | None = None
     joint: FloatArray | None = None
+    match_spectrum: FloatArray | None = None
+    match_lightcurve: FloatArray | None = None
 
     @property
     def vector(self) -> FloatArray:

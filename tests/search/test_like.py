@@ -7,16 +7,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from desa.cli import app
-from desa.config import settings
 from desa.embedding import embedding_table, write_embedding
 from desa.errors import DesaError, ModelError, SettingsError
-from desa.models.desa import Desa
-from desa.search import beside, index, like
+from desa.search import beside, index
 from desa.search.like import search_like
 from desa.survey.store import Survey, SurveyWriter
 from desa.types import Embedding, Spectrum
@@ -39,8 +36,8 @@ def write(path: Path, stars: int = STARS, model: str = "abc") -> Path:
                     "spectrum" if alone else "joint",
                     features_spectrum=point(star),
                     features_lightcurve=None if alone else point(star + 1),
-                    p_spectrum=None if alone else point(star),
-                    p_lightcurve=None if alone else 3 * point(star + 10),
+                    match_spectrum=point(star),
+                    match_lightcurve=None if alone else 3 * point(star + 10),
                     joint=None if alone else point(star),
                 ),
                 f"77{star:04d}",
@@ -101,7 +98,7 @@ def test_labels_of_a_catalogue_can_be_asked_for(table: Path, tmp_path: Path) -> 
 
 
 def test_spectra_are_found_by_a_light_curve(table: Path) -> None:
-    found = search_like(table, "1010", k=1, by="p_lightcurve:p_spectrum")
+    found = search_like(table, "1010", k=1, by="match_lightcurve:match_spectrum")
     assert found["star_id"][0] == "KIC 1020"
     assert found["distance"][0] < 1e-3
 
@@ -110,7 +107,7 @@ def test_a_star_of_one_modality_is_searched_by_what_it_has(table: Path) -> None:
     found = search_like(table, "1005", k=3)
     assert found.meta["by"] == "features_spectrum"
     assert "KIC 1005" not in set(found["star_id"])
-    with pytest.raises(SettingsError, match="no vector 'joint'; it can be searched --by features_spectrum"):
+    with pytest.raises(SettingsError, match="no vector 'joint'; it can be searched --by match_spectrum or"):
         search_like(table, "1005", by="joint")
     with pytest.raises(SettingsError, match="no vectors 'z_spectrum'; there are joint"):
         search_like(table, "1010", by="z_spectrum")
@@ -173,7 +170,6 @@ def test_a_file_must_be_embedded_by_the_table_s_own_model(
         return embedded, []
 
     monkeypatch.setattr("desa.embedding.embed_files", embed)
-    monkeypatch.setattr(like, "_alone", lambda given, vectors: {"p_spectrum": point(1)})
     monkeypatch.setattr("desa.training.features.weights_hash", lambda given: "other")
     with pytest.raises(ModelError, match="another model"):
         search_like(table, str(file), model=model)
@@ -204,18 +200,3 @@ def test_what_is_wrong_is_said(table: Path, tmp_path: Path) -> None:
     pq.write_table(pa.table({"star_id": ["a"]}), tmp_path / "plain.parquet")
     with pytest.raises(DesaError, match="no vectors"):
         search_like(tmp_path / "plain.parquet", "a")
-
-
-def test_one_modality_is_projected_with_the_mean_star_in_place_of_the_other() -> None:
-    model = Desa(settings("mini")).eval()
-    assert model.dualformer is not None
-    rng = np.random.default_rng(0)
-    own = rng.normal(size=model.dualformer.lightcurve_features).astype(np.float32)
-    other = rng.normal(size=model.dualformer.spectrum_features).astype(np.float32)
-    model.dualformer.mean_spectrum.copy_(torch.from_numpy(other))
-    found = like._alone(model, {"features_lightcurve": own})
-    output, _ = model.align(torch.from_numpy(other)[None], torch.from_numpy(own)[None])
-    assert set(found) == {"p_lightcurve"}
-    np.testing.assert_allclose(found["p_lightcurve"], output.p_lightcurve[0].numpy(), rtol=1e-5)
-    assert like._alone(model, {"features_lightcurve": own, "features_spectrum": other}) == {}
-    assert like._alone(Desa(settings("mini"), ["lightcurve"]), {"features_lightcurve": own}) == {}

@@ -37,8 +37,8 @@ def search(
     by: Annotated[
         str | None,
         typer.Option(
-            help="joint, z_spectrum, features_lightcurve, ...; p_lightcurve:p_spectrum finds spectra by a "
-            "light curve. Left out: joint, or what the star has."
+            help="joint, z_spectrum, features_lightcurve, ...; match_lightcurve:match_spectrum finds spectra "
+            "by a light curve. Left out: joint, or what the star has."
         ),
     ] = None,
     survey: Annotated[

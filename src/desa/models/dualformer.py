@@ -296,6 +296,30 @@ class DualFormer(nn.Module):
         projected = self.projection(z_1), F.linear(z_2, transposed)
         return DualFormerOutput(*(full(part) for part in (z_1, z_2, *projected)))
 
+    @property
+    def embeds_alone(self) -> bool:
+        """Whether `alone` can be asked: the mean star is known, and no prior is part of p."""
+        return self.settings.whiten and self.settings.prior_size == 0
+
+    def alone(self, features: Tensor, modality: int) -> Tensor:
+        """One modality's p with the mean star in place of the other, which it so has not seen.
+
+        Parameters
+        ----------
+        features
+            (B, F) features of the encoder.
+        modality
+            0 for spectra, 1 for light curves.
+
+        Returns
+        -------
+        torch.Tensor
+            (B, d), to be compared with those of the other modality by cosine.
+        """
+        mean = (self.mean_lightcurve, self.mean_spectrum)[modality].expand(len(features), -1)
+        output = self.forward(mean, features) if modality else self.forward(features, mean)
+        return output.p_lightcurve if modality else output.p_spectrum
+
     def reduce(self, dtype: torch.dtype) -> None:
         """Change the dtype of all weights; constants of the standardisation stay."""
         constants = dict(self.named_buffers(recurse=False))

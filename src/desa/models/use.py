@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from desa.models.desa import Desa
 
 
+MATCHED_AT_ONCE = 256
+
+
 class Prediction(NamedTuple):
     """A star's label: the predicted quantiles and, where the model is calibrated, intervals.
 
@@ -124,9 +127,46 @@ def spectrum_rows(model: Desa, items: Sequence[Spectrum | None], batch_size: int
     return dict(zip(places, rows, strict=True))
 
 
+@torch.inference_mode()
+def match_rows(model: Desa, kind: str, features: Tensor) -> list[NDArray[np.float32]] | None:
+    """What finds one modality by the other; None where the model can't embed a modality alone.
+
+    Parameters
+    ----------
+    model
+        The model.
+    kind
+        ``"spectrum"`` or ``"lightcurve"``.
+    features
+        (B, F) of that encoder.
+
+    Returns
+    -------
+    list of numpy.ndarray or None
+        (d,) of each star; see `desa.models.dualformer.DualFormer.alone`.
+    """
+    former = model.dualformer
+    if former is None or not former.embeds_alone or not len(features):
+        return None
+    parts = torch.split(features.to(model.device), MATCHED_AT_ONCE)
+    found = [former.alone(part, ("spectrum", "lightcurve").index(kind)).float().cpu() for part in parts]
+    return list(torch.cat(found).numpy())
+
+
+def _matches(model: Desa, rows: Mapping[str, dict[int, Tensor]]) -> dict[int, dict[str, NDArray[np.float32]]]:
+    """Place -> ``match_spectrum``, ``match_lightcurve`` of a star, of the modalities that it has."""
+    found: dict[int, dict[str, NDArray[np.float32]]] = {}
+    for kind, own in rows.items():
+        vectors = match_rows(model, kind, torch.stack(list(own.values()))) if own else None
+        for place, vector in zip(own, vectors or [], strict=vectors is not None):
+            found.setdefault(place, {})[f"match_{kind}"] = vector
+    return found
+
+
 def embed(model: Desa, stars: Stars, prior: Any) -> list[Embedding]:
     """An embedding of each star: joint where it has both modalities."""
     curves, spectra = lightcurve_rows(model, stars.curves), spectrum_rows(model, stars.spectra)
+    matches = _matches(model, {"spectrum": spectra, "lightcurve": curves})
     both = [place for place in range(len(stars)) if place in curves and place in spectra]
     joint: dict[int, list[NDArray[np.float32]]] = {}
     if both:
@@ -140,7 +180,9 @@ def embed(model: Desa, stars: Stars, prior: Any) -> list[Embedding]:
     for place in range(len(stars)):
         features = [part[place].numpy() if place in part else None for part in (spectra, curves)]
         kind = "joint" if place in joint else "spectrum" if place in spectra else "lightcurve"
-        rows.append(Embedding(stars.name(place), kind, *features, *joint.get(place, [])))
+        rows.append(
+            Embedding(stars.name(place), kind, *features, *joint.get(place, []), **matches.get(place, {}))
+        )
     return rows
 
 

@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import torch
 from astropy.table import Table
 from numpy.typing import NDArray
 
@@ -50,7 +49,7 @@ class Query:
 
 
 def parts_of(by: str) -> tuple[str, str]:
-    """(column of the query, column that is searched) of ``"joint"`` or ``"p_lightcurve:p_spectrum"``."""
+    """Column of the query and column searched, of ``"joint"`` or ``"match_lightcurve:match_spectrum"``."""
     own, colon, other = by.partition(":")
     return (own, other) if colon else (own, own)
 
@@ -81,10 +80,9 @@ def search_like(
     where
         Condition on the columns, see `desa.search.where`.
     by
-        The vectors that are compared; ``"p_lightcurve:p_spectrum"``, by cosine, finds spectra that go with
-        the star's light curve. (Where a star has both modalities each p has seen the other by
-        cross-attention, so that a star's own pair says nothing of how well this works.) None: joint, or
-        else the first that the star has.
+        The vectors that are compared; ``"match_lightcurve:match_spectrum"``, by cosine, finds spectra that go
+        with the star's light curve, neither of them made with sight of the other. None: joint, or else the
+        first that the star has.
     kind
         As in `desa.Index.build`.
     survey, labels
@@ -211,22 +209,4 @@ def _of_file(path: Path, schema: pa.Schema, like: str, model: Desa | None) -> Qu
     if left_out:
         raise DamagedFile(*left_out[0])
     vectors = _vectors(table)
-    return Query(_alone(model, vectors) | vectors, Path(like).name)
-
-
-@torch.inference_mode()
-def _alone(model: Desa, vectors: dict[str, Floats]) -> dict[str, Floats]:
-    """The projection p of a star's only modality, with the mean star in place of the other one."""
-    former = model.dualformer
-    if former is None or not former.settings.whiten or former.settings.prior_size:
-        return {}
-    given = {part: vectors.get(f"features_{part}") for part in ("spectrum", "lightcurve")}
-    if all(row is not None for row in given.values()):
-        return {}
-    rows = {
-        part: getattr(former, f"mean_{part}")[None] if row is None else torch.from_numpy(np.array(row))[None]
-        for part, row in given.items()
-    }
-    output, _ = model.align(rows["spectrum"], rows["lightcurve"])
-    part = next(name for name, row in given.items() if row is not None)
-    return {f"p_{part}": getattr(output, f"p_{part}")[0].cpu().numpy()}
+    return Query(vectors, Path(like).name)
