@@ -5,7 +5,7 @@ from typing import Any
 import pyarrow as pa
 from quick import quick_plan
 
-from desa.benchmark.findings import findings
+from desa.benchmark.findings import findings, wins
 from desa.benchmark.results import Mean, Results
 
 LIMITS = {"desa": 1.85, "catalogue": 1.84, "truth": 1.47}
@@ -40,10 +40,16 @@ def test_losses_and_gains_against_concatenation_are_told_apart() -> None:
     assert "on no label" in text and "significantly on none" in text
 
 
+def table(tests: list[dict[str, Any]]) -> list[list[str]]:
+    found = wins(Results(pa.table({}), {}, tests, [], {}, {}, {}))
+    return [] if found is None else [list(row) for row in found.rows]
+
+
 def test_who_is_beaten() -> None:
     tests = [difference("clip", -0.1, 0.01, "ages", "age"), difference("moco", 0.1, 0.01, "ages", "age")]
-    text = said([*tests, difference("vicreg", 0.1, 0.4, "ages", "age")], {})
-    assert "DESA beats MoCo, loses to CLIP, and is not told from 1 others" in text
+    tests += [difference("vicreg", 0.1, 0.4, "ages", "age"), difference("moco", 0.1, 0.01)]
+    assert table(tests) == [["ages: age", "r2", "MoCo", "CLIP", "VICReg"]]
+    assert table([difference("moco", 0.1, 0.01)]) == [], "the probe has a table of its own"
 
 
 def test_halves_that_are_not_aligned_are_called_so() -> None:
@@ -74,5 +80,5 @@ def test_ages_are_set_against_what_labels_and_truth_give() -> None:
 
 
 def test_references_are_no_rivals() -> None:
-    tests = [difference(name, -0.3, 0.001, "ages", "age") for name in ("truth", "clip")]
-    assert "loses to CLIP, and" in said(tests, {})
+    tests = [difference(name, -0.3, 0.001, "age_limits", "age") for name in ("truth", "concatenation")]
+    assert table(tests) == [["age limits: age", "r2", "none", "Concatenation", "none"]]

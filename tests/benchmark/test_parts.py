@@ -11,7 +11,7 @@ from desa.benchmark.aligners import DesaAligner, PlainAligner, embed
 from desa.benchmark.energy import Meter
 from desa.benchmark.jobs import Place, labels_as_features
 from desa.benchmark.material import Material
-from desa.benchmark.paired import auc, minus_mae, paired_bootstrap, r2
+from desa.benchmark.paired import METRICS, auc, compared, minus_mae, paired_bootstrap, r2
 from desa.benchmark.plan import BUDGETS, make_plan, trials
 from desa.benchmark.registry import ABLATIONS, SPECS, spec_of
 from desa.benchmark.results import means_of
@@ -176,3 +176,21 @@ def test_labels_as_features_mark_what_is_missing(finished: Place) -> None:
 def test_references_take_part_in_their_own_task_only() -> None:
     parts = {name: {task for task, spec in TASKS.items() if spec.wants(SPECS[name])} for name in REFERENCES}
     assert parts == {"canonical": {"retrieval"}, "catalogue": {"age_limits"}, "truth": {"age_limits"}}
+
+
+def test_ranks_classes_and_predictions_are_compared_star_by_star() -> None:
+    truth, called = np.array([0, 0, 1, 1, 1]), np.array([0, 1, 1, 1, 0])
+    classes = {"truth": truth, "test": np.array([True, True, True, True, False]), "gmm/called": called}
+    found = compared(classes, "gmm", "balanced_accuracy")
+    assert found is not None and METRICS["balanced_accuracy"](*found) == pytest.approx(0.75)
+    found = compared({"there/rank": np.array([1.0, 10.0, 10.5, 400.0])}, "there", "recall_10")
+    assert found is not None and METRICS["recall_10"](*found) == 0.5
+    assert compared(classes, "umap+gmm", "balanced_accuracy") is None
+    assert compared({}, "there", "recall_10") is None and compared({}, "age", "mae") is None
+
+
+def test_stars_without_a_prediction_are_left_out() -> None:
+    truth, good, bad = rows()
+    holes = np.where(np.arange(len(truth)) % 3 == 0, np.nan, good)
+    found = paired_bootstrap(truth, [holes, good], [bad, bad], r2, draws=200)
+    assert found.value == pytest.approx(r2(truth, good) - r2(truth, bad), abs=0.03) and found.p < 0.05

@@ -1,21 +1,21 @@
-"""What the numbers say, in sentences that are made from the numbers."""
+"""What the numbers say, in sentences and a table that are made from the numbers."""
 
 from __future__ import annotations
 
 from desa.benchmark.plan import Plan
 from desa.benchmark.registry import SPECS
 from desa.benchmark.results import Results
+from desa.report.page import Table
 
 LOSS = 0.01
 """R2 that the joint embedding may fall short of concatenation by."""
 
 
 def findings(results: Results, plan: Plan) -> str:
-    """A paragraph: does alignment lose or add, who wins where, what has collapsed."""
+    """A paragraph: does alignment lose or add, what there is to be had, what has collapsed."""
     said = [
         _against_concatenation(results),
         _by_training(results),
-        *_wins(results),
         _limits(results),
         _prior(results),
         _retrieval(results),
@@ -101,24 +101,29 @@ def _retrieval(results: Results) -> str:
     return text
 
 
-def _wins(results: Results) -> list[str]:
-    """For each tested task but the probe, the models that DESA beats and those that it does not."""
-    said = []
+def wins(results: Results) -> Table | None:
+    """For each tested score but the probe's, the models that DESA beats and those that it does not."""
+    rows = []
     for task in dict.fromkeys(test["task"] for test in results.tests if test["task"] != "probe"):
         for label in dict.fromkeys(t["label"] for t in results.tests if t["task"] == task):
             tests = [t for t in results.tests if (t["task"], t["label"]) == (task, label)]
             tests = [t for t in tests if SPECS[t["model"]].group not in ("ablation", "reference")]
             if not tests:
                 continue
-            beaten = [SPECS[t["model"]].title for t in tests if t["value"] > 0 and t["p"] < 0.05]
-            lost = [SPECS[t["model"]].title for t in tests if t["value"] < 0 and t["p"] < 0.05]
-            rest = len(tests) - len(beaten) - len(lost)
-            said.append(
-                f"{task.replace('_', ', ').capitalize()} ({tests[0]['metric'].upper()}): DESA beats "
-                f"{', '.join(beaten) or 'none'}, loses to {', '.join(lost) or 'none'}, and is not told from "
-                f"{rest} others."
-            )
-    return said
+            parts: dict[str, list[str]] = {"beats": [], "loses to": [], "not told from": []}
+            for test in tests:
+                told = test["p"] < 0.05 and test["value"] != 0
+                part = ("beats" if test["value"] > 0 else "loses to") if told else "not told from"
+                parts[part].append(SPECS[test["model"]].title)
+            names = [", ".join(found) or "none" for found in parts.values()]
+            rows.append([f"{task.replace('_', ' ')}: {label}", tests[0]["metric"].replace("_", " "), *names])
+    if not rows:
+        return None
+    caption = (
+        "DESA against models and controls, by the paired bootstrap over test stars and seeds, p < 0.05 each. "
+        f"Not corrected for their number: among {len(rows)} rows of models some will differ by chance."
+    )
+    return Table(["score", "metric", "DESA beats", "loses to", "is not told from"], rows, caption)
 
 
 def _limits(results: Results) -> str:

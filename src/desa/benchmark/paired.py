@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +56,49 @@ def auc(truth: Array, predicted: Array) -> float:
     return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * (len(truth) - count)))
 
 
-METRICS: dict[str, Metric] = {"r2": r2, "mae": minus_mae, "auc": auc}
+def recall(truth: Array, predicted: Array) -> float:
+    """Share of ranks, in place of predictions, that are not beyond those in place of truths."""
+    return float((predicted <= truth).mean())
+
+
+def balanced_accuracy(truth: Array, predicted: Array) -> float:
+    """Mean over the classes there are of the share called right."""
+    right = predicted == truth
+    return float(np.mean([right[truth == name].mean() for name in np.unique(truth)]))
+
+
+METRICS: dict[str, Metric] = {
+    "r2": r2,
+    "mae": minus_mae,
+    "auc": auc,
+    "recall_10": recall,
+    "balanced_accuracy": balanced_accuracy,
+}
+
+
+def compared(arrays: Mapping[str, NDArray[Any]], label: str, metric: str) -> tuple[Array, Array] | None:
+    """Truth and prediction of each test star in a cell's arrays; None where the cell has none.
+
+    Parameters
+    ----------
+    arrays
+        Of a cell. Where it gave a test star no prediction (in few-shot regression, one that was fitted
+        to), that is NaN; the metrics then leave it out.
+    label, metric
+        Of a task's `tested`.
+    """
+    if metric == "recall_10":
+        ranks = arrays.get(f"{label}/rank")
+        return None if ranks is None else (np.full(len(ranks), 10.0), ranks.astype(np.float64))
+    if metric == "balanced_accuracy":
+        called = arrays.get(f"{label}/called")
+        test = arrays.get("test")
+        if called is None or test is None:
+            return None
+        return arrays["truth"][test].astype(np.float64), called[test].astype(np.float64)
+    if f"{label}/truth" not in arrays:
+        return None
+    return arrays[f"{label}/truth"].astype(np.float64), arrays[f"{label}/predicted"].astype(np.float64)
 
 
 def paired_bootstrap(
@@ -79,19 +122,25 @@ def paired_bootstrap(
     first, second
         A list of (n,) predictions, one a seed, of either model.
     metric
-        More is better.
+        More is better; of the stars that have truth and prediction.
     seed, draws
         Of the bootstrap.
     """
     rng = np.random.default_rng(seed)
-    observed = float(np.mean([metric(truth, p) for p in first]) - np.mean([metric(truth, p) for p in second]))
+
+    def of_known(true: Array, predicted: Array) -> float:
+        known = np.isfinite(true) & np.isfinite(predicted)
+        return metric(true[known], predicted[known]) if known.any() else float("nan")
+
+    means_of = [np.mean([of_known(truth, p) for p in predictions]) for predictions in (first, second)]
+    observed = float(means_of[0] - means_of[1])
     found = np.empty(draws)
     for draw in range(draws):
         stars = rng.integers(0, len(truth), len(truth))
         means = []
         for predictions in (first, second):
             seeds = rng.integers(0, len(predictions), len(predictions))
-            cache = {k: metric(truth[stars], predictions[k][stars]) for k in set(seeds.tolist())}
+            cache = {k: of_known(truth[stars], predictions[k][stars]) for k in set(seeds.tolist())}
             means.append(np.mean([cache[k] for k in seeds.tolist()]))
         found[draw] = means[0] - means[1]
     found = found[np.isfinite(found)]

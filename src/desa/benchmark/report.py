@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from desa.benchmark.findings import findings
+from desa.benchmark.findings import findings, wins
 from desa.benchmark.jobs import Place
 from desa.benchmark.paper import PAPER_KWH
 from desa.benchmark.plan import Plan
@@ -64,7 +64,11 @@ def report(place: Place, plan: Plan, results: Results) -> Path:
         "vary the alignment, the heads and the draws. ± is the standard error, over test stars and over "
         "seeds in quadrature."
     )
-    parts = [_first(results, plan, inputs.data), Part("What came out", findings(results, plan))]
+    won = wins(results)
+    parts = [
+        _first(results, plan, inputs.data),
+        Part("What came out", findings(results, plan), [won] if won else []),
+    ]
     for section in SECTIONS:
         if section.task in plan.tasks:
             parts.append(section.part(place, plan, results, rows_of(plan)))

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from desa.benchmark.jobs import Place, jobs_of
-from desa.benchmark.paired import METRICS, paired_bootstrap
+from desa.benchmark.paired import METRICS, compared, paired_bootstrap
 from desa.benchmark.plan import Plan
 from desa.benchmark.registry import SPECS
 from desa.benchmark.runner import FACTS, read_spent
@@ -180,12 +180,16 @@ def _tests_of(place: Place, plan: Plan, task: str, model: str) -> list[dict[str,
         for name in ("desa", model)
     }
     for label, metric in TASKS[task].tested.items():
-        keys = f"{label}/truth", f"{label}/predicted"
-        own, other = ([each for each in arrays[name] if keys[0] in each] for name in ("desa", model))
-        truth = own[0][keys[0]].astype(np.float64) if own else np.zeros(0)
-        if not other or any(not np.array_equal(each[keys[0]], truth) for each in (*own, *other)):
+        own, other = (
+            [pair for each in arrays[name] if (pair := compared(each, label, metric)) is not None]
+            for name in ("desa", model)
+        )
+        if not own or not other:
             continue
-        first, second = ([each[keys[1]].astype(np.float64) for each in group] for group in (own, other))
+        truth = own[0][0]
+        if any(not np.array_equal(each, truth, equal_nan=True) for each, _ in (*own, *other)):
+            continue
+        first, second = ([predicted for _, predicted in group] for group in (own, other))
         difference = paired_bootstrap(truth, first, second, METRICS[metric])
         found.append({"task": task, "label": label, "metric": metric, "model": model, **asdict(difference)})
     return found

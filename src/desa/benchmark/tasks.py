@@ -29,6 +29,15 @@ SHORTER = (0.5, 0.25)
 
 FEW_LABELS = ("bp_rp", "m_g", "teff", "log_l")
 PROBE_LABELS = ("teff", "log_g", "fe_h", "log_prot", "bp_rp", "m_g", "age")
+LESS = (
+    "teff/spectrum only",
+    "fe_h/spectrum only",
+    "log_g/light curve only",
+    "log_prot/light curve only",
+    "log_prot/light curve x 0.25",
+)
+"""Labels and conditions by which models with less data are tested against each other."""
+
 EVERYBODY: tuple[Group, ...] = ("model", "control", "ablation")
 
 
@@ -186,17 +195,24 @@ TASKS: dict[str, TaskSpec] = {
         TaskSpec(
             "age_limits", "What there is to be had of ages", heads.age_limits, {"age": "mae"}, only=LIMITS
         ),
-        TaskSpec("cmd_classes", "Zero-shot CMD classes", zero_shot, groups=MODELS),
-        TaskSpec("few_shot", "Few-shot regression", few, groups=MODELS),
+        TaskSpec(
+            "cmd_classes",
+            "Zero-shot CMD classes",
+            zero_shot,
+            {"umap+gmm": "balanced_accuracy"},
+            groups=MODELS,
+        ),
+        TaskSpec("few_shot", "Few-shot regression", few, dict.fromkeys(FEW_LABELS, "r2"), groups=MODELS),
         TaskSpec("label_efficiency", "Labels needed", efficiency, groups=MODELS),
         TaskSpec(
             "retrieval",
             "Cross-modal retrieval",
             retrieve,
+            {"spectrum of light curve": "recall_10", "light curve of spectrum": "recall_10"},
             groups=("model", "ablation"),
             also=frozenset({"canonical"}),
         ),
-        TaskSpec("robustness", "With less data", robust, groups=MODELS),
+        TaskSpec("robustness", "With less data", robust, dict.fromkeys(LESS, "r2"), groups=MODELS),
         TaskSpec("parameters", "Spectrum encoder", encoder_tasks.parameters, only=SPECTRA),
         TaskSpec("rotation", "Light-curve encoder", encoder_tasks.rotation, only=CURVES),
         TaskSpec("encoders", "Objective of the encoders", encoder_tasks.objectives, only=BOTH),
