@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 from quick import quick_plan
 
 from desa.benchmark.aligners import DesaAligner, PlainAligner, embed
+from desa.benchmark.encoder_tasks import rotation
 from desa.benchmark.energy import Meter
 from desa.benchmark.jobs import Place, labels_as_features
 from desa.benchmark.material import Material
@@ -21,6 +23,7 @@ from desa.config import with_changes
 from desa.errors import SettingsError
 from desa.models.baselines import BASELINES, trainable
 from desa.models.dualformer import DualFormer
+from desa.survey.store import Survey
 
 REFERENCES = ("canonical", "catalogue", "truth")
 
@@ -194,3 +197,24 @@ def test_stars_without_a_prediction_are_left_out() -> None:
     holes = np.where(np.arange(len(truth)) % 3 == 0, np.nan, good)
     found = paired_bootstrap(truth, [holes, good], [bad, bad], r2, draws=200)
     assert found.value == pytest.approx(r2(truth, good) - r2(truth, bad), abs=0.03) and found.p < 0.05
+
+
+@pytest.mark.parametrize("label", ["prot", "log_prot"])
+def test_the_encoder_s_periods_are_in_days_whatever_its_head_gives(
+    label: str, finished: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = replace(finished.inputs())
+    model = inputs.lightcurve_model
+    objective = model.settings.objective_lightcurve.model_copy(update={"labels": (label,)})
+    model.settings = model.settings.model_copy(update={"objective_lightcurve": objective})
+
+    def exact(model: object, survey: Survey, split: str) -> tuple[np.ndarray, np.ndarray]:
+        values = survey.labels(label)[survey.lightcurve_star[survey.split[survey.lightcurve_star] == split]]
+        return np.repeat(values[:, None, None], len(objective.quantiles), axis=2), values[:, None]
+
+    monkeypatch.setattr("desa.benchmark.encoder_tasks.lightcurve_predictions", exact)
+    spec = SPECS["only_lightcurve"]
+    outcome = rotation(Material(inputs, spec, finished.model_folder("only_lightcurve", 0), 0))
+    scores = {(score.label, score.metric): score.value for score in outcome.scores}
+    assert scores["encoder", "within_10"] == 1.0 and scores["encoder", "mae"] < 1e-6
+    assert scores["ACF", "mae"] > 1e-3

@@ -17,7 +17,7 @@ from desa.downstream.rotation import rotation as score_rotation
 from desa.downstream.score import Score
 from desa.models.desa import Desa
 from desa.training.features import lightcurve_features, spectrum_features
-from desa.training.predictions import lightcurve_predictions, spectrum_predictions
+from desa.training.predictions import lightcurve_predictions, periods_of, spectrum_predictions
 from desa.types import KEPLER_CADENCE_DAYS
 
 OBJECTIVE_LABELS = ("teff", "log_g", "fe_h", "log_prot", "bp_rp", "age")
@@ -48,12 +48,22 @@ def parameters(material: Material) -> Outcome:
 
 
 def rotation(material: Material) -> Outcome:
-    """Rotation periods of test light curves: the encoder's head, ACF and Lomb-Scargle on the same crops."""
+    """Rotation periods of test light curves: the encoder's head, ACF and Lomb-Scargle on the same crops.
+
+    Raises
+    ------
+    ValueError
+        If the encoder's head gives no rotation period.
+    """
     model, survey = material.inputs.lightcurve_model, material.inputs.survey
     split = survey.split[survey.lightcurve_star]
-    median = model.settings.objective_lightcurve.quantiles.index(0.5)
+    objective = model.settings.objective_lightcurve
+    medians = lightcurve_predictions(model, survey, "test")[0][..., objective.quantiles.index(0.5)]
+    found = periods_of(medians, objective.labels)
+    if found is None:
+        raise ValueError(f"the light-curve encoder was taught {', '.join(objective.labels)}, no rotation")
     encoder = np.full(len(split), np.nan)
-    encoder[split == "test"] = lightcurve_predictions(model, survey, "test")[0][:, 0, median]
+    encoder[split == "test"] = found
     prot = survey.labels("prot")[survey.lightcurve_star]
     wanted = np.flatnonzero((split == "test") & np.isfinite(prot))
     periods = {"encoder": encoder}

@@ -53,6 +53,7 @@ from desa.real.repeated import (
     number_table,
 )
 from desa.real.train import features_of
+from desa.training.predictions import periods_of
 from desa.training.tracking import training_progress
 
 Array = NDArray[np.float64]
@@ -134,10 +135,11 @@ def own_heads(model: Desa, spectra: LabelledSpectra | None, chosen: Sequence[Kep
         objective = model.settings.objective_lightcurve
         curves = [star.curve for star, known in zip(chosen, there, strict=True) if known]
         rows_of, _ = model.features(curves, None)
-        if rows_of is not None and objective.labels[0] in ("prot", "log_prot"):
-            median = _median(model.lightcurve_quantiles, rows_of, objective.quantiles)[:, 0]
-            median = 10**median if objective.labels[0] == "log_prot" else median
-            found.append(("numbers of light curves", "prot", prot[there], median))
+        if rows_of is not None:
+            median = _median(model.lightcurve_quantiles, rows_of, objective.quantiles)
+            days = periods_of(median, objective.labels)
+            if days is not None:
+                found.append(("numbers of light curves", "prot", prot[there], days))
     for task, label, truth, predicted in found:
         part = "0 %" if task == "few labels" else ""
         table = number_table(task, label, truth, predicted[None], seed=0)

@@ -44,6 +44,21 @@ def lightcurve_predictions(model: Desa, survey: Survey, split: str) -> tuple[Arr
     return _stacked(quantiles, targets, len(objective.labels), len(objective.quantiles))
 
 
+def periods_of(medians: Array, labels: Sequence[str]) -> Array | None:
+    """(N,) rotation periods in days from a head's medians, whether it gives days or their logarithm.
+
+    Parameters
+    ----------
+    medians
+        (N, K).
+    labels
+        K names; None is given back where neither ``prot`` nor ``log_prot`` is one of them.
+    """
+    if "log_prot" in labels:
+        return np.asarray(10.0 ** medians[:, labels.index("log_prot")])
+    return np.asarray(medians[:, labels.index("prot")]) if "prot" in labels else None
+
+
 def _targets(labels: dict[str, Tensor], names: Sequence[str]) -> Tensor:
     return torch.stack([labels[name] for name in names], dim=1)
 
