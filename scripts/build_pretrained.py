@@ -22,7 +22,9 @@ import torch
 
 from desa.config import Settings, settings
 from desa.conformal import calibrate, empirical_coverage, intervals
+from desa.downstream.retrieval import retrieval
 from desa.models.desa import Desa
+from desa.models.use import match_rows
 from desa.predict.novelty import Reference, fit_reference
 from desa.progress import progress_bar
 from desa.real.data import LABELS as SPECTRUM_LABELS
@@ -33,6 +35,8 @@ from desa.real.train import QUANTILES, features_of, fine_tune, predict, pretrain
 from desa.simulate.survey import simulate_survey
 from desa.survey.schema import LABELS
 from desa.survey.store import Survey, SurveyWriter
+from desa.training.features import lightcurve_features, spectrum_features
+from desa.training.pairs import pairs_of
 from desa.training.predictions import lightcurve_predictions
 from desa.training.run import align, pretrain_lightcurve
 from desa.training.tracking import training_progress
@@ -212,6 +216,22 @@ def mock_periods(model: Desa, survey: Survey) -> dict[str, Any]:
     }
 
 
+def mock_matches(model: Desa, survey: Survey) -> dict[str, Any]:
+    """How often a mock test star's light curve finds its spectrum among the first ten, by each alone."""
+    pairs = pairs_of(survey).best(survey.spectrum_column("snr_g"))
+    test = pairs.where(survey.split[pairs.star] == "test")
+    features = {
+        "spectrum": spectrum_features(model, survey)[test.spectrum],
+        "lightcurve": lightcurve_features(model, survey)[test.lightcurve],
+    }
+    vectors = [match_rows(model, kind, torch.from_numpy(rows)) for kind, rows in features.items()]
+    stacked = [np.stack(rows) for rows in vectors if rows is not None]
+    scores, _ = retrieval(stacked[0], stacked[1], np.full(len(test), "test"), seed=SEED)
+    found = next(s for s in scores if (s.label, s.metric) == ("spectrum of light curve", "recall_10"))
+    measured = {"recall_10": found.value, "its_standard_error": found.error, "chance": found.chance}
+    return {"stars": found.n, **measured}
+
+
 def finish(model: Desa, measured: dict[str, Any], spectra: LabelledSpectra, target: Path) -> None:
     """Store the model in half precision, with what it was trained on and what that changes."""
     model.metadata = {
@@ -251,6 +271,7 @@ def main() -> None:
     model = align(survey, *encoders, chosen_settings(), given.output / "joint", progress=True)
     measured["prot_real"] = calibrate_periods(model, given.data)
     measured["prot_mock"] = mock_periods(model, survey)
+    measured["match_mock"] = mock_matches(model, survey)
     finish(model, measured, spectra, given.target)
     print(json.dumps(model.metadata, indent=1))
 

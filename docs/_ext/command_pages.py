@@ -110,12 +110,16 @@ def model_page() -> str:
 
 
 def _period_lines(measured: dict[str, Any]) -> list[str]:
-    real, mock = measured["prot_real"], measured["prot_mock"]
+    real, mock, match = (measured[name] for name in ("prot_real", "prot_mock", "match_mock"))
     error, spread = "mean_absolute_error_dex", "its_standard_error"
     return [
         "Rotation periods, mean absolute error of the logarithm: "
         f"{real[error]:.2f} +- {real[spread]:.2f} dex on {real['stars']} real Kepler light curves "
         f"(median {real['median_absolute_error_dex']:.2f} dex; always guessing the median period: "
         f"{real['median_guess_error_dex']:.2f} dex), "
-        f"{mock[error]:.2f} +- {mock[spread]:.2f} dex on {mock['stars']} mock ones."
+        f"{mock[error]:.2f} +- {mock[spread]:.2f} dex on {mock['stars']} mock ones.",
+        "",
+        "Share of mock light curves that find their own spectrum as one of the first ten, by "
+        f"`match_lightcurve:match_spectrum` among {match['stars']} stars: {match['recall_10']:.3f} +- "
+        f"{match[spread]:.3f} (chance: {match['chance']:.3f}).",
     ]

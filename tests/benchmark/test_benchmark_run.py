@@ -87,6 +87,7 @@ def test_tables_and_page(finished: Place) -> None:
     assert content["provenance"]["survey"] == finished.inputs().survey.identity
     tests = {(test["model"], test["label"]) for test in content["paired_tests"] if test["task"] == "probe"}
     assert ("concatenation", "teff") in tests and ("moco", "teff") in tests
+    assert {"retrieval", "few_shot"} <= {test["task"] for test in content["paired_tests"]}
     page = report(finished, plan, results).read_text()
     for text in (
         "mock survey",
@@ -98,6 +99,9 @@ def test_tables_and_page(finished: Place) -> None:
     ):
         assert text in page
     assert page.index("DESA before alignment") < page.index("Concatenation"), "the first table comes first"
+    assert "<summary>Ablations</summary>" in page and "sum, no projection" in page
+    text = (finished.folder / "report.md").read_text()
+    assert "mock survey" in text and "| **DESA** | none |" in text
 
 
 def test_models_of_a_seed_are_tested_on_the_same_stars(finished: Place) -> None:

@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from quick import quick_plan
@@ -16,7 +17,8 @@ from desa.benchmark.material import Material
 from desa.benchmark.paired import METRICS, auc, compared, minus_mae, paired_bootstrap, r2
 from desa.benchmark.plan import BUDGETS, make_plan, trials
 from desa.benchmark.registry import ABLATIONS, SPECS, spec_of
-from desa.benchmark.results import means_of
+from desa.benchmark.results import Mean, Results, means_of
+from desa.benchmark.tables import Column, score_table
 from desa.benchmark.tasks import TASKS
 from desa.benchmark.training import Choice, build, settings_for
 from desa.config import with_changes
@@ -218,3 +220,11 @@ def test_the_encoder_s_periods_are_in_days_whatever_its_head_gives(
     scores = {(score.label, score.metric): score.value for score in outcome.scores}
     assert scores["encoder", "within_10"] == 1.0 and scores["encoder", "mae"] < 1e-6
     assert scores["ACF", "mae"] > 1e-3
+
+
+def test_a_score_that_no_model_has_gets_no_column() -> None:
+    mean = Mean(0.5, 0.1, 0.0, 0.1, 0.0, 10, 1, "none")
+    results = Results(pa.table({}), {("binaries", "binary", "sb1", "auc", "desa"): mean}, [], [], {}, {}, {})
+    columns = [Column(kind, "binary", "auc", kind) for kind in ("sb1", "ellipsoidal")]
+    found = score_table(results, "binaries", columns, [SPECS["desa"], SPECS["clip"]], "")
+    assert found is not None and list(found.columns) == ["model", "prior", "sb1"] and len(found.rows) == 2

@@ -254,6 +254,13 @@ def test_the_benchmark_command_runs_it(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, ["benchmark", data, "--model", model, "-o", out]).exit_code == 2
 
 
+def test_a_model_that_knows_the_real_spectra_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="has learned from these real spectra"):
+        run(tmp_path, "", tmp_path / "out")
+    given = ["benchmark", str(tmp_path), "--real", "-o", str(tmp_path / "out")]
+    assert CliRunner().invoke(app, given).exit_code == 2, "no model is named"
+
+
 def test_a_folder_without_the_files_is_named(tmp_path: Path) -> None:
     Desa(settings("mini"), ["spectrum"]).save(tmp_path / "model")
     with pytest.raises(DesaError, match=r"dr10_compact\.npz"):

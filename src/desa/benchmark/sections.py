@@ -11,6 +11,7 @@ from desa.benchmark.plan import Plan
 from desa.benchmark.registry import SPECS, ModelSpec
 from desa.benchmark.results import Results
 from desa.benchmark.tables import Column, paper_table, score_table, test_table
+from desa.benchmark.tasks import TASKS
 from desa.report.page import Figure, Part, Table
 
 Draw = Callable[[Place, Plan, Results, str], list[Figure]]
@@ -53,11 +54,15 @@ class Section:
         """The section's part of the page."""
         data = place.inputs().data
         said = data[0].upper() + data[1:]
-        shown = [*models, *(SPECS[name] for name in plan.ablations)]
         found: list[Table | None] = [
-            score_table(results, self.task, columns, shown, f"{caption} {said}.")
+            score_table(results, self.task, columns, models, f"{caption} {said}.")
             for caption, columns in ((self.caption, self.columns), *self.tables)
         ]
+        ablations = [SPECS[name] for name in plan.ablations if TASKS[self.task].wants(SPECS[name])]
+        if ablations:
+            rows = [spec for spec in models if spec.name == "desa"] + ablations
+            caption = f"{self.caption} {said}. Each row changes one thing of DESA."
+            found.append(score_table(results, self.task, self.columns, rows, caption, folded="Ablations"))
         metrics = {test["metric"] for test in results.tests if test["task"] == self.task}
         found.append(
             test_table(results, self.task, TESTED.format(metric=", ".join(sorted(metrics)), data=said))

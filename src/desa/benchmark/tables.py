@@ -39,8 +39,11 @@ def score_table(
     caption: str,
     *,
     with_prior: bool = True,
+    folded: str = "",
 ) -> Table | None:
     """Models against scores, with a row for chance; None where no model has any of the scores.
+
+    A score that no model has gets no column.
 
     Parameters
     ----------
@@ -56,7 +59,12 @@ def score_table(
         Under the table.
     with_prior
         Say each model's prior in a column.
+    folded
+        Title under which the table is shown only when asked for.
     """
+    columns = [
+        c for c in columns if any((task, c.label, c.part, c.metric, m.name) in results.means for m in models)
+    ]
     rows, strong = list[list[str]](), set[int]()
     chance: list[str] = ["–"] * len(columns)
     for spec in models:
@@ -75,7 +83,7 @@ def score_table(
         return None
     rows.append(["chance", *(["–"] if with_prior else []), *chance])
     headings = ["model", *(["prior"] if with_prior else []), *(column.heading for column in columns)]
-    return Table(headings, rows, caption, frozenset(strong))
+    return Table(headings, rows, caption, frozenset(strong), folded)
 
 
 def paper_table(results: Results, task: str) -> Table | None:

@@ -10,7 +10,6 @@ import typer
 from desa.cli.common import (
     MODELS,
     Config,
-    Model,
     Preset,
     Processes,
     Seed,
@@ -44,7 +43,10 @@ def benchmark(
             "encoders of --model. Never mixed with a survey's results.",
         ),
     ] = False,
-    model: Model = "",
+    model: Annotated[
+        str,
+        typer.Option(help="With --real: model folder, or user/name on the Hub; trained on mock stars."),
+    ] = "",
 ) -> None:
     """Run the paper's experiments on a survey: every model, every task, every seed; tables and a page.
 
@@ -61,6 +63,8 @@ def benchmark(
     if real:
         if only or steps or config:
             raise typer.BadParameter("--real goes with --model, --seed and --output only")
+        if not model:
+            raise typer.BadParameter("--real needs --model: one that has learned from a mock survey alone")
         from desa.real.experiments import run as run_real
 
         run_real(survey, model, output, seed=seed or 0, console=screen())

@@ -23,6 +23,7 @@ from desa import load
 from desa.config import Training
 from desa.downstream.few_shot import SHARES, repeated
 from desa.downstream.periods import acf_peak, lomb_scargle_peak
+from desa.errors import ModelError
 from desa.files import written_whole
 from desa.models.desa import Desa
 from desa.provenance import provenance
@@ -258,10 +259,15 @@ def run(
     Raises
     ------
     DesaError
-        If the files or the model can't be used.
+        If the files or the model can't be used, or the model has learned from real spectra.
     """
     screen, out = console or Console(quiet=True), Path(out)
     loaded = load(str(model))
+    if "real LAMOST" in str(loaded.metadata.get("data", "")):
+        raise ModelError(
+            f"{model or 'the model that comes with desa'} has learned from these real spectra: nothing would "
+            "be left to test it on; give a model trained on a mock survey"
+        )
     rows, arrays, counts = list[Row](), dict[str, Array](), dict[str, int]()
     if loaded.spectrum_encoder is not None:
         spectra = one_a_star(read_spectra(data))

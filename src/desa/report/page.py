@@ -34,6 +34,7 @@ td.text { text-align: left; white-space: normal; min-width: 18rem; }
 thead th { border-bottom-width: 2px; }
 tbody tr:nth-child(even) { background: var(--band); }
 tr.strong td { font-weight: 600; }
+summary { cursor: pointer; margin: .5rem 0; }
 figure { margin: 1rem 0; }
 figure img { max-width: 100%; height: auto; }
 figcaption, .caption { color: var(--soft); font-size: .92rem; max-width: 46rem; }
@@ -47,12 +48,16 @@ WRAPPED = 45
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under column names; `strong` holds indices of rows to set in bold."""
+    """Rows of text under column names; `strong` holds indices of rows to set in bold.
+
+    A table with a `folded` title is shown when its reader asks for it.
+    """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     caption: str
     strong: frozenset[int] = frozenset()
+    folded: str = ""
 
     def html(self) -> str:
         """The table as HTML, everything escaped."""
@@ -65,10 +70,13 @@ class Table:
             + "</tr>"
             for index, row in enumerate(self.rows)
         )
-        return (
+        table = (
             f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
             f'<p class="caption">{html.escape(self.caption)}</p>'
         )
+        if not self.folded:
+            return table
+        return f"<details><summary>{html.escape(self.folded)}</summary>{table}</details>"
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,8 @@ def table_text(table: Table) -> str:
         if index in table.strong:
             cells[0] = f"**{cells[0]}**"
         rows.append(line(cells))
-    return "\n".join([*rows, "", _cell(table.caption)])
+    title = [f"**{_cell(table.folded)}**", ""] if table.folded else []
+    return "\n".join([*title, *rows, "", _cell(table.caption)])
 
 
 def part_text(part: Part) -> str:
