@@ -48,13 +48,13 @@ def table(tests: list[dict[str, Any]]) -> list[list[str]]:
 def test_who_is_beaten() -> None:
     tests = [difference("clip", -0.1, 0.01, "ages", "age"), difference("moco", 0.1, 0.01, "ages", "age")]
     tests += [difference("vicreg", 0.1, 0.4, "ages", "age"), difference("moco", 0.1, 0.01)]
-    assert table(tests) == [["ages: age", "r2", "MoCo", "CLIP", "VICReg"]]
+    assert table(tests) == [["ages: age", "r2", "MoCo", "CLIP", "1 of 3"]]
     assert table([difference("moco", 0.1, 0.01)]) == [], "the probe has a table of its own"
 
 
 def test_halves_that_are_not_aligned_are_called_so() -> None:
     assert "not aligned" in said([], {"desa": 0.025, "clip": 0.1})
-    text = said([], {"desa": 0.09, "clip": 0.1})
+    text = said([], {"desa": 0.09, "clip": 0.1, "desa_labels": 0.2})
     assert "not aligned" not in text and "CLIP 0.100" in text
 
 
@@ -81,4 +81,4 @@ def test_ages_are_set_against_what_labels_and_truth_give() -> None:
 
 def test_references_are_no_rivals() -> None:
     tests = [difference(name, -0.3, 0.001, "age_limits", "age") for name in ("truth", "concatenation")]
-    assert table(tests) == [["age limits: age", "r2", "none", "Concatenation", "none"]]
+    assert table(tests) == [["age limits: age", "r2", "none", "Concatenation", "0 of 1"]]
