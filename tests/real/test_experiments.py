@@ -236,6 +236,7 @@ def test_the_whole_run_in_small(tmp_path: Path) -> None:
     assert {row["task"] for row in rows} == {"few labels", "kinds of light curve", "numbers of light curves"}
     assert all(np.isfinite(float(row["value"])) and np.isfinite(float(row["error"])) for row in rows)
     page = (out / "report.html").read_text()
+    assert "Data: **real stars**" in (out / "report.md").read_text()
     assert "Data: real stars" in page and "mock survey" in page and page.count("<img") == 2
     own = [row for row in rows if row["learner"] == "own head, no real label"]
     assert {row["label"] for row in own} == {"teff", "log_g", "fe_h", "prot"}

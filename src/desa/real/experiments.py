@@ -243,7 +243,8 @@ def run(
         A model trained on a mock survey, with a spectrum encoder, a light-curve encoder, or both; as
         `desa.load` takes it.
     out
-        Gets ``results.csv`` (tidy), ``results.json``, ``arrays.npz``, figures and ``report.html``.
+        Gets ``results.csv`` (tidy), ``results.json``, ``arrays.npz``, figures,
+        ``report.html`` and its tables as ``report.md``.
     seed, repeats, draws
         Of folds and draws, and how many.
     training

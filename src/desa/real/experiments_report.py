@@ -16,6 +16,7 @@ from desa.real.maps import save_figure
 from desa.real.repeated import DATA, OWN_HEAD, Row
 from desa.report.figures import LABEL_TEXT
 from desa.report.page import Figure, Part, Table, write_page
+from desa.report.text import write_text
 
 Array = NDArray[np.float64]
 
@@ -150,6 +151,10 @@ def numbers_figure(arrays: Mapping[str, Array], label: str) -> Canvas:
         axis.scatter(truth, np.clip(arrays[name], low, high), s=12, alpha=0.8, linewidths=0)
         axis.set(xscale="log", yscale="log", xlim=(0.9 * low, 1.1 * high), ylim=(0.9 * low, 1.1 * high))
         axis.set_title(name.split("/", 1)[1].replace(", ", ",\n", 1), fontsize="small")
+        for scale in (axis.xaxis, axis.yaxis):
+            scale.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+            scale.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            scale.set_minor_locator(NullLocator())
     for axis in axes.flat[len(methods) :]:
         axis.set_axis_off()
     canvas.supxlabel(f"catalogue {label} [{unit}]")
@@ -166,7 +171,7 @@ def _picture(out: Path, name: str, canvas: Canvas, caption: str, alt: str) -> Fi
 def write_report(
     out: Path, rows: Sequence[Row], arrays: Mapping[str, Array], facts: Mapping[str, Any]
 ) -> None:
-    """Figures as PNG files and ``report.html``.
+    """Figures as PNG files, ``report.html``, and its tables as ``report.md``.
 
     Parameters
     ----------
@@ -219,13 +224,11 @@ def write_report(
             "predicted against catalogue",
         )
         parts.append(Part(f"Light curves: {name}", text, [picture, numbers_table(rows, label)]))
-    write_page(
-        out / "report.html",
-        "What few real labels say of the encoders",
+    title = "What few real labels say of the encoders"
+    lead = (
         "Encoders trained on a mock survey (and on unlabelled real spectra) are frozen; their features of "
         "real stars are compared with features made by hand and with untrained encoders. No star here has "
-        "both a light curve and a spectrum, so the joint embedding is not tested.",
-        DATA,
-        parts,
-        facts["provenance"],
+        "both a light curve and a spectrum, so the joint embedding is not tested."
     )
+    for write, name in ((write_page, "report.html"), (write_text, "report.md")):
+        write(out / name, title, lead, DATA, parts, facts["provenance"])
