@@ -167,6 +167,7 @@ def test_the_encoders_objectives_stand_under_both_encoders() -> None:
 def test_labels_as_features_mark_what_is_missing(finished: Place) -> None:
     inputs = finished.inputs()
     found = labels_as_features(inputs, ("teff", "no_such_column"), ("prot",))
+    assert labels_as_features(inputs, ("no_such_column",), ())["head_spectrum"].shape[1] == 0
     assert found["head_spectrum"].shape[1] == 2 and found["head_lightcurve"].shape[1] == 2
     known = np.isfinite(inputs.label("prot"))
     assert 0 < known.sum() < len(known)

@@ -141,8 +141,8 @@ def _limits(results: Results) -> str:
     )
     if truth is not None:
         text += (
-            f"; the true values of the simulation give {truth.value:.3f} ± {truth.error:.3f}, the limit of "
-            "any model"
+            f"; the true values of the simulation give {truth.value:.3f} ± {truth.error:.3f}, which is about "
+            "all that there is to be had"
         )
     return text + "."
 

@@ -248,6 +248,8 @@ def labels_as_features(
             values = inputs.label(name)
             values = np.log10(values) if name.startswith("prot") else values
             known = np.isfinite(values)
+            if (known & train).sum() < 2:
+                continue
             mean, deviation = values[known & train].mean(), values[known & train].std()
             columns.append(np.stack([np.where(known, (values - mean) / deviation, 0.0), ~known], axis=1))
         halves.append(np.concatenate(columns, axis=1).astype(np.float32))
