@@ -112,7 +112,7 @@ def test_every_ablation_is_another_setting_and_builds(spec, finished: Place) -> 
     settings = settings_for(inputs, spec, choice, 1)
     base = settings_for(inputs, SPECS["desa"], choice, 1)
     same = (settings.dualformer, settings.alignment) == (base.dualformer, base.alignment)
-    assert same == spec.live
+    assert same == (spec.live or spec.head == "p")
     build(inputs, spec, settings, choice)
 
 
@@ -229,3 +229,17 @@ def test_a_score_that_no_model_has_gets_no_column() -> None:
     columns = [Column(kind, "binary", "auc", kind) for kind in ("sb1", "ellipsoidal")]
     found = score_table(results, "binaries", columns, [SPECS["desa"], SPECS["clip"]], "")
     assert found is not None and list(found.columns) == ["model", "prior", "sb1"] and len(found.rows) == 2
+
+
+def test_heads_read_z_but_p_as_published(finished: Place) -> None:
+    inputs = finished.inputs()
+    first, second = torch.from_numpy(inputs.star_spectrum[:4]), torch.from_numpy(inputs.star_lightcurve[:4])
+    for name, read in (("desa", "z"), ("desa_published", "p"), ("head_p", "p")):
+        spec = SPECS[name]
+        aligner, _ = build(inputs, spec, settings_for(inputs, spec, None, 1), None)
+        assert isinstance(aligner, DesaAligner)
+        aligner.eval()
+        output, found = aligner.dualformer(first, second), aligner.views(first, second)
+        for half, kind in zip(aligner.pair(first, second), ("spectrum", "lightcurve"), strict=True):
+            torch.testing.assert_close(half, getattr(output, f"{read}_{kind}"))
+            torch.testing.assert_close(found[f"head_{kind}"], half)

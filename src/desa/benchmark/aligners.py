@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import cast
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from desa.models.baselines import Baseline
-from desa.models.dualformer import DualFormer
+from desa.models.dualformer import DualFormer, DualFormerOutput
 
 Array = NDArray[np.float32]
 
@@ -57,18 +57,24 @@ class Aligner(nn.Module):
 
 
 class DesaAligner(Aligner):
-    """A DualFormer."""
+    """A DualFormer; `head` as in `desa.benchmark.registry.ModelSpec`."""
 
-    def __init__(self, dualformer: DualFormer, means: tuple[Tensor, Tensor]) -> None:
+    def __init__(
+        self, dualformer: DualFormer, means: tuple[Tensor, Tensor], head: Literal["z", "p"] = "z"
+    ) -> None:
         super().__init__(means)
-        self.dualformer = dualformer
+        self.dualformer, self.head = dualformer, head
+
+    def _read(self, output: DualFormerOutput) -> tuple[Tensor, Tensor]:
+        if self.head == "p":
+            return output.p_spectrum, output.p_lightcurve
+        return output.z_spectrum, output.z_lightcurve
 
     def pair(
         self, spectrum: Tensor, lightcurve: Tensor, prior: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """p_1 and p_2, as published."""
-        output = self.dualformer(spectrum, lightcurve, prior)
-        return output.p_spectrum, output.p_lightcurve
+        """z_1 and z_2, or p_1 and p_2."""
+        return self._read(self.dualformer(spectrum, lightcurve, prior))
 
     def joint(self, spectrum: Tensor, lightcurve: Tensor, prior: Tensor | None = None) -> Tensor:
         """The joint embedding of eq. 6, or what the settings make of z."""
@@ -81,8 +87,8 @@ class DesaAligner(Aligner):
         second = self.dualformer(self.missing(0, len(lightcurve)), lightcurve)
         return {
             "joint": self.dualformer.joint(both),
-            "head_spectrum": both.p_spectrum,
-            "head_lightcurve": both.p_lightcurve,
+            "head_spectrum": self._read(both)[0],
+            "head_lightcurve": self._read(both)[1],
             "match_spectrum": first.p_spectrum,
             "match_lightcurve": second.p_lightcurve,
             "joint_spectrum": self.dualformer.joint(first),

@@ -34,6 +34,9 @@ class ModelSpec:
         For an ablation: the model it is compared with.
     live
         Train on features computed anew from random crops at each step, not on cached ones.
+    head
+        What heads read of a DualFormer: its halves z, or their projections p, as published. The losses press
+        p into what both modalities share; what only one of them knows is in z.
     """
 
     name: str
@@ -44,6 +47,7 @@ class ModelSpec:
     changes: Mapping[str, Any] = field(default_factory=dict)
     base: str = "desa"
     live: bool = False
+    head: Literal["z", "p"] = "z"
 
     @property
     def trained(self) -> bool:
@@ -86,6 +90,7 @@ MODELS: tuple[ModelSpec, ...] = (
         "model",
         "scalar tokens, mean pooling, covariance and duality losses, real parts of eigenvectors; no prior",
         PUBLISHED,
+        head="p",
     ),
     ModelSpec(
         "desa_labels",
@@ -207,6 +212,7 @@ ABLATIONS: tuple[ModelSpec, ...] = (
         "cross-attention gives the pairs away",
         alignment={"contrastive_alone": False},
     ),
+    ModelSpec("head_p", "heads read p", "desa", "ablation", "as published, in place of z", head="p"),
     ModelSpec(
         "live_features",
         "live features",

@@ -91,7 +91,7 @@ def build(inputs: Inputs, spec: ModelSpec, settings: Settings, choice: Choice | 
     if spec.kind == "desa":
         if settings.dualformer.whiten:
             dualformer.set_whitening(*inputs.constants)
-        return DesaAligner(dualformer, means), align
+        return DesaAligner(dualformer, means, spec.head), align
     stars = len(set(inputs.stars.star[inputs.split == "train"].tolist()))
     temperature = 0.05 if choice is None or choice.temperature is None else choice.temperature
     model = baseline(
