@@ -25,3 +25,14 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         scratch.replace(target)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def clear_parts(folder: str | Path) -> int:
+    """Remove what killed runs left half-written in a folder and below; returns how many files that were.
+
+    Only for a folder that no other run is writing to.
+    """
+    left = [path for path in Path(folder).rglob(".*.part") if path.is_file()]
+    for path in left:
+        path.unlink(missing_ok=True)
+    return len(left)

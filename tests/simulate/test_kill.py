@@ -48,5 +48,7 @@ def test_killed_and_started_again_gives_the_same_bytes(kind: str, tmp_path: Path
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     assert process.wait(60) == -signal.SIGKILL
+    (tmp_path / "killed" / "deep").mkdir()
+    (tmp_path / "killed" / "deep" / ".half.fits.123.part").write_bytes(b"what a killed process was writing")
     subprocess.run(command, check=True)
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 import desa
 from desa.errors import SettingsError
+from desa.files import clear_parts
 from desa.progress import Report
 from desa.simulate import files, observe
 from desa.simulate.labels import observed_labels, true_labels
@@ -129,6 +130,7 @@ def simulate_survey(
     if format not in ("store", "fits"):
         raise SettingsError(f"a mock survey's format is store or fits, not {format!r}")
     make, is_done = (make_shard, _is_done) if format == "store" else (files.make_shard, has_part)
+    clear_parts(path)
     todo = [shard for shard in range(plan.shards) if not is_done(plan, path, shard)]
     made = n_stars - sum(len(plan.stars_of(shard)) for shard in todo)
     report = progress or _silent
