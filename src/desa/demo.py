@@ -25,7 +25,7 @@ from desa.models.desa import Desa
 from desa.progress import progress_bar
 from desa.provenance import provenance
 from desa.report.figures import embedding_map, predicted_against_true, training_curves
-from desa.report.page import Figure, Part, Table, write_page
+from desa.report.page import Figure, Page, Part, Table, write_page
 from desa.simulate.survey import simulate_survey
 from desa.survey.ingest import ingest
 from desa.survey.store import Survey
@@ -283,8 +283,7 @@ def _report(
         f"went through ingest and through `desa embed`: {embedded['from_files']} embeddings, "
         f"{embedded['left_out']} files left out."
     )
-    write_page(
-        path,
+    page = Page(
         "A foundation model of stars, in miniature",
         "A mock Kepler + LAMOST survey was simulated, both encoders were pre-trained on it, aligned by the "
         "DualFormer, and the embedding was asked what it knows. The stars are simulated: the numbers "
@@ -330,3 +329,4 @@ def _report(
         ],
         facts,
     )
+    write_page(path, page)

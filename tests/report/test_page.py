@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from desa.report.figures import embedding_map, predicted_against_true, training_curves
-from desa.report.page import Figure, Part, Table, write_page
+from desa.report.page import Figure, Page, Part, Table, write_page
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -29,7 +29,7 @@ def test_page_shows_data_kind_and_escapes(tmp_path: Path) -> None:
         {"a": [{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.0, "validation_loss": 1.5}]}
     )
     parts = [Part("Results", "words", [table, Figure(curve, "a figure", "loss falls")])]
-    write_page(tmp_path / "r.html", "Title", "lead", "mock survey", parts, {"command": "desa <demo>"})
+    write_page(tmp_path / "r.html", Page("Title", "lead", "mock survey", parts, {"command": "desa <demo>"}))
     page = (tmp_path / "r.html").read_text()
     parser = _Cells()
     parser.feed(page)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from markdown_it import MarkdownIt
 
-from desa.report.page import Figure, Part, Table
-from desa.report.text import write_text
+from desa.report.page import Figure, Page, Part, Table
+from desa.report.text import write_with_text
 
 TABLE = Table(
     ["model", "R2 | all"], [["DESA", "0.9 *"], ["z_1 <b>", "[Fe/H]"]], "A *caption*.", frozenset({0})
@@ -18,7 +18,7 @@ def read(tmp_path: Path) -> tuple[str, str]:
     part = Part(
         "Does it?", "It does.", [TABLE, Figure(b"", "What is seen.", "alt")], [("raw.csv", "raw.csv")]
     )
-    write_text(tmp_path / "page.md", "Title", "Lead.", "mock survey", [part], {"seed": "3"})
+    write_with_text(tmp_path / "page.html", Page("Title", "Lead.", "mock survey", [part], {"seed": "3"}))
     text = (tmp_path / "page.md").read_text(encoding="utf-8")
     return text, MarkdownIt("commonmark").enable("table").render(text)
 

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from desa.downstream.metrics import balanced_accuracy
+
 Array = NDArray[np.float64]
 Metric = Callable[[Array, Array], float]
 DRAWS = 1000
@@ -59,12 +61,6 @@ def auc(truth: Array, predicted: Array) -> float:
 def recall(truth: Array, predicted: Array) -> float:
     """Share of ranks, in place of predictions, that are not beyond those in place of truths."""
     return float((predicted <= truth).mean())
-
-
-def balanced_accuracy(truth: Array, predicted: Array) -> float:
-    """Mean over the classes there are of the share called right."""
-    right = predicted == truth
-    return float(np.mean([right[truth == name].mean() for name in np.unique(truth)]))
 
 
 METRICS: dict[str, Metric] = {

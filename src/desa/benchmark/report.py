@@ -14,8 +14,8 @@ from desa.benchmark.results import Results, searched
 from desa.benchmark.sections import SECTIONS
 from desa.benchmark.tables import Column, score_table, test_table
 from desa.benchmark.tasks import PROBE_LABELS
-from desa.report.page import Part, Table, write_page
-from desa.report.text import write_text
+from desa.report.page import Page, Part, Table
+from desa.report.text import write_with_text
 
 FIRST = (
     "before_alignment",
@@ -82,8 +82,7 @@ def report(place: Place, plan: Plan, results: Results) -> Path:
     links = [(name, name) for name in ("results.csv", "results.parquet", "results.json", "benchmark.json")]
     parts.append(Part("Raw tables and settings", "All numbers of this page and the settings.", links=links))
     data = f"{inputs.data}; prior none unless a row says otherwise"
-    for write, to in ((write_page, path), (write_text, path.with_suffix(".md"))):
-        write(to, "The paper's experiments", lead, data, parts, results.facts["provenance"])
+    write_with_text(path, Page("The paper's experiments", lead, data, parts, results.facts["provenance"]))
     return path
 
 

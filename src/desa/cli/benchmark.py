@@ -54,7 +54,8 @@ def benchmark(
     results.csv, results.json.
 
     With --real: few labels of spectra, kinds and numbers of light curves, each beside hand-made features and
-    untrained encoders; report.html, results.csv, results.json. Of the other options it takes --seed alone.
+    untrained encoders; report.html, report.md, results.csv, results.json. Of the other options it takes
+    --seed alone.
 
     Example: `desa benchmark survey --preset mini --seeds 3 -o results --only probe,desa,concatenation`
 

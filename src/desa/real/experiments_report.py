@@ -15,8 +15,8 @@ from desa.real.data import LABELS
 from desa.real.maps import save_figure
 from desa.real.repeated import DATA, OWN_HEAD, Row
 from desa.report.figures import LABEL_TEXT
-from desa.report.page import Figure, Part, Table, write_page
-from desa.report.text import write_text
+from desa.report.page import Figure, Page, Part, Table
+from desa.report.text import write_with_text
 
 Array = NDArray[np.float64]
 
@@ -230,5 +230,4 @@ def write_report(
         "real stars are compared with features made by hand and with untrained encoders. No star here has "
         "both a light curve and a spectrum, so the joint embedding is not tested."
     )
-    for write, name in ((write_page, "report.html"), (write_text, "report.md")):
-        write(out / name, title, lead, DATA, parts, facts["provenance"])
+    write_with_text(out / "report.html", Page(title, lead, DATA, parts, facts["provenance"]))

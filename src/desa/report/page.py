@@ -115,20 +115,12 @@ class Part:
         return f"<h2>{html.escape(self.title)}</h2><p>{html.escape(self.text)}</p>{items}{below}"
 
 
-def write_page(
-    path: str | Path,
-    title: str,
-    lead: str,
-    data: str,
-    parts: Sequence[Part],
-    provenance: Mapping[str, str],
-) -> None:
-    """Write the page, atomically.
+@dataclass(frozen=True)
+class Page:
+    """All that a page says.
 
     Parameters
     ----------
-    path
-        Where to.
     title, lead
         Heading and first paragraph.
     data
@@ -138,14 +130,32 @@ def write_page(
     provenance
         What made the page: command, seed, versions, identity of the data.
     """
-    facts = "\n".join(f"{key:<12} {value}" for key, value in provenance.items())
-    page = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(title)}</title><style>{STYLE}</style></head><body>"
-        f'<h1>{html.escape(title)}</h1><p><span class="data">Data: {html.escape(data)}</span></p>'
-        f"<p>{html.escape(lead)}</p>{''.join(part.html() for part in parts)}"
-        f"<h2>What made this page</h2><pre>{html.escape(facts)}</pre></body></html>\n"
-    )
+
+    title: str
+    lead: str
+    data: str
+    parts: Sequence[Part]
+    provenance: Mapping[str, str]
+
+    @property
+    def facts(self) -> str:
+        """The provenance, a line each."""
+        return "\n".join(f"{key:<12} {value}" for key, value in self.provenance.items())
+
+    def html(self) -> str:
+        """The page as HTML."""
+        title, data = html.escape(self.title), html.escape(self.data)
+        return (
+            '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            f"<title>{title}</title><style>{STYLE}</style></head><body>"
+            f'<h1>{title}</h1><p><span class="data">Data: {data}</span></p>'
+            f"<p>{html.escape(self.lead)}</p>{''.join(part.html() for part in self.parts)}"
+            f"<h2>What made this page</h2><pre>{html.escape(self.facts)}</pre></body></html>\n"
+        )
+
+
+def write_page(path: str | Path, page: Page) -> None:
+    """Write a page as HTML, whole."""
     with written_whole(path) as scratch:
-        scratch.write_text(page, encoding="utf-8")
+        scratch.write_text(page.html(), encoding="utf-8")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from desa.files import written_whole
-from desa.report.page import Figure, Part, Table
+from desa.report.page import Figure, Page, Part, Table, write_page
 
 
 def _cell(text: str) -> str:
@@ -46,17 +46,16 @@ def part_text(part: Part) -> str:
     return "\n\n".join(text for text in found if text)
 
 
-def write_text(
-    path: str | Path,
-    title: str,
-    lead: str,
-    data: str,
-    parts: Sequence[Part],
-    provenance: Mapping[str, str],
-) -> None:
-    """Write what `desa.report.page.write_page` writes, without its pictures, as Markdown; same parameters."""
-    facts = "\n".join(f"{key:<12} {value}" for key, value in provenance.items())
-    found = [f"# {_cell(title)}", f"Data: **{_cell(data)}**", _cell(lead), *map(part_text, parts)]
-    found.append(f"## What made these tables\n\n```text\n{facts}\n```\n")
-    with written_whole(path) as scratch:
-        scratch.write_text("\n\n".join(found), encoding="utf-8")
+def page_text(page: Page) -> str:
+    """A page without its pictures."""
+    found = [f"# {_cell(page.title)}", f"Data: **{_cell(page.data)}**", _cell(page.lead)]
+    found += map(part_text, page.parts)
+    found.append(f"## What made these tables\n\n```text\n{page.facts}\n```\n")
+    return "\n\n".join(found)
+
+
+def write_with_text(path: str | Path, page: Page) -> None:
+    """Write a page as HTML and beside it, as ``.md``, its tables."""
+    write_page(path, page)
+    with written_whole(Path(path).with_suffix(".md")) as scratch:
+        scratch.write_text(page_text(page), encoding="utf-8")

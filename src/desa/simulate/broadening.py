@@ -16,7 +16,6 @@ from desa.types import LAMOST_LOG_WAVELENGTH_STEP, SPEED_OF_LIGHT
 
 FloatArray = NDArray[np.float64]
 
-
 PIXEL_VELOCITY: Final = SPEED_OF_LIGHT * LAMOST_LOG_WAVELENGTH_STEP * float(np.log(10.0))
 """km/s a pixel: 69.03."""
 

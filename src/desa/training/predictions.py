@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from desa.models.desa import Desa
+from desa.predict.labels import shown
 from desa.survey.batches import LightCurveDataset, SpectrumDataset, make_loader
 from desa.survey.store import Survey
 
@@ -54,9 +55,8 @@ def periods_of(medians: Array, labels: Sequence[str]) -> Array | None:
     labels
         K names; None is given back where neither ``prot`` nor ``log_prot`` is one of them.
     """
-    if "log_prot" in labels:
-        return np.asarray(10.0 ** medians[:, labels.index("log_prot")])
-    return np.asarray(medians[:, labels.index("prot")]) if "prot" in labels else None
+    found = dict(shown(label, medians[:, place]) for place, label in enumerate(labels))
+    return found.get("prot")
 
 
 def _targets(labels: dict[str, Tensor], names: Sequence[str]) -> Tensor:

@@ -14,7 +14,7 @@ from desa.files import written_whole
 from desa.progress import Report
 from desa.provenance import provenance
 from desa.report.figures import png
-from desa.report.page import Figure, Part, Table, write_page
+from desa.report.page import Figure, Page, Part, Table, write_page
 from desa.simulate.check import catalogues, figures
 from desa.simulate.check.judge import Verdict
 from desa.simulate.check.lightcurves import QuarterCheck, check_quarters
@@ -96,8 +96,7 @@ def check_survey(
     merged: dict[str, Any] = {key: value for _, part in made for key, value in part.items()}
     with written_whole(target / "check.json") as scratch:
         scratch.write_text(json.dumps(merged, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    write_page(
-        target / "report.html",
+    page = Page(
         "Mock survey against real stars",
         "Every figure and number sets stars that desa simulated beside real Kepler and LAMOST stars. "
         "Ratios are mock over real, with standard errors; a difference is named beyond two of them.",
@@ -105,6 +104,7 @@ def check_survey(
         [part for part, _ in made],
         provenance(data=folder, stars=pool, residuals=residuals or "shipped"),
     )
+    write_page(target / "report.html", page)
     report(STEPS, STEPS)
     return merged
 
