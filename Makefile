@@ -34,7 +34,7 @@ test: $(VENV)/.dev           ## every quick test, with coverage
 	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term
 
 test-catalog: .venv-catalog/.done  ## matching on Dask; LSDB needs an environment of its own
-	.venv-catalog/bin/python -m pytest tests/archive/test_crossmatch_hats.py
+	.venv-catalog/bin/python -m pytest tests/catalogs/test_crossmatch_hats.py
 
 docs: $(VENV)/.docs          ## the documentation as web pages, in docs/_build
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build

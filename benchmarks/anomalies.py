@@ -29,9 +29,9 @@ from sklearn.ensemble import IsolationForest
 from sklearn.metrics import average_precision_score
 from sklearn.neighbors import LocalOutlierFactor
 
-from desa.downstream import anomalies as ours
-from desa.embedding import embed_survey
-from desa.models.desa import Desa
+from desa.anomalies import anomalies as ours
+from desa.inference.embed import embed_survey
+from desa.models.network import Desa
 from desa.search.data import vectors_of
 from desa.simulate.observe import MockStar
 from desa.simulate.plan import plan_of

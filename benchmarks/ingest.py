@@ -19,8 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from desa.archive import identify
 from desa.errors import DesaError
+from desa.io import identify
 
 
 def sources(folder: Path, kind: str, most: int) -> list[bytes]:

@@ -26,9 +26,9 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from desa.config import settings
+from desa.inference.batch_size import largest
 from desa.losses import covariance, duality
 from desa.models import published_names as names
-from desa.models.batch_size import largest
 from desa.models.dualformer import DualFormer
 from desa.models.lightcurve import LightCurveEncoder
 from desa.models.spectrum import SpectrumEncoder
@@ -264,7 +264,7 @@ def training_rows(arguments: argparse.Namespace) -> list[dict[str, object]]:
 def survey_rate(survey: str, model: str, device: str) -> None:
     """Stars a second through `embed_survey`, and which stage limits."""
     import desa
-    from desa.embedding import embed_survey
+    from desa.inference.embed import embed_survey
     from desa.survey.store import Survey
 
     opened, loaded = Survey.open(survey), desa.load(model).to(device)

@@ -25,8 +25,8 @@ from rich.console import Console
 from rich.table import Table
 
 from desa.config import Settings, settings
-from desa.models.desa import Desa
 from desa.models.dualformer import DualFormer
+from desa.models.network import Desa
 from desa.pipeline import Clock
 from desa.survey.tensors import LightCurveBatch, SpectrumBatch
 from desa.training.alignment import Align

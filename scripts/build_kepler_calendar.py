@@ -19,8 +19,8 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from desa.archive.quality import bitmask
 from desa.files import written_whole
+from desa.io.quality import bitmask
 from desa.types import KEPLER_CADENCE_DAYS
 
 OUT = Path(__file__).parents[1] / "src" / "desa" / "simulate" / "data" / "kepler_calendar.npz"

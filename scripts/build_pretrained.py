@@ -22,10 +22,11 @@ import torch
 
 from desa.config import Settings, settings
 from desa.conformal import calibrate, empirical_coverage, intervals
-from desa.downstream.retrieval import retrieval
-from desa.models.desa import Desa
-from desa.models.use import match_rows
-from desa.predict.novelty import Reference, fit_reference
+from desa.evaluation.retrieval import retrieval
+from desa.inference.encode import lightcurve_features, spectrum_features
+from desa.inference.objects import match_rows
+from desa.models.network import Desa
+from desa.models.reference import Reference, fit_reference
 from desa.progress import progress_bar
 from desa.real.data import LABELS as SPECTRUM_LABELS
 from desa.real.data import LabelledSpectra, folds, read_spectra, stars
@@ -35,10 +36,9 @@ from desa.real.train import QUANTILES, features_of, fine_tune, predict, pretrain
 from desa.simulate.survey import simulate_survey
 from desa.survey.schema import LABELS
 from desa.survey.store import Survey, SurveyWriter
-from desa.training.features import lightcurve_features, spectrum_features
 from desa.training.pairs import pairs_of
 from desa.training.predictions import lightcurve_predictions
-from desa.training.run import align, pretrain_lightcurve
+from desa.training.stages import align, pretrain_lightcurve
 from desa.training.tracking import training_progress
 from desa.types import LAMOST_PIXELS, LightCurve
 

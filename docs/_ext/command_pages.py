@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 import desa
-from desa.archive.catalogs import declarations
+from desa.catalogs.declared import declarations
 from desa.cli import app
 
 

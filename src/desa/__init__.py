@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from desa.types import Embedding, LightCurve, Spectrum, Star
 
 if TYPE_CHECKING:
-    from desa.downstream.anomalies import anomalies
-    from desa.models.desa import Desa
+    from desa.anomalies.anomalies import anomalies
+    from desa.models.network import Desa
     from desa.search.index import Index
 
 __version__ = "0.1.0"
 __all__ = ["Embedding", "Index", "LightCurve", "Spectrum", "Star", "anomalies", "load"]
 
-LAZY = {"Index": "desa.search.index", "anomalies": "desa.downstream.anomalies"}
+LAZY = {"Index": "desa.search.index", "anomalies": "desa.anomalies.anomalies"}
 """Names that are brought when they are first used, so that importing desa stays quick."""
 
 
@@ -48,8 +48,8 @@ def load(name: str = "") -> Desa:
     """
     from pathlib import Path
 
-    from desa.models.desa import Desa
     from desa.models.hub import NAME, load_from_hub
+    from desa.models.network import Desa
 
     if not name:
         return Desa.load(Path(__file__).parent / "pretrained")

@@ -16,12 +16,13 @@ from rich.console import Console
 from rich.table import Table as ScreenTable
 from sklearn.manifold import TSNE
 
+from desa.benchmark.candidates import controls
 from desa.config import Settings, settings
-from desa.downstream import controls
-from desa.downstream.evaluate import LABELS, ProbeTable, probe_table
-from desa.embedding import embed_files, embed_survey, write_embedding
+from desa.evaluation.evaluate import LABELS, ProbeTable, probe_table
 from desa.files import written_whole
-from desa.models.desa import Desa
+from desa.inference.embed import embed_files, embed_survey, write_embedding
+from desa.inference.encode import lightcurve_features, spectrum_features
+from desa.models.network import Desa
 from desa.progress import progress_bar
 from desa.provenance import provenance
 from desa.report.figures import embedding_map, predicted_against_true, training_curves
@@ -29,9 +30,8 @@ from desa.report.page import Figure, Page, Part, Table, write_page
 from desa.simulate.survey import simulate_survey
 from desa.survey.ingest import ingest
 from desa.survey.store import Survey
-from desa.training.features import lightcurve_features, spectrum_features
 from desa.training.pairs import Pairs, pairs_of, whitening
-from desa.training.run import align, joined_model, pretrain_lightcurve, pretrain_spectrum
+from desa.training.stages import align, joined_model, pretrain_lightcurve, pretrain_spectrum
 from desa.training.tracking import read_metrics
 
 QUARTERS = range(4, 8)

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from quick import quick_plan, quick_settings
-from tiny import tiny_survey
 
 from desa.benchmark.jobs import Place
 from desa.benchmark.runner import run
 from desa.survey.store import Survey
+from helpers.quick import quick_plan, quick_settings
+from helpers.tiny import tiny_survey
 
 
 @pytest.fixture(scope="session")

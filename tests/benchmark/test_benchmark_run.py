@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from quick import quick_plan, quick_settings
 
 from desa.benchmark import jobs
 from desa.benchmark.jobs import Place, validation_scores
@@ -15,6 +14,7 @@ from desa.benchmark.results import collect, predictions
 from desa.benchmark.runner import run
 from desa.errors import SettingsError
 from desa.survey.store import Survey
+from helpers.quick import quick_plan, quick_settings
 
 
 def test_every_cell_is_a_file_with_scores(finished: Place) -> None:

@@ -3,10 +3,10 @@ from __future__ import annotations
 from typing import Any
 
 import pyarrow as pa
-from quick import quick_plan
 
 from desa.benchmark.findings import findings, wins
 from desa.benchmark.results import Mean, Results
+from helpers.quick import quick_plan
 
 LIMITS = {"desa": 1.85, "catalogue": 1.84, "truth": 1.47}
 

@@ -7,25 +7,25 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from quick import quick_plan
 
-from desa.benchmark.aligners import DesaAligner, PlainAligner, embed
-from desa.benchmark.encoder_tasks import rotation
+from desa.benchmark.candidates.baselines import BASELINES, trainable
+from desa.benchmark.embed import DesaAligner, PlainAligner, embed
 from desa.benchmark.energy import Meter
 from desa.benchmark.jobs import Place, labels_as_features
 from desa.benchmark.material import Material
-from desa.benchmark.paired import METRICS, auc, compared, minus_mae, paired_bootstrap, r2
 from desa.benchmark.plan import BUDGETS, make_plan, trials
 from desa.benchmark.registry import ABLATIONS, SPECS, spec_of
 from desa.benchmark.results import Mean, Results, means_of
 from desa.benchmark.tables import Column, score_table
-from desa.benchmark.tasks import TASKS
+from desa.benchmark.tasks.encoders import rotation
+from desa.benchmark.tasks.registry import TASKS
 from desa.benchmark.training import Choice, build, settings_for
 from desa.config import with_changes
 from desa.errors import SettingsError
-from desa.models.baselines import BASELINES, trainable
+from desa.evaluation.paired import METRICS, auc, compared, minus_mae, paired_bootstrap, r2
 from desa.models.dualformer import DualFormer
 from desa.survey.store import Survey
+from helpers.quick import quick_plan
 
 REFERENCES = ("canonical", "catalogue", "truth")
 
@@ -215,7 +215,7 @@ def test_the_encoder_s_periods_are_in_days_whatever_its_head_gives(
         values = survey.labels(label)[survey.lightcurve_star[survey.split[survey.lightcurve_star] == split]]
         return np.repeat(values[:, None, None], len(objective.quantiles), axis=2), values[:, None]
 
-    monkeypatch.setattr("desa.benchmark.encoder_tasks.lightcurve_predictions", exact)
+    monkeypatch.setattr("desa.benchmark.tasks.encoders.lightcurve_predictions", exact)
     spec = SPECS["only_lightcurve"]
     outcome = rotation(Material(inputs, spec, finished.model_folder("only_lightcurve", 0), 0))
     scores = {(score.label, score.metric): score.value for score in outcome.scores}

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
-from sky import PORT, make_embedding, make_predictions, make_survey
 
 from desa.explore.app import create_app
 from desa.explore.maps import map_of
 from desa.explore.table import ExploreTable
 from desa.survey.store import Survey
+from helpers.sky import PORT, make_embedding, make_predictions, make_survey
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from astropy.table import Table
 from fastapi.testclient import TestClient
-from sky import LIGHTCURVE_ONLY, PORT, STARS, kic, obsid
 from typer.testing import CliRunner
 
 import desa.cli
@@ -16,6 +15,7 @@ from desa.errors import SettingsError
 from desa.explore import serve
 from desa.explore.guard import HEADERS, MOST_URL
 from desa.explore.serve import bound_socket
+from helpers.sky import LIGHTCURVE_ONLY, PORT, STARS, kic, obsid
 
 
 def floats(client: TestClient, path: str) -> np.ndarray:

@@ -18,12 +18,12 @@ import uvicorn
 from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, Playwright, expect, sync_playwright
-from sky import LIGHTCURVE_ONLY, STARS, kic, make_embedding, obsid, with_columns
 
 from desa.explore.app import create_app
 from desa.explore.maps import map_of
 from desa.explore.serve import bound_socket
 from desa.explore.table import ExploreTable
+from helpers.sky import LIGHTCURVE_ONLY, STARS, kic, make_embedding, obsid, with_columns
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None

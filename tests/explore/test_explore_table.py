@@ -7,7 +7,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from astropy.table import Table
-from sky import LIGHTCURVE_ONLY, SPECTRUM_ONLY, STARS, kic, make_embedding, obsid, spectrum, with_columns
 
 from desa.errors import DamagedFile, SettingsError, UnsupportedFile
 from desa.explore import maps
@@ -19,10 +18,20 @@ from desa.explore.neighbours import Neighbours
 from desa.explore.predictions import calibration_of, read_predictions
 from desa.explore.star import autocorrelation, describe, flux_ppt, lightcurve_of, spectrum_of
 from desa.explore.table import ExploreTable
-from desa.predict.output import write_table
+from desa.inference.prediction_table import write_table
 from desa.search.beside import index_of
 from desa.search.index import Index
 from desa.survey.store import Survey, SurveyWriter
+from helpers.sky import (
+    LIGHTCURVE_ONLY,
+    SPECTRUM_ONLY,
+    STARS,
+    kic,
+    make_embedding,
+    obsid,
+    spectrum,
+    with_columns,
+)
 
 
 def row_of(table: ExploreTable, star: int) -> int:

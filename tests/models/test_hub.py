@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 import desa
 from desa.config import settings
 from desa.errors import ModelError
-from desa.models.desa import Desa
+from desa.models.network import Desa
 
 
 class Hub:

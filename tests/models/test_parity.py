@@ -37,7 +37,7 @@ def numbers(parity: Path) -> dict[str, Tensor]:
 
 
 @torch.inference_mode()
-def _check_full(model: desa.models.desa.Desa, numbers: dict[str, Tensor]) -> None:
+def _check_full(model: desa.models.network.Desa, numbers: dict[str, Tensor]) -> None:
     lightcurve = model.lightcurve_encoder(numbers["lc"])
     spectrum = model.spectrum_encoder(numbers["spectrum"])
     assert _close(lightcurve, numbers["z_lc"])

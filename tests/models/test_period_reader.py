@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from desa.config import LightCurvePreprocessing, settings
 from desa.errors import SettingsError
-from desa.models.desa import Desa
 from desa.models.heads import QuantileHead
 from desa.models.lightcurve import LightCurveEncoder
+from desa.models.network import Desa
 from desa.models.periods import FEATURES, LEVELS, SHARPNESS, PeriodReader, binned, levels
 from desa.preprocess.lightcurve import LightCurvePreprocessor
 from desa.training.tasks import PretrainLightCurve

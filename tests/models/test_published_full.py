@@ -9,13 +9,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import plain_model as plain
 import pytest
 import torch
 from torch import Tensor
 
-from desa.models.desa import Desa
+from desa.models.network import Desa
 from desa.models.published import from_published
+from helpers import plain_model as plain
 
 pytestmark = [pytest.mark.slow, pytest.mark.real]
 HEADS = 8

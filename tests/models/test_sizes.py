@@ -9,10 +9,10 @@ from torch import nn
 
 from desa.config import settings
 from desa.models.basis import schur_vectors
-from desa.models.desa import Desa
 from desa.models.dualformer import DualFormer
 from desa.models.layers import Rotary, RotaryAttention
 from desa.models.lightcurve import LightCurveEncoder
+from desa.models.network import Desa
 from desa.models.spectrum import SpectrumDecoder, SpectrumEncoder
 
 

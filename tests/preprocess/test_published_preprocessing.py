@@ -12,7 +12,7 @@ from scipy.signal import medfilt, savgol_filter
 
 from desa.config import LightCurvePreprocessing, SpectrumPreprocessing, settings
 from desa.errors import FileRefused
-from desa.models.desa import Desa
+from desa.models.network import Desa
 from desa.preprocess.published import (
     PublishedLightCurve,
     PublishedSpectrum,

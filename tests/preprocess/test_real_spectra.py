@@ -11,8 +11,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from desa.archive.lamost import read_spectrum
 from desa.config import SpectrumPreprocessing
+from desa.io.lamost import read_spectrum
 from desa.preprocess.grids import rest_wavelength
 from desa.preprocess.spectrum import SpectrumPreprocessor
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from desa.downstream.periods import acf_peak
+from desa.evaluation.periods import acf_peak
 from desa.preprocess.stretching import stretch, stretches
 from desa.types import KEPLER_CADENCE_DAYS
 

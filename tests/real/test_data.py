@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from folder import write_lamost
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from desa.errors import DamagedFile, SettingsError, UnsupportedFile
 from desa.real.data import folds, ivar_from_snr, read_spectra, stars
+from helpers.folder import write_lamost
 
 
 def test_reads_flux_masks_and_labels(tmp_path: Path) -> None:

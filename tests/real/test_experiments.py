@@ -11,22 +11,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from folder import write_lamost
 from typer.testing import CliRunner
 
+from desa.benchmark.candidates.handmade import QUARTER, one_a_star, one_quarter, usable
+from desa.benchmark.tasks.few_real_labels import lightcurve_tasks, own_heads, run, spectra_few_labels
 from desa.cli import app
 from desa.config import settings
 from desa.errors import DesaError, ModelError
-from desa.models.desa import Desa
+from desa.evaluation.crossvalidation import class_table, held_out, linear, logistic, number_table
+from desa.models.network import Desa
 from desa.real.data import read_spectra
-from desa.real.experiment_sets import QUARTER, one_a_star, one_quarter, usable
-from desa.real.experiments import lightcurve_tasks, own_heads, run, spectra_few_labels
 from desa.real.handmade import LIGHTCURVE_NAMES, LINES, lightcurve_features, line_indices
 from desa.real.lightcurves import KeplerStar
 from desa.real.masked import MASKED, fill_masks
-from desa.real.repeated import class_table, held_out, linear, logistic, number_table
 from desa.real.train import features_of
 from desa.types import KEPLER_CADENCE_DAYS, LightCurve
+from helpers.folder import write_lamost
 
 
 def curve(flux: np.ndarray, star: str = "KIC 1") -> LightCurve:

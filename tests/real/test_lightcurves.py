@@ -6,16 +6,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from folder import write_lamost
 from rich.console import Console
 
+from desa.benchmark.tasks.landmarks import kinds_of, lightcurve_findings, run
 from desa.config import settings
 from desa.errors import UnsupportedFile
-from desa.models.desa import Desa
-from desa.real.landmarks import kinds_of, lightcurve_findings, run
+from desa.models.network import Desa
 from desa.real.lightcurves import KeplerStar, read_compact, read_full_mission, read_kepler
 from desa.real.train import new_model, real_settings
 from desa.types import KEPLER_CADENCE_DAYS, LightCurve
+from helpers.folder import write_lamost
 
 COUNT = 600
 

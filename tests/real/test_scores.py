@@ -5,8 +5,8 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
+from desa.evaluation.neighbours import auc, auc_error, nearest, separation
 from desa.real.baselines import baselines
-from desa.real.neighbours import auc, auc_error, nearest, separation
 from desa.real.scores import cross_coverage, score, score_line
 
 

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from folder import write_lamost
 
+from desa.benchmark.tasks.labelled_spectra import fold_numbers
+from desa.benchmark.tasks.sim_to_real import MOCK_ONLY, epochs_for, rows_of_share, sim_to_real
 from desa.config import settings
 from desa.errors import ModelError
-from desa.models.desa import Desa
-from desa.real.crossvalidate import fold_numbers
+from desa.models.network import Desa
 from desa.real.data import read_spectra, stars
-from desa.real.sim_to_real import MOCK_ONLY, epochs_for, rows_of_share, sim_to_real
 from desa.real.train import new_model, real_settings
+from helpers.folder import write_lamost
 
 
 def test_shares_are_of_stars_nested_and_apart_from_the_test_stars(tmp_path: Path) -> None:

@@ -6,21 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from folder import write_lamost
 from rich.console import Console
 
-from desa.archive.lamost import read_spectrum
+from desa.benchmark.tasks.labelled_spectra import fold_numbers
+from desa.io.lamost import read_spectrum
 from desa.models.inputs import spectrum_tensors
+from desa.preprocess.augment import augment
 from desa.real.__main__ import main
-from desa.real.augment import augment
-from desa.real.crossvalidate import fold_numbers
 from desa.real.data import read_spectra
 from desa.real.evaluate import evaluate
-from desa.real.mocks import MockMaker, draw_labels, upper_envelope
 from desa.real.spectra import run
 from desa.real.task import observed_pixels, shuffled_batches
 from desa.real.train import QUANTILES, TYPICAL, new_model, predict, real_settings
 from desa.simulate.emulator import load_emulator
+from desa.simulate.real_continua import MockMaker, draw_labels, upper_envelope
+from helpers.folder import write_lamost
 
 
 def test_mock_labels_are_inside_the_grid() -> None:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from desa.cli import app
-from desa.embedding import embedding_table, write_embedding
 from desa.errors import DesaError, ModelError, SettingsError
+from desa.inference.embed import embedding_table, write_embedding
 from desa.search import beside, index
 from desa.search.like import search_like
 from desa.survey.store import Survey, SurveyWriter
@@ -169,11 +169,11 @@ def test_a_file_must_be_embedded_by_the_table_s_own_model(
         assert given is model and paths == [str(file)]
         return embedded, []
 
-    monkeypatch.setattr("desa.embedding.embed_files", embed)
-    monkeypatch.setattr("desa.training.features.weights_hash", lambda given: "other")
+    monkeypatch.setattr("desa.inference.embed.embed_files", embed)
+    monkeypatch.setattr("desa.inference.encode.weights_hash", lambda given: "other")
     with pytest.raises(ModelError, match="another model"):
         search_like(table, str(file), model=model)
-    monkeypatch.setattr("desa.training.features.weights_hash", lambda given: "abc")
+    monkeypatch.setattr("desa.inference.encode.weights_hash", lambda given: "abc")
     found = search_like(table, str(file), k=3, model=model)
     assert (found["star_id"][0], found.meta["by"]) == ("KIC 1020", "features_spectrum")
     with pytest.raises(SettingsError, match="by --model"):

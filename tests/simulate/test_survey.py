@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from desa.archive.kepler import read_lightcurve, read_lightcurve_file
-from desa.archive.lamost import read_spectrum
+from desa.catalogs.labels import read_labels
 from desa.errors import SettingsError
+from desa.io.kepler import read_lightcurve, read_lightcurve_file
+from desa.io.lamost import read_spectrum
 from desa.simulate import survey as module
 from desa.simulate.calendar import load_calendar
 from desa.simulate.fits_kepler import file_name, write_kepler_quarter
@@ -21,7 +22,6 @@ from desa.simulate.labels import measured_sph
 from desa.simulate.lightcurves import lightcurve_of, observe
 from desa.simulate.population import draw_star, stream
 from desa.simulate.survey import simulate_survey
-from desa.survey.labels import read_labels
 from desa.survey.store import Survey
 from desa.types import LightCurve
 

@@ -3,7 +3,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import curve, small_survey
 
 from desa.survey.batches import (
     LightCurveDataset,
@@ -13,6 +12,7 @@ from desa.survey.batches import (
 )
 from desa.survey.order import BatchOrder, ItemSampler, UniqueStarSampler
 from desa.survey.store import SurveyWriter
+from helpers.samples import curve, small_survey
 
 
 @pytest.fixture(scope="module")

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from samples import write_quarter, write_spectrum
 
-from desa.archive.kepler import read_lightcurve, read_lightcurve_file
-from desa.archive.lamost import read_spectrum
 from desa.errors import SurveyError
+from desa.io.kepler import read_lightcurve, read_lightcurve_file
+from desa.io.lamost import read_spectrum
 from desa.survey.info import damaged_files, survey_info, survey_lines
 from desa.survey.ingest import ingest, report_rows
 from desa.survey.store import Survey
+from helpers.samples import write_quarter, write_spectrum
 
 
 @pytest.fixture(scope="module")

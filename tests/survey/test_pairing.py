@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from desa.survey.labels import LabelTable
+from desa.catalogs.labels import LabelTable
 from desa.survey.pairing import Named, pair
 
 ARCSEC = 1 / 3600

@@ -6,10 +6,10 @@ import datasets
 import numpy as np
 import pyarrow as pa
 import pytest
-from samples import curve, small_survey, spectrum
 
 from desa.errors import SurveyError
 from desa.survey.store import Survey, SurveyWriter
+from helpers.samples import curve, small_survey, spectrum
 
 
 @pytest.fixture(scope="module")

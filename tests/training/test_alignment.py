@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
-from tiny import tiny_settings
 
 from desa.models.dualformer import DualFormer
 from desa.training.alignment import Align, effective_rank
 from desa.training.pairs import FeatureBatch
+from helpers.tiny import tiny_settings
 
 
 def batch(size: int = 40, prior: int = 0) -> FeatureBatch:

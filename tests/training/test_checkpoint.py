@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy import Toy
 
 from desa.errors import ModelError
 from desa.training import checkpoint
 from desa.training.checkpoint import Checkpoints
 from desa.training.tracking import Tracker, read_metrics
+from helpers.toy import Toy
 
 
 def saved(out: Path, step: int = 7) -> tuple[Toy, torch.optim.AdamW]:

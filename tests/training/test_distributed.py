@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy import VALIDATION, Toy, batches
 
 from desa.config import Training
 from desa.training import distributed
 from desa.training.checkpoint import full_weights
 from desa.training.loop import fit
 from desa.training.tracking import read_metrics
+from helpers.toy import VALIDATION, Toy, batches
 
 STEPS = 6
 
@@ -44,7 +44,13 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
-    common = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
+    common = {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": port,
+        "WORLD_SIZE": "2",
+    }
     processes = [
         subprocess.Popen(
             [sys.executable, __file__, str(out)],

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 import torch
-import toy
-from runs import losses, wait_for_step
-from toy import VALIDATION, Toy, batches, make_batch
 
 from desa.config import Training
 from desa.errors import DesaError, ModelError
 from desa.training.loop import fit, learning_rate, step_seed
 from desa.training.tracking import read_metrics, training_progress
+from helpers import toy
+from helpers.runs import losses, wait_for_step
+from helpers.toy import VALIDATION, Toy, batches, make_batch
 
 TOY = Path(toy.__file__)
 

@@ -3,15 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tiny import tiny_settings, tiny_survey
 
 from desa.config import Settings
-from desa.models.desa import Desa
+from desa.inference.encode import spectrum_features
+from desa.models.network import Desa
 from desa.survey.store import Survey
 from desa.training import reference
-from desa.training.features import spectrum_features
 from desa.training.reference import survey_references
-from desa.training.run import joined_model
+from desa.training.stages import joined_model
+from helpers.tiny import tiny_settings, tiny_survey
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from runs import losses, wait_for_step
-from tiny import tiny_settings
 
-from conftest import Trained
-from desa.models.desa import Desa
+from desa.models.network import Desa
+from helpers.runs import losses, wait_for_step
+from helpers.tiny import Trained, tiny_settings
 
 STEPS = 16
 

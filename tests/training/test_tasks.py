@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny import tiny_settings
 
 from desa.survey.batches import LightCurveDataset, SpectrumDataset, make_loader
 from desa.survey.store import Survey
@@ -17,6 +16,7 @@ from desa.training.tasks import (
     snr_weight,
     stretched,
 )
+from helpers.tiny import tiny_settings
 
 LABELS = ("teff", "log_g", "fe_h")
 

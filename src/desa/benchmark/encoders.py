@@ -13,7 +13,7 @@ from desa.benchmark.inputs import ENCODERS
 from desa.benchmark.registry import ENCODER_OBJECTIVES
 from desa.config import Settings, with_changes
 from desa.survey.store import Survey
-from desa.training.run import pretrain_lightcurve, pretrain_spectrum
+from desa.training.stages import pretrain_lightcurve, pretrain_spectrum
 
 Part = Literal["spectrum", "lightcurve"]
 SHARED = "shared"

@@ -12,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from desa.benchmark.candidates import controls
 from desa.config import Settings
-from desa.downstream import controls
 from desa.errors import SurveyError
-from desa.models.desa import Desa
+from desa.inference.encode import lightcurve_features, spectrum_features
+from desa.models.network import Desa
 from desa.survey.batches import LightCurveDataset
 from desa.survey.store import Survey
-from desa.training.features import lightcurve_features, spectrum_features
 from desa.training.pairs import Pairs, pairs_of, whitening
 
 Array = NDArray[np.float32]
@@ -172,7 +172,7 @@ class Inputs:
 
 def joined(inputs: Inputs) -> Desa:
     """Both encoders with their preprocessing and a new DualFormer, in one model."""
-    from desa.training.run import joined_model
+    from desa.training.stages import joined_model
 
     return joined_model(inputs.spectrum_model, inputs.lightcurve_model, inputs.settings)
 

@@ -19,18 +19,18 @@ from sklearn.linear_model import RidgeCV
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from desa.benchmark.aligners import embed, joint_embedding
+from desa.benchmark.candidates import controls
+from desa.benchmark.embed import embed, joint_embedding
 from desa.benchmark.inputs import Inputs
 from desa.benchmark.material import EMBEDDING, Material
 from desa.benchmark.outcome import Outcome
 from desa.benchmark.plan import Plan, trials
 from desa.benchmark.registry import REFERENCE_LABELS, ModelSpec, spec_of
-from desa.benchmark.tasks import TASKS
+from desa.benchmark.tasks.registry import TASKS
 from desa.benchmark.training import FACTS, WORK, Choice, load, plain, prior_for, tempered, train
 from desa.config import Settings
-from desa.downstream import controls
-from desa.downstream.probe import ALPHAS, r2_score
 from desa.errors import DesaError
+from desa.evaluation.probe import ALPHAS, r2_score
 from desa.files import written_whole
 from desa.survey.store import Survey
 

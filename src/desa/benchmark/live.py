@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from desa.models.desa import Desa
+from desa.models.network import Desa
 from desa.survey.batches import PairDataset, make_loader
 from desa.survey.store import Survey
 from desa.training.pairs import FeatureBatch

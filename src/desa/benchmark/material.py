@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from desa.benchmark.aligners import Aligner
+from desa.benchmark.embed import Aligner
 from desa.benchmark.inputs import Inputs
 from desa.benchmark.registry import ModelSpec
 from desa.benchmark.training import load, plain, prior_for, settings_for
@@ -48,7 +48,7 @@ class Material:
             return {name: stored[name] for name in stored.files}
 
     def array(self, name: str) -> Array:
-        """An array that `desa.benchmark.aligners.embed` gave; (N, 0) where the model has none."""
+        """An array that `desa.benchmark.embed.embed` gave; (N, 0) where the model has none."""
         return self._arrays.get(name, np.zeros((len(self.inputs.stars), 0), dtype=np.float32))
 
     @property

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from desa.downstream.score import Score
+from desa.evaluation.score import Score
 
 Arrays = dict[str, NDArray[np.generic]]
 

@@ -13,9 +13,9 @@ from desa.benchmark.registry import SPECS, ModelSpec
 from desa.benchmark.results import Results, searched
 from desa.benchmark.sections import SECTIONS
 from desa.benchmark.tables import Column, score_table, test_table
-from desa.benchmark.tasks import PROBE_LABELS
+from desa.benchmark.tasks.registry import PROBE_LABELS
+from desa.report.markdown import write_with_text
 from desa.report.page import Page, Part, Table
-from desa.report.text import write_with_text
 
 FIRST = (
     "before_alignment",

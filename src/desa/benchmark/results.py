@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from desa.benchmark.jobs import Place, jobs_of
-from desa.benchmark.paired import METRICS, compared, paired_bootstrap
 from desa.benchmark.plan import Plan
 from desa.benchmark.registry import SPECS
 from desa.benchmark.runner import FACTS, read_spent
-from desa.benchmark.tasks import TASKS
+from desa.benchmark.tasks.registry import TASKS
 from desa.benchmark.training import FACTS as TRAINING
+from desa.evaluation.paired import METRICS, compared, paired_bootstrap
 from desa.files import written_whole
 
 SCHEMA = pa.schema(

@@ -18,7 +18,7 @@ from desa.benchmark.energy import Meter
 from desa.benchmark.inputs import Inputs, check
 from desa.benchmark.jobs import Job, Place, jobs_of, run_job
 from desa.benchmark.plan import Plan, make_plan
-from desa.benchmark.tasks import SHORTER, TASKS
+from desa.benchmark.tasks.registry import SHORTER, TASKS
 from desa.config import Settings
 from desa.errors import SettingsError
 from desa.files import written_whole

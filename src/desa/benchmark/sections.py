@@ -11,7 +11,7 @@ from desa.benchmark.plan import Plan
 from desa.benchmark.registry import SPECS, ModelSpec
 from desa.benchmark.results import Results
 from desa.benchmark.tables import Column, paper_table, score_table, test_table
-from desa.benchmark.tasks import TASKS
+from desa.benchmark.tasks.registry import TASKS
 from desa.report.page import Figure, Part, Table
 
 Draw = Callable[[Place, Plan, Results, str], list[Figure]]

@@ -12,13 +12,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from desa.benchmark.aligners import Aligner, BaselineAligner, DesaAligner, PlainAligner
+from desa.benchmark.candidates.baselines import BASELINES, Baseline, baseline, trainable
+from desa.benchmark.embed import Aligner, BaselineAligner, DesaAligner, PlainAligner
 from desa.benchmark.inputs import Inputs
 from desa.benchmark.live import LiveLoader
 from desa.benchmark.registry import ModelSpec
 from desa.config import Settings, with_changes
 from desa.files import written_whole
-from desa.models.baselines import BASELINES, Baseline, baseline, trainable
 from desa.models.dualformer import DualFormer
 from desa.training.alignment import Align, effective_rank
 from desa.training.loop import fit

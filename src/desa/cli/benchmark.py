@@ -66,7 +66,7 @@ def benchmark(
             raise typer.BadParameter("--real goes with --model, --seed and --output only")
         if not model:
             raise typer.BadParameter("--real needs --model: one that has learned from a mock survey alone")
-        from desa.real.experiments import run as run_real
+        from desa.benchmark.tasks.few_real_labels import run as run_real
 
         run_real(survey, model, output, seed=seed or 0, console=screen())
         screen().print(f"report: {output / 'report.html'}", markup=False, highlight=False)

@@ -32,7 +32,7 @@ def list_catalogs() -> None:
 
     Example: `desa catalogs list`
     """
-    from desa.archive.catalogs import declarations
+    from desa.catalogs.declared import declarations
 
     table = Table("name", "labels", "where", "citation")
     for name, entry in declarations().catalogs.items():
@@ -47,7 +47,7 @@ def show(name: Annotated[str, typer.Argument(help="A table's name; see `desa cat
 
     Example: `desa catalogs show berger2020`
     """
-    from desa.archive.catalogs import catalog, described
+    from desa.catalogs.declared import catalog, described
 
     for line in described(catalog(name)):
         typer.echo(line)
@@ -70,9 +70,9 @@ def get(
     """
     from pydantic import SecretStr
 
-    from desa.archive.catalogs import catalog
-    from desa.archive.catalogs_get import get as bring
+    from desa.catalogs.declared import catalog
     from desa.cli.common import list_left_out
+    from desa.download.catalogs import get as bring
     from desa.errors import ArchiveError
 
     entries = [catalog(name) for name in names]
@@ -104,9 +104,9 @@ def merge(
     """
     import pyarrow.parquet as pq
 
-    from desa.archive.catalogs import parse_priority
-    from desa.archive.catalogs_merge import merge as run
-    from desa.archive.catalogs_merge import origins
+    from desa.catalogs.declared import parse_priority
+    from desa.catalogs.merge import merge as run
+    from desa.catalogs.merge import origins
     from desa.files import written_whole
 
     merged, notes = run(tables, priority=parse_priority(priority or []), match_arcsec=match_arcsec)
@@ -137,7 +137,7 @@ def match(
     """
     import pyarrow.parquet as pq
 
-    from desa.archive.crossmatch_hats import match_hats, match_tables
+    from desa.catalogs.crossmatch_hats import match_hats, match_tables
     from desa.files import written_whole
 
     if left.is_dir() and right.is_dir():

@@ -26,7 +26,7 @@ def inspect(
     """
     import json as encoder
 
-    from desa.archive.inspect import format_line, inspect_files
+    from desa.io.inspect import format_line, inspect_files
 
     refused = False
     for row in inspect_files(files):
@@ -59,7 +59,7 @@ def ingest(
     """
     from desa.progress import progress_bar
     from desa.survey.ingest import ingest as run
-    from desa.survey.outcome import report_rows
+    from desa.survey.ingest_report import report_rows
 
     with progress_bar("reading") as progress:
         report = run(

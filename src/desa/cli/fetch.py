@@ -10,7 +10,7 @@ import typer
 from desa.cli.common import DATA, app, list_left_out, screen
 
 if TYPE_CHECKING:
-    from desa.archive.download import Job
+    from desa.download.folder import Job
 
 fetch = typer.Typer(no_args_is_help=True, help="Bring light curves and spectra from the archives.")
 app.add_typer(fetch, name="fetch", rich_help_panel=DATA)
@@ -35,7 +35,7 @@ def kepler(
 
     Exit code 1 if any file could not be had; the same command tries those again.
     """
-    from desa.archive.download_sources import kepler_jobs, mast, wanted
+    from desa.download.sources import kepler_jobs, mast, wanted
     from desa.progress import progress_bar
 
     stars = wanted(kic or (), table, "kic")
@@ -68,7 +68,7 @@ def lamost(
     """
     from pydantic import SecretStr
 
-    from desa.archive.download_sources import lamost_jobs, wanted
+    from desa.download.sources import lamost_jobs, wanted
 
     numbers = wanted(obsid or (), table, "obsid")
     jobs = lamost_jobs(numbers, release, SecretStr(token) if token else None)
@@ -78,7 +78,7 @@ def lamost(
 def _download(
     jobs: list[Job], without: list[tuple[str, str]], output: Path, connections: int, rate: float
 ) -> None:
-    from desa.archive.download import download
+    from desa.download.folder import download
     from desa.progress import progress_bar
 
     with progress_bar("fetching") as progress:

@@ -35,11 +35,11 @@ def embed(
     Exit code 1 if any file was left out.
     """
     import desa
-    from desa.embedding import embed_files, embed_survey, write_embedding
     from desa.errors import SettingsError
-    from desa.grouping import is_survey
-    from desa.models.batch_size import automatic_batch_size
+    from desa.inference.batch_size import automatic_batch_size
+    from desa.inference.embed import embed_files, embed_survey, write_embedding
     from desa.progress import progress_bar
+    from desa.survey.from_files import is_survey
     from desa.survey.store import Survey as Store
     from desa.training.distributed import choose_device
 

@@ -43,12 +43,12 @@ def predict(
     Exit code 1 if any file was left out.
     """
     import desa
-    from desa.grouping import LeftOut, is_survey
-    from desa.predict.output import summary_lines, table_format, write_table
-    from desa.predict.quality import Limits
-    from desa.predict.screen import print_table, screen_table
-    from desa.predict.stars import predict_files, predict_survey
+    from desa.cli.screen import print_table, screen_table
+    from desa.inference.predict import predict_files, predict_survey
+    from desa.inference.prediction_table import summary_lines, table_format, write_table
+    from desa.inference.quality import Limits
     from desa.progress import progress_bar
+    from desa.survey.from_files import LeftOut, is_survey
     from desa.survey.store import Survey as Store
     from desa.training.distributed import choose_device
 
@@ -101,8 +101,8 @@ def finetune(
     Example: `desa finetune survey --task regression --label age --log -o models/with_age`
     """
     import desa
-    from desa.predict.finetune import finetune_survey, save_with_heads
-    from desa.predict.screen import print_table, score_table
+    from desa.cli.screen import print_table, score_table
+    from desa.finetune.survey import finetune_survey, save_with_heads
     from desa.progress import progress_bar
     from desa.survey.store import Survey as Store
     from desa.training.distributed import choose_device

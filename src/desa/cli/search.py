@@ -63,10 +63,10 @@ def search(
     The index of a large table is made once and kept beside it.
     """
     import desa
-    from desa.predict.output import table_format, write_table
-    from desa.predict.screen import print_table
+    from desa.cli.screen import print_table
+    from desa.cli.search_screen import neighbours_table
+    from desa.inference.prediction_table import table_format, write_table
     from desa.search.like import search_like
-    from desa.search.screen import neighbours_table
     from desa.survey.store import Survey
 
     if output is not None:
@@ -118,10 +118,10 @@ def anomalies(
     Example: `desa anomalies emb.parquet --reference training.parquet -o odd.ecsv`
     """
     import desa
-    from desa.downstream.anomaly_screen import screen_table, summary
+    from desa.cli.anomaly_screen import screen_table, summary
+    from desa.cli.screen import print_table
     from desa.errors import SettingsError
-    from desa.predict.output import table_format, write_table
-    from desa.predict.screen import print_table
+    from desa.inference.prediction_table import table_format, write_table
     from desa.progress import progress_bar
     from desa.survey.store import Survey
 

@@ -28,7 +28,7 @@ def pretrain_spectrum(
 
     Example: `desa pretrain spectrum survey --preset mini -o runs/spectrum`
     """
-    from desa.training.run import pretrain_spectrum as run
+    from desa.training.stages import pretrain_spectrum as run
 
     changes = {"train_spectrum": {"steps": steps}} if steps else {}
     run(
@@ -56,7 +56,7 @@ def pretrain_lightcurve(
 
     Example: `desa pretrain lightcurve survey --preset mini -o runs/lightcurve`
     """
-    from desa.training.run import pretrain_lightcurve as run
+    from desa.training.stages import pretrain_lightcurve as run
 
     changes = {"train_lightcurve": {"steps": steps}} if steps else {}
     run(
@@ -86,7 +86,7 @@ def align(
 
     Example: `desa align survey --spectrum runs/s/model --lightcurve runs/l/model -o runs/joint`
     """
-    from desa.training.run import align as run
+    from desa.training.stages import align as run
 
     changes = {"train_align": {"steps": steps}} if steps else {}
     chosen = chosen_settings(preset, config, seed, **changes)

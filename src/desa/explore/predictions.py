@@ -12,9 +12,9 @@ from astropy.io.registry import IORegistryError
 from astropy.table import Table
 from numpy.typing import NDArray
 
+from desa.catalogs.labels import read_columns
 from desa.errors import DesaError, UnsupportedFile
-from desa.predict.output import table_format
-from desa.survey.labels import read_columns
+from desa.inference.prediction_table import table_format
 
 FLAG, WHY, PREDICTED = "_flag", "_why", "_predicted"
 COVERAGES = (68, 90)

@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from desa.embedding import VECTORS
 from desa.errors import DamagedFile, UnsupportedFile
 from desa.explore.columns import Column, is_shown, read_column
 from desa.explore.predictions import (
@@ -22,6 +21,7 @@ from desa.explore.predictions import (
     predicted_labels,
     read_predictions,
 )
+from desa.inference.embed import VECTORS
 from desa.search.data import vectors_of
 from desa.survey.store import Survey
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from desa.errors import ModelError
 from desa.files import written_whole
-from desa.models.desa import Desa
+from desa.models.network import Desa
 from desa.models.published import FULL, convert, kind_of, read_checkpoint
 from desa.models.storage import FACTS
 

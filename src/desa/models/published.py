@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from desa.errors import ModelError
 from desa.models import published_names as names
-from desa.models.desa import Desa
 from desa.models.heads import SimSiamPredictor
 from desa.models.layers import Rotary
+from desa.models.network import Desa
 from desa.models.published_settings import Config, settings_of, sized
 from desa.models.spectrum import SpectrumDecoder
 

@@ -61,8 +61,8 @@ def _sim_to_real_parser() -> argparse.ArgumentParser:
 
 
 def _sim_to_real(arguments: list[str], console: Console) -> None:
+    from desa.benchmark.tasks.sim_to_real import sim_to_real
     from desa.real.evaluate import score_table
-    from desa.real.sim_to_real import sim_to_real
 
     given = _sim_to_real_parser().parse_args(arguments)
     found = sim_to_real(given.data, given.model, given.output, seed=given.seed, say=console.print)
@@ -85,7 +85,8 @@ def _evaluate(arguments: list[str], console: Console) -> None:
 
 
 def _run(arguments: list[str], console: Console) -> None:
-    from desa.real import landmarks, spectra
+    from desa.benchmark.tasks import landmarks
+    from desa.real import spectra
 
     given = _run_parser().parse_args(arguments)
     if not given.maps_only:

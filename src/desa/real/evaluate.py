@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from desa.errors import ModelError
-from desa.models.desa import Desa
+from desa.models.network import Desa
 from desa.real.data import LABELS, read_spectra
 from desa.real.scores import Coverage, Score, as_json, calibrated_coverage, score
 from desa.real.train import QUANTILES, predict

@@ -11,12 +11,12 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
+from desa.evaluation.crossvalidation import DATA, OWN_HEAD, Row
 from desa.real.data import LABELS
-from desa.real.maps import save_figure
-from desa.real.repeated import DATA, OWN_HEAD, Row
 from desa.report.figures import LABEL_TEXT
+from desa.report.maps import save_figure
+from desa.report.markdown import write_with_text
 from desa.report.page import Figure, Page, Part, Table
-from desa.report.text import write_with_text
 
 Array = NDArray[np.float64]
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter, uniform_filter1d
 
-from desa.downstream.periods import acf, acf_peak, lomb_scargle_peak
+from desa.evaluation.periods import acf, acf_peak, lomb_scargle_peak
 from desa.types import LAMOST_LOG_WAVELENGTH_START, LAMOST_LOG_WAVELENGTH_STEP, LightCurve
 
 Array = NDArray[np.float64]

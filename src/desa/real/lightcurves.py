@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from desa.archive.cadences import on_grid
-from desa.archive.kepler import read_lightcurve_file, stitch
-from desa.archive.layouts import Samples, cadences_from_time
-from desa.archive.quality import bitmask
 from desa.errors import FileRefused, UnsupportedFile
+from desa.io.cadences import on_grid
+from desa.io.kepler import read_lightcurve_file, stitch
+from desa.io.layouts import Samples, cadences_from_time
+from desa.io.quality import bitmask
 from desa.real.data import number, read_table
 from desa.types import KEPLER_CADENCE_DAYS, LightCurve
 

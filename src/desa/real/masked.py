@@ -11,10 +11,10 @@ import torch
 from rich.progress import Progress
 
 from desa.config import Settings, Training, with_changes
-from desa.models.desa import Desa
+from desa.inference.encode import weights_hash
+from desa.models.network import Desa
 from desa.real.data import LabelledSpectra
 from desa.survey.tensors import SpectrumBatch
-from desa.training.features import weights_hash
 from desa.training.loop import fit, step_seed
 from desa.training.tasks import PretrainSpectrum
 from desa.types import LAMOST_LOG_WAVELENGTH_START

@@ -11,10 +11,10 @@ from typing import Any
 
 from rich.console import Console
 
+from desa.benchmark.tasks.labelled_spectra import OutOfFold, out_of_fold, train_members
 from desa.conformal import calibrate
 from desa.files import written_whole
-from desa.models.desa import Desa
-from desa.real.crossvalidate import OutOfFold, out_of_fold, train_members
+from desa.models.network import Desa
 from desa.real.data import LabelledSpectra, read_spectra
 from desa.real.evaluate import coverage_table, score_table
 from desa.real.scores import Coverage, Score, as_json, cross_coverage, score

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from desa.losses import pinball
-from desa.models.desa import Desa
-from desa.real.augment import augment
+from desa.models.network import Desa
+from desa.preprocess.augment import augment
 from desa.real.data import LABELS, LabelledSpectra
-from desa.real.mocks import MockMaker
+from desa.simulate.real_continua import MockMaker
 from desa.training.loop import step_seed
 from desa.training.task import Task
 from desa.types import LAMOST_LOG_WAVELENGTH_START
@@ -68,7 +68,7 @@ class FitLabels(Task):
     model
         With a spectrum encoder and its head.
     augmented
-        Change the spectra at random in every step (`desa.real.augment`).
+        Change the spectra at random in every step (`desa.preprocess.augment`).
     """
 
     name = "labels"

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 from desa.config import Settings, Training, settings
-from desa.models.desa import Desa
+from desa.models.network import Desa
 from desa.real.data import LABELS, LabelledSpectra
-from desa.real.mocks import MockMaker
 from desa.real.task import FitLabels, PixelBatch, mock_batches, observed_pixels, shuffled_batches
+from desa.simulate.real_continua import MockMaker
 from desa.training.loop import fit
 
 SCALES = (700.0, 0.4, 0.4)

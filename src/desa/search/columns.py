@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from desa.survey.labels import read_labels
+from desa.catalogs.labels import read_labels
 from desa.survey.store import Survey
 
 SPECTRUM_COLUMNS = ("snr_g", "snr_r", "snr_i", "z", "release", "object_subclass")
@@ -58,7 +58,7 @@ def with_labels(table: pa.Table, path: str | Path) -> pa.Table:
     table
         With ``star_id`` and ``obsid``.
     path
-        CSV, ECSV, FITS, VOTable or Parquet, as `desa.survey.labels.read_labels` takes them.
+        CSV, ECSV, FITS, VOTable or Parquet, as `desa.catalogs.labels.read_labels` takes them.
     """
     labels = read_labels(path)
     rows = np.full(table.num_rows, -1, np.int64)

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from desa.embedding import VECTORS
 from desa.errors import DamagedFile, SettingsError, UnsupportedFile
+from desa.inference.embed import VECTORS
 
 Floats = NDArray[np.float32]
 

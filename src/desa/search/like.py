@@ -24,7 +24,7 @@ from desa.search.index import EXACT_UP_TO
 from desa.survey.store import Survey
 
 if TYPE_CHECKING:
-    from desa.models.desa import Desa
+    from desa.models.network import Desa
 
 Floats = NDArray[np.float32]
 
@@ -192,8 +192,8 @@ def _vectors(one: pa.Table) -> dict[str, Floats]:
 
 
 def _of_file(path: Path, schema: pa.Schema, like: str, model: Desa | None) -> Query:
-    from desa.embedding import embed_files
-    from desa.training.features import weights_hash
+    from desa.inference.embed import embed_files
+    from desa.inference.encode import weights_hash
 
     if model is None:
         raise SettingsError(f"{like} is a file: say by --model which model made {path}")

@@ -162,7 +162,7 @@ def simulate_lightcurve(
     Returns
     -------
     LightCurve
-        As `desa.archive.read` gives a real one: each quarter over its median, NaN in gaps.
+        As `desa.io.read` gives a real one: each quarter over its median, NaN in gaps.
     """
     return lightcurve_of(star, observe(star, rng, quarters))
 

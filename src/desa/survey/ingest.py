@@ -19,11 +19,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from desa.archive.catalogs_merge import read_many
+from desa.catalogs.labels import LabelTable
+from desa.catalogs.merge import read_many
 from desa.errors import SurveyError
 from desa.progress import Report
-from desa.survey.labels import LabelTable
-from desa.survey.outcome import ingest_report, report_rows
+from desa.survey.ingest_report import ingest_report, report_rows
 from desa.survey.pairing import Named, Pairing, pair
 from desa.survey.parallel import Workers
 from desa.survey.reading import Reading, Shard, make_shard
@@ -75,7 +75,7 @@ def ingest(
     lightcurves, spectra
         Folders (searched to any depth) or single files; None if there are none.
     labels
-        Table of labels, or several; see `desa.archive.catalogs_merge.read_many`.
+        Table of labels, or several; see `desa.catalogs.merge.read_many`.
     out
         The survey's folder.
     processes
@@ -83,7 +83,7 @@ def ingest(
     match_arcsec
         Radius for pairing by position; see `desa.survey.pairing.pair`.
     flux_column, quality
-        See `desa.archive.kepler.read_lightcurve_file`; `quality` may also be a number's digits.
+        See `desa.io.kepler.read_lightcurve_file`; `quality` may also be a number's digits.
     kind
         ``"real"``, ``"mock"`` or ``"unknown"``: what the data are, kept with every result. None: what the
         files' headers say. Files that say they are simulated are never called real.

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from desa.archive.crossmatch import groups, nearest
-from desa.survey.labels import LabelTable, file_stem
+from desa.catalogs.crossmatch import groups, nearest
+from desa.catalogs.labels import LabelTable, file_stem
 from desa.survey.schema import label_type
 from desa.survey.stars import gaia_of, kic_of
 

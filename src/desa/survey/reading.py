@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from desa.archive.kepler import read_lightcurve_file, stitch
-from desa.archive.lamost import read_spectrum
 from desa.errors import FileRefused
+from desa.io.kepler import read_lightcurve_file, stitch
+from desa.io.lamost import read_spectrum
 from desa.survey.write import Modality, write_lightcurves, write_spectra
 from desa.types import LightCurve, Spectrum
 
@@ -24,7 +24,7 @@ class Reading:
     Parameters
     ----------
     flux_column, quality
-        See `desa.archive.kepler.read_lightcurve_file`.
+        See `desa.io.kepler.read_lightcurve_file`.
     stars_only
         Leave out spectra that the survey's pipeline did not class as a star's.
     """

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
-from desa.archive.fits import BLOCK, GZIP_MAGIC, number, text
-from desa.archive.kepler import star_and_mission
-from desa.archive.lamost import star_name
 from desa.errors import SurveyError
+from desa.io.fits import BLOCK, GZIP_MAGIC, number, text
+from desa.io.kepler import star_and_mission
+from desa.io.lamost import star_name
 
 MAX_HEADER = 64 * BLOCK
 CHUNK = 8 * BLOCK

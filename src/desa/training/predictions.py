@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from desa.models.desa import Desa
-from desa.predict.labels import shown
+from desa.inference.labels import shown
+from desa.models.network import Desa
 from desa.survey.batches import LightCurveDataset, SpectrumDataset, make_loader
 from desa.survey.store import Survey
 

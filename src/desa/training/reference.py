@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from desa.models.desa import Desa
-from desa.predict.novelty import Reference, fit_reference
+from desa.models.network import Desa
+from desa.models.reference import Reference, fit_reference
 from desa.survey.batches import LightCurveDataset, SpectrumDataset
 from desa.survey.store import Survey
 

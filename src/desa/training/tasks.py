@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from desa.config import Objective, Settings
 from desa.losses import hybrid, masked_reconstruction, pinball, simsiam
-from desa.models.desa import Desa
 from desa.models.heads import QuantileHead, SimSiamPredictor
+from desa.models.network import Desa
 from desa.models.periods import FEATURES, LEVELS, PEAK
 from desa.models.spectrum import SpectrumDecoder
 from desa.preprocess.masking import mask_pixels

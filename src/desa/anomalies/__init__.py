@@ -1,0 +1,1 @@
+"""Odd stars: ranked, with what is odd about each."""

@@ -1,5 +1,0 @@
-"""Files from the sky: readers of light-curve and spectrum files."""
-
-from desa.archive.sniff import identify, read
-
-__all__ = ["identify", "read"]

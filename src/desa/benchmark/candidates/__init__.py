@@ -1,0 +1,1 @@
+"""What the benchmark compares: a model, baseline or control a file."""

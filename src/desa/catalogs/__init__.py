@@ -1,0 +1,1 @@
+"""Tables of stellar labels: declared, read, merged, matched by position."""

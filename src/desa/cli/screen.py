@@ -1,0 +1,112 @@
+"""Predictions on screen: a table for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from astropy.table import Table
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table as ScreenTable
+
+from desa.inference.quality import Flag
+
+if TYPE_CHECKING:
+    from desa.finetune.survey import NewHeads
+
+MOST_ROWS = 40
+MOST_WIDE = 200
+WRONG = int(Flag.WRONG_MODALITY)
+
+
+def screen_table(table: Table, most: int = MOST_ROWS) -> ScreenTable:
+    """A row a star: each label as ``5778 +120 -110`` (68 % interval), what speaks against it below.
+
+    Parameters
+    ----------
+    table
+        What `desa.inference.predict` gave.
+    most
+        Rows that are shown.
+    """
+    labels = [name for name in label_names(table) if not np.all(table[f"{name}_flag"] & WRONG)]
+    shown = min(len(table), most)
+    rest = f"; the first {shown} of {len(table)} stars" if shown < len(table) else ""
+    screen = ScreenTable(title=f"Medians with 68 % intervals{rest}", title_justify="left")
+    screen.add_column("star", no_wrap=True)
+    screen.add_column("from", no_wrap=True)
+    for name in labels:
+        unit = f" [{table[name].unit}]" if table[name].unit and str(table[name].unit) != "dex" else ""
+        screen.add_column(f"{name}{unit}".replace("[", "\\["), justify="right", no_wrap=True)
+    screen.add_column("flags", max_width=48)
+    for row in table[:shown]:
+        name = str(row["star_id"] or row["obsid"] or row["source"] or "?")
+        doubts = _doubts(row, labels)
+        cells = [_cell(row, label) for label in labels]
+        screen.add_row(name, str(row["modality"]), *cells, doubts, style="dim" if doubts else None)
+    return screen
+
+
+def score_table(found: NewHeads) -> ScreenTable:
+    """How well new heads do on test stars: a row a score, a column a head, and what guessing gets."""
+    first = found.heads[0]
+    unit = ", of log10" if first.logarithm else ""
+    title = f"{first.label}{unit}: stars of the {first.facts['data']} that the head has not seen"
+    screen = ScreenTable("score", *(head.variant for head in found.heads), "guessing", title=title)
+    trained = [str(head.facts["counts"]["train"] + head.facts["counts"]["valid"]) for head in found.heads]
+    screen.add_row("stars trained on", *trained, "")
+    screen.add_row("test stars", *(str(head.facts["counts"]["test"]) for head in found.heads), "")
+    scores = [{score["metric"]: score for score in head.facts["scores"]} for head in found.heads]
+    for metric in dict.fromkeys(name for own in scores for name in own):
+        chance = next(own[metric]["chance"] for own in scores if metric in own)
+        cells = [_score(own.get(metric)) for own in scores]
+        screen.add_row(metric.replace("_", " "), *cells, "" if chance is None else f"{chance:.3g}")
+    return screen
+
+
+def _score(score: dict[str, Any] | None) -> str:
+    if score is None or score["value"] is None:
+        return "-"
+    return f"{score['value']:.3g}" + ("" if score["error"] is None else f" ± {score['error']:.2g}")
+
+
+def print_table(screen: ScreenTable, console: Console) -> None:
+    """Print without cutting a number: where the terminal is too narrow for that, its lines wrap."""
+    wide = Console(file=console.file, width=10 * MOST_WIDE)
+    needed = Measurement.get(wide, wide.options, screen).maximum
+    Console(file=console.file, width=max(console.width, min(needed, MOST_WIDE))).print(screen)
+
+
+def label_names(table: Table) -> list[str]:
+    """The labels that a table predicts."""
+    return [name.removesuffix("_flag") for name in table.colnames if name.endswith("_flag")]
+
+
+def _doubts(row: Any, labels: list[str]) -> str:
+    """Reasons, each with the labels that it holds for; labels that need other data are passed over."""
+    predicted = [label for label in labels if not int(row[f"{label}_flag"]) & WRONG]
+    holds_for: dict[str, list[str]] = {}
+    for label in predicted:
+        for reason in filter(None, str(row[f"{label}_why"]).split("; ")):
+            holds_for.setdefault(reason, []).append(label)
+    return "; ".join(
+        reason if names == predicted else f"{', '.join(names)}: {reason}"
+        for reason, names in holds_for.items()
+    )
+
+
+def _cell(row: Any, label: str) -> str:
+    names = row.colnames
+    if isinstance(row[label], str):
+        best = [row[name] for name in names if name == f"{label}_p_{row[label]}"]
+        return f"{row[label]} ({best[0]:.0%})" if best else "-"
+    if not np.isfinite(row[label]):
+        return "-"
+    if f"{label}_low68" not in names:
+        return f"{row[label]:.4g}"
+    up, down = row[f"{label}_high68"] - row[label], row[label] - row[f"{label}_low68"]
+    if not (np.isfinite(up) and np.isfinite(down)):
+        return f"{row[label]:.4g}"
+    digits = max(0, 1 - int(np.floor(np.log10(max(up, down, 1e-3, 1e-4 * abs(row[label]))))))
+    return f"{row[label]:.{digits}f} +{up:.{digits}f} -{down:.{digits}f}"

@@ -1,0 +1,1 @@
+"""Files from the archives over HTTP: resumed, paced, checked, listed."""

@@ -1,0 +1,233 @@
+"""What a model's heads say of some stars: medians, calibrated intervals, probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from desa.conformal import intervals
+from desa.errors import ModelError
+from desa.inference.labels import POSITIVE, shown
+
+if TYPE_CHECKING:
+    from desa.models.network import Desa
+
+Array = NDArray[np.float64]
+PARTS = ("spectrum", "lightcurve")
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """One label of N stars; NaN where a star lacks what the head reads.
+
+    Parameters
+    ----------
+    label
+        Its name, as shown.
+    needs
+        The modalities that the head needs: ``"spectrum"``, ``"lightcurve"`` or both.
+    median
+        (N,) of a number's head, in the label's unit; of classes: the index of the likeliest.
+    quantiles
+        level -> (N,) of a number's head.
+    intervals
+        coverage -> (low, high), (N,) each; empty without calibration, and for classes.
+    classes, probabilities
+        Names, and (N, classes), of a head that tells classes.
+    calibrated
+        Whether intervals or probabilities are.
+    calibrated_on
+        The stars of the calibration in words, empty if unknown.
+    used
+        The modalities that each star's label is told from; empty: `needs`.
+    """
+
+    label: str
+    needs: tuple[str, ...]
+    median: Array
+    quantiles: dict[float, Array] = field(default_factory=dict)
+    intervals: dict[float, tuple[Array, Array]] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+    probabilities: Array | None = None
+    calibrated: bool = False
+    calibrated_on: str = ""
+    used: tuple[tuple[str, ...], ...] = ()
+
+    def read(self, star: int) -> tuple[str, ...]:
+        """The modalities that the label of a star is told from."""
+        return self.used[star] if self.used and self.used[star] else self.needs
+
+    def told(self, needs: tuple[str, ...], used: tuple[tuple[str, ...], ...]) -> Estimate:
+        """The same, told from other modalities."""
+        return replace(self, needs=needs, used=used)
+
+    def where(self, rows: NDArray[np.bool_], other: Estimate) -> Estimate:
+        """The same but for some stars, which are another head's."""
+
+        def chosen(mine: Array, its: Array) -> Array:
+            return np.where(rows if mine.ndim == 1 else rows[:, None], its, mine)
+
+        probabilities = self.probabilities
+        if probabilities is not None and other.probabilities is not None:
+            probabilities = chosen(probabilities, other.probabilities)
+        stars = [one.calibrated_on for one in (self, other) if one.calibrated_on]
+        return replace(
+            self,
+            median=chosen(self.median, other.median),
+            quantiles={level: chosen(mine, other.quantiles[level]) for level, mine in self.quantiles.items()},
+            intervals={
+                coverage: (
+                    chosen(low, other.intervals[coverage][0]),
+                    chosen(high, other.intervals[coverage][1]),
+                )
+                for coverage, (low, high) in self.intervals.items()
+                if coverage in other.intervals
+            },
+            probabilities=probabilities,
+            calibrated=self.calibrated and other.calibrated,
+            calibrated_on=" and ".join(dict.fromkeys(stars)),
+        )
+
+
+def number_estimates(
+    labels: Sequence[str],
+    levels: Sequence[float],
+    quantiles: NDArray[Any],
+    calibration: Mapping[str, Any] | None,
+    needs: tuple[str, ...],
+    calibrated_on: str = "",
+) -> list[Estimate]:
+    """Estimates from predicted quantiles.
+
+    Parameters
+    ----------
+    labels, levels
+        K names and Q levels, ascending.
+    quantiles
+        (N, K, Q).
+    calibration
+        What `desa.conformal.calibrate` gave, or None.
+    needs, calibrated_on
+        As in `Estimate`.
+    """
+    bounds = {} if calibration is None else intervals(quantiles, dict(calibration))
+    middle = int(np.argmin(np.abs(np.asarray(levels) - 0.5)))
+    found = []
+    for place, label in enumerate(labels):
+        name, values = shown(label, quantiles[:, place])
+        ends = {
+            coverage: (_end(label, low[:, place]), _end(label, high[:, place]))
+            for coverage, (low, high) in sorted(bounds.items())
+        }
+        median, nested = _nested(values[:, middle], ends)
+        found.append(
+            Estimate(
+                label=name,
+                needs=needs,
+                median=median,
+                quantiles={level: values[:, row] for row, level in enumerate(levels)},
+                intervals=nested,
+                calibrated=calibration is not None,
+                calibrated_on=calibrated_on,
+            )
+        )
+    return found
+
+
+def _end(label: str, values: Array) -> Array:
+    """Ends of intervals as shown. Cutting what can't be leaves the coverage as it is."""
+    name, numbers = shown(label, values)
+    return np.maximum(numbers, 0.0) if name in POSITIVE else numbers
+
+
+def _nested(
+    median: Array, ends: Mapping[float, tuple[Array, Array]]
+) -> tuple[Array, dict[float, tuple[Array, Array]]]:
+    """The median inside the narrowest interval, each interval inside the next; `ends` by rising coverage.
+
+    Where a head is biased, calibration moves an interval off its median; widening loses no coverage.
+    """
+    found: dict[float, tuple[Array, Array]] = {}
+    inner: tuple[Array, Array] | None = None
+    for coverage, (low, high) in ends.items():
+        if inner is None:
+            median = np.clip(median, low, high)
+        else:
+            low, high = np.minimum(low, inner[0]), np.maximum(high, inner[1])
+        found[coverage] = inner = (low, high)
+    return median, found
+
+
+def filled(rows: Mapping[int, torch.Tensor], count: int, width: int) -> NDArray[np.float32]:
+    """(count, width) with NaN where there is no row."""
+    full = np.full((count, width), np.nan, dtype=np.float32)
+    for place, row in rows.items():
+        full[place] = row.numpy()
+    return full
+
+
+@torch.inference_mode()
+def encoder_estimates(model: Desa, features: Mapping[str, NDArray[np.float32]]) -> list[Estimate]:
+    """What the encoders' own heads say.
+
+    Parameters
+    ----------
+    model
+        The model; an encoder without head says nothing.
+    features
+        ``"spectrum"`` / ``"lightcurve"`` -> (N, F), NaN where a star has none.
+    """
+    found = []
+    for part in PARTS:
+        if getattr(model, f"{part}_head") is None or part not in features:
+            continue
+        objective = getattr(model.settings, f"objective_{part}")
+        rows = torch.from_numpy(features[part])
+        known = torch.isfinite(rows).all(dim=1)
+        quantiles = np.full((len(rows), len(objective.labels), len(objective.quantiles)), np.nan)
+        if known.any():
+            of = model.spectrum_quantiles if part == "spectrum" else model.lightcurve_quantiles
+            quantiles[known.numpy()] = of(rows[known].to(model.device)).float().cpu().numpy()
+        calibration = model.calibration.get(part)
+        found += number_estimates(
+            objective.labels,
+            objective.quantiles,
+            quantiles,
+            calibration,
+            (part,),
+            str((calibration or {}).get("stars", model.metadata.get("data", ""))),
+        )
+    return found
+
+
+def all_estimates(model: Desa, features: Mapping[str, NDArray[np.float32]]) -> list[Estimate]:
+    """What all heads say; of two for the same label the fine-tuned one.
+
+    Parameters
+    ----------
+    model, features
+        As in `encoder_estimates`.
+
+    Raises
+    ------
+    ModelError
+        If the model has no head at all.
+    """
+    if model.spectrum_head is None and model.lightcurve_head is None and not model.heads:
+        raise ModelError(
+            "this model embeds, but no head of it predicts a label (the published full model has none): use "
+            "the published encoders' own checkpoints, or teach it a label with desa finetune"
+        )
+    found = {estimate.label: estimate for estimate in encoder_estimates(model, features)}
+    if model.heads:
+        from desa.models.head_files import head_estimates
+
+        for head in model.heads:  # no parts of the module, so that it does not move them itself
+            head.tuned.to(model.device)
+        found |= {estimate.label: estimate for estimate in head_estimates(model.heads, features)}
+    return list(found.values())

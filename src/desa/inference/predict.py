@@ -1,0 +1,241 @@
+"""Predictions for many stars: of files, of a survey, of objects, as columns of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from astropy.table import Table
+from numpy.typing import NDArray
+
+from desa.inference.estimate import Estimate, all_estimates
+from desa.inference.objects import Stars, features
+from desa.inference.prediction_table import Columns, build_table, joined
+from desa.inference.quality import (
+    Doubt,
+    Flag,
+    Limits,
+    Sampling,
+    flag_and_reason,
+    lightcurve_doubts,
+    period_doubts,
+    sampling_of,
+    snr_of,
+    spectrum_doubts,
+)
+from desa.progress import Report
+from desa.survey.from_files import STARS_AT_ONCE, LeftOut, Pairing, stars_of_files, stars_of_survey
+from desa.survey.store import Survey
+from desa.types import LightCurve, Spectrum
+
+if TYPE_CHECKING:
+    from desa.models.network import Desa
+
+NAMES = {"spectrum": "a spectrum", "lightcurve": "a light curve"}
+
+
+def predict_table(
+    model: Desa, lightcurve: Any = None, spectrum: Any = None, *, limits: Limits | None = None
+) -> Table:
+    """Predict the labels of one star or of a list of stars given as objects or paths.
+
+    Parameters
+    ----------
+    model
+        The model.
+    lightcurve, spectrum
+        As in `desa.models.network.Desa.embed`.
+    limits
+        Beyond what a prediction is flagged.
+
+    Returns
+    -------
+    astropy.table.Table
+        A row a star; columns as `predict_files`'. Its ``to_pandas()`` makes a data frame.
+
+    Raises
+    ------
+    DesaError
+        For files or objects that can't be used, or a part that the model lacks.
+    ValueError
+        If a star has neither, or the lists differ in length.
+    """
+    stars = Stars(lightcurve, spectrum)
+    pairs: list[Pairing] = list(zip(stars.curves, stars.spectra, strict=True))
+    for item in (item for pair in pairs for item in pair if item is not None):
+        model.check(item)
+    parts = (pairs[start : start + STARS_AT_ONCE] for start in range(0, len(pairs), STARS_AT_ONCE))
+    return _table(model, parts, limits, "objects")
+
+
+def predict_files(
+    model: Desa,
+    paths: Sequence[str | Path],
+    *,
+    match_arcsec: float = 3.0,
+    limits: Limits | None = None,
+    progress: Report | None = None,
+) -> tuple[Table, LeftOut]:
+    """Predict the labels of the stars of files; quarters are stitched, light curves and spectra paired.
+
+    Parameters
+    ----------
+    model
+        The model.
+    paths
+        Files of any supported layout, or folders of such; what can't be used is left out and listed.
+    match_arcsec
+        Radius for pairs by position; a common identifier goes first.
+    limits
+        Beyond what a prediction is flagged.
+    progress
+        Called with (files read, files).
+
+    Returns
+    -------
+    tuple
+        The table, a row a spectrum (or a light curve without one): ``star_id``, ``obsid``, ``source``,
+        ``modality``, ``ra``, ``dec``, ``snr_g``, ``good_days``, ``p_spectrum``, ``p_lightcurve``, and of each
+        label ``X`` (median), ``X_low68``, ``X_high68``, ``X_low90``, ``X_high90``, ``X_flag`` (bits of
+        `Flag`; 0: nothing speaks against it) and ``X_why`` (in words); of classes ``X`` (the likeliest) and
+        ``X_p_...`` (their probabilities). And (path, reason) of what was left out.
+
+    Raises
+    ------
+    DesaError
+        If no file could be used.
+    """
+    left_out: LeftOut = []
+    batches = stars_of_files(
+        paths, match_arcsec=match_arcsec, check=model.check, left_out=left_out, progress=progress
+    )
+    return _table(model, batches, limits, "files"), left_out
+
+
+def predict_survey(
+    model: Desa, survey: Survey, *, limits: Limits | None = None, progress: Report | None = None
+) -> Table:
+    """Predict the labels of a survey's stars, each from its best light curve and spectrum.
+
+    Columns and parameters as `predict_files`'; what the model has no encoder for is passed over.
+    """
+    curves, spectra = model.lightcurve_encoder is not None, model.spectrum_encoder is not None
+
+    def usable(pair: Pairing) -> Pairing:
+        return pair[0] if curves else None, pair[1] if spectra else None
+
+    batches = (
+        [pair for pair in map(usable, batch) if pair != (None, None)]
+        for batch in stars_of_survey(survey, progress=progress)
+    )
+    return _table(model, batches, limits, f"{survey.kind} survey {survey.identity}")
+
+
+def _table(model: Desa, batches: Iterable[list[Pairing]], limits: Limits | None, data: str) -> Table:
+    chosen = limits or Limits()
+    parts = [predict_columns(model, batch, chosen) for batch in batches if batch]
+    return build_table(joined(parts), model, data)
+
+
+def predict_columns(model: Desa, pairs: Sequence[Pairing], limits: Limits) -> Columns:
+    """The table's columns for some stars."""
+    stars = Stars([curve for curve, _ in pairs], [spectrum for _, spectrum in pairs])
+    rows = features(model, stars)
+    p_values = {
+        part: model.references[part].p_value(rows[part])
+        if part in rows and part in model.references
+        else np.full(len(pairs), np.nan)
+        for part in NAMES
+    }
+    length = model.settings.preprocess_lightcurve.length
+    sampling = [None if curve is None else sampling_of(curve, length) for curve in stars.curves]
+    doubts = _doubts(model, stars, sampling, p_values, limits)
+    columns = _about(stars, sampling, p_values)
+    for estimate in all_estimates(model, rows):
+        columns.add(estimate, _flags(estimate, stars, sampling, doubts, limits))
+    return columns
+
+
+def _about(
+    stars: Stars, sampling: Sequence[Sampling | None], p_values: dict[str, NDArray[np.float64]]
+) -> Columns:
+    """Who the stars are and how good their data."""
+
+    def place(name: str) -> NDArray[np.float64]:
+        both = zip(stars.spectra, stars.curves, strict=True)
+        values = [[getattr(item, name) for item in pair if item is not None] for pair in both]
+        return np.array([next((v for v in row if np.isfinite(v)), np.nan) for row in values])
+
+    both = list(zip(stars.curves, stars.spectra, strict=True))
+    return Columns(
+        {
+            "star_id": [stars.name(row) for row in range(len(stars))],
+            "obsid": ["" if spectrum is None else spectrum.obsid for spectrum in stars.spectra],
+            "source": [_source(curve, spectrum) for curve, spectrum in both],
+            "modality": [_modality(curve, spectrum) for curve, spectrum in both],
+            "ra": place("ra"),
+            "dec": place("dec"),
+            "snr_g": np.array([np.nan if s is None else snr_of(s) for s in stars.spectra]),
+            "good_days": np.array([np.nan if s is None else s.good_days for s in sampling]),
+            **{f"p_{part}": values for part, values in p_values.items()},
+        }
+    )
+
+
+def _source(curve: LightCurve | None, spectrum: Spectrum | None) -> str:
+    named = [Path(item.sources[0]).name for item in (spectrum, curve) if item is not None and item.sources]
+    return named[0] if named else ""
+
+
+def _modality(curve: LightCurve | None, spectrum: Spectrum | None) -> str:
+    return "lightcurve" if spectrum is None else "spectrum" if curve is None else "joint"
+
+
+def _doubts(
+    model: Desa,
+    stars: Stars,
+    sampling: Sequence[Sampling | None],
+    p_values: dict[str, NDArray[np.float64]],
+    limits: Limits,
+) -> dict[str, list[list[Doubt]]]:
+    """What speaks against each star's spectrum and light curve."""
+    least = {part: model.references[part].least if part in model.references else np.nan for part in NAMES}
+    return {
+        "spectrum": [
+            [] if item is None else spectrum_doubts(item, p, least["spectrum"], limits)
+            for item, p in zip(stars.spectra, p_values["spectrum"].tolist(), strict=True)
+        ],
+        "lightcurve": [
+            [] if item is None else lightcurve_doubts(item, p, least["lightcurve"], limits)
+            for item, p in zip(sampling, p_values["lightcurve"].tolist(), strict=True)
+        ],
+    }
+
+
+def _flags(
+    estimate: Estimate,
+    stars: Stars,
+    sampling: Sequence[Sampling | None],
+    doubts: dict[str, list[list[Doubt]]],
+    limits: Limits,
+) -> list[tuple[int, str]]:
+    """Flag and reason of each star's label."""
+    found = []
+    given: dict[str, Sequence[object]] = {"spectrum": stars.spectra, "lightcurve": stars.curves}
+    for row in range(len(stars)):
+        read = estimate.read(row)
+        missing = [NAMES[part] for part in read if given[part][row] is None]
+        if missing:
+            doubt = Doubt(Flag.WRONG_MODALITY, f"needs {' and '.join(missing)}")
+            found.append(flag_and_reason([doubt]))
+            continue
+        own = [doubt for part in read for doubt in doubts[part][row]]
+        window = sampling[row]
+        if estimate.label == "prot" and window is not None:
+            own += period_doubts(float(estimate.median[row]), window.span_days, limits)
+        if not estimate.calibrated:
+            own.append(Doubt(Flag.NO_CALIBRATION, "the model has no calibration for it"))
+        found.append(flag_and_reason(own))
+    return found

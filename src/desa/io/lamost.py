@@ -1,0 +1,217 @@
+"""LAMOST low-resolution spectra of every data release.
+
+Three layouts, told by the content:
+
+- DR1: image of 5 rows [flux, ivar, continuum-normalised flux, and-mask, or-mask];
+- DR2 to DR8: image of 5 rows [flux, ivar, wavelength, and-mask, or-mask];
+- DR9 and later: a table of one row with FLUX, IVAR, WAVELENGTH, ANDMASK, ORMASK.
+
+Wavelengths are vacuum and heliocentric; the star's own velocity (header Z) is not applied. A pixel is bad
+where its inverse variance is not positive, its flux is not finite, or any bit of the and-mask is set (1 bad
+CCD pixel, 2 bad profile, 4 no sky, 8 bright sky, 16 bad centre, 32 no data, in every exposure).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desa.errors import DamagedFile, UnsupportedFile
+from desa.io.fits import OpenFile, Table, integer, number, opened, text
+from desa.io.gaia import is_gaia_source
+from desa.types import LAMOST_LOG_WAVELENGTH_START, LAMOST_LOG_WAVELENGTH_STEP, Spectrum
+
+SUPPORTED = "desa reads LAMOST low-resolution spectra of any release"
+MIN_PIXELS, MAX_PIXELS = 3000, 4500
+MIN_GOOD = 0.2
+"""Least share of good pixels; the emptiest real file at hand has 0.48."""
+MAX_OVER_MEDIAN = 1e4
+"""Flux and inverse variance this far beyond their median come from damaged bytes (real files: up to 77)."""
+
+FIRST_EPIC = 200_000_000
+_COLUMNS = ("FLUX", "IVAR", "WAVELENGTH", "ANDMASK", "ORMASK")
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """A file's arrays (N,); the wavelength is None where the layout has none."""
+
+    flux: NDArray[np.float32]
+    ivar: NDArray[np.float32]
+    wavelength: NDArray[np.float32] | None
+    and_mask: NDArray[np.float32]
+    or_mask: NDArray[np.float32]
+
+
+def is_lamost(header: Any) -> bool:
+    """Whether a primary header is of a LAMOST file."""
+    return text(header, "TELESCOP") == "LAMOST" or text(header, "ORIGIN") == "NAOC-LAMOST"
+
+
+def find_layout(file: OpenFile) -> Table | None:
+    """The one-row table of an open file's spectrum, None for an image of five rows.
+
+    Raises
+    ------
+    UnsupportedFile
+        For anything but a LAMOST low-resolution spectrum.
+    DamagedFile
+        Where the file ends early.
+    """
+    header = file.header
+    telescope = text(header, "TELESCOP")
+    if is_lamost(header):
+        if header.get("NAXIS") == 2 and header.get("NAXIS2") == 5:
+            return None
+        table = file.table()
+        if table is None:
+            raise DamagedFile(file.path, "there is no spectrum after the header", "download it again")
+        if "LOGLAM" in table.names:
+            raise UnsupportedFile(file.path, "a LAMOST medium-resolution spectrum", SUPPORTED)
+        if table.names.issuperset(_COLUMNS) and len(table) == 1:
+            return table
+    if telescope in ("Kepler", "TESS"):
+        raise UnsupportedFile(file.path, f"a {telescope} file, not a spectrum", SUPPORTED)
+    raise UnsupportedFile(file.path, "a FITS file, but not a LAMOST low-resolution spectrum", SUPPORTED)
+
+
+def _rows(file: OpenFile) -> _Rows:
+    table = find_layout(file)
+    if table is not None:
+        return _Rows(*(table.column(name, "f4")[0] for name in _COLUMNS))
+    rows = np.ascontiguousarray(file.image(), dtype=np.float32)
+    rising = rows[2][0] > 1000 and bool(np.all(np.diff(rows[2]) > 0))  # else it is DR1's normalised flux
+    return _Rows(rows[0], rows[1], rows[2] if rising else None, rows[3], rows[4])
+
+
+def _log_start(path: str | Path, wavelength: NDArray[Any] | None, header: Any) -> float:
+    """log10 of the first pixel's wavelength, checked against the grid all releases share."""
+    step = LAMOST_LOG_WAVELENGTH_STEP
+    if wavelength is None:
+        start = number(header, "COEFF0")
+        if not abs(number(header, "COEFF1") / step - 1) < 1e-6:
+            raise DamagedFile(path, "no wavelength solution (COEFF0, COEFF1)")
+    else:
+        starts = np.log10(wavelength.astype(np.float64)) - step * np.arange(len(wavelength))
+        start = float(np.median(starts))
+        if not np.abs(starts - start).max() < 0.5 * step:
+            raise DamagedFile(path, "wavelengths are not on LAMOST's grid of 1e-4 dex")
+    if not abs(start - LAMOST_LOG_WAVELENGTH_START) < 0.05:
+        raise DamagedFile(path, "the first pixel is not near 3700 Angstrom")
+    return round(start, 7)
+
+
+def star_name(header: Any) -> str:
+    """Name of the star by a primary header.
+
+    A Gaia source number or a KIC or EPIC number where the survey's target list names one, else the
+    survey's designation by position, which all observations of a star share, else the observation's number.
+    """
+    source, comment, target = (text(header, key) for key in ("TSOURCE", "TCOMMENT", "OBJNAME"))
+    known = re.fullmatch(r"(KIC|EPIC|kplr|ktwo)\s*0*(\d{4,9})", comment)
+    if known:
+        return f"{'EPIC' if known[1] in ('EPIC', 'ktwo') else 'KIC'} {known[2]}"
+    if source == "Kepler" and re.fullmatch(r"0*[1-9]\d{4,8}", comment):
+        return f"{'EPIC' if int(comment) >= FIRST_EPIC else 'KIC'} {int(comment)}"
+    if source == "Kepler" and re.fullmatch(r"\d{15,19}", comment):
+        return f"Gaia DR2 {comment}"
+    place = number(header, "RA"), number(header, "DEC")
+    for name in (comment, target):
+        if re.fullmatch(r"\d{15,19}", name) and is_gaia_source(int(name), *place):
+            return f"Gaia DR2 {name}"
+    return text(header, "DESIG") or f"LAMOST {text(header, 'OBSID')}".strip()
+
+
+def _release(header: Any, has_wavelength: bool) -> str:
+    version = re.search(r"DR\s*(\d+)", text(header, "DATA_V"))
+    if version:
+        return f"DR{version.group(1)}"
+    return "DR2" if has_wavelength else "DR1"
+
+
+def read_spectrum(path: str | Path) -> Spectrum:
+    """Read one LAMOST low-resolution spectrum.
+
+    Parameters
+    ----------
+    path
+        A FITS file, gzipped or not, under any name.
+
+    Returns
+    -------
+    Spectrum
+        As observed (the star's velocity is in `z`); ``ivar`` is 0 where the pixel is bad. Objects that the
+        survey did not classify as stars are read too, with ``meta["is_star"]`` False.
+
+    Raises
+    ------
+    UnsupportedFile
+        For medium resolution, light curves and other whole files.
+    DamagedFile
+        For files that are empty, truncated, corrupt, or have less than `MIN_GOOD` of their pixels good.
+    """
+    with opened(path) as file:
+        return spectrum_of(file)
+
+
+def spectrum_of(file: OpenFile) -> Spectrum:
+    """Read an open file; as `read_spectrum`."""
+    path, header, rows = file.path, file.header, _rows(file)
+    if not MIN_PIXELS <= len(rows.flux) <= MAX_PIXELS:
+        raise UnsupportedFile(path, f"a spectrum of {len(rows.flux)} pixels", SUPPORTED)
+    sane = _below_limit(np.abs(rows.flux), rows.ivar > 0)
+    good = sane & (rows.ivar > 0) & _below_limit(rows.ivar, rows.ivar > 0) & (rows.and_mask == 0)
+    if good.mean() < MIN_GOOD:
+        raise DamagedFile(path, f"only {int(good.sum())} good pixels of {len(good)}")
+    values = rows.flux[good]
+    if not values.max() > 0 or values.min() == values.max():
+        raise DamagedFile(path, "no flux, or the same in all pixels")
+    object_class = text(header, "CLASS").upper()
+    return Spectrum(
+        flux=np.where(sane, rows.flux, np.float32(0)),
+        ivar=np.where(good, rows.ivar, np.float32(0)),
+        log_wavelength_start=_log_start(path, rows.wavelength, header),
+        z=_redshift(header, object_class),
+        star_id=star_name(header),
+        obsid=text(header, "OBSID") or Path(text(header, "FILENAME")).stem,
+        release=_release(header, rows.wavelength is not None),
+        object_class=object_class,
+        object_subclass=text(header, "SUBCLASS"),
+        snr={band: _snr(header, band) for band in "ugriz"},
+        or_mask=np.where(np.abs(rows.or_mask) < 2**31, rows.or_mask, 0).astype(np.int32),
+        ra=number(header, "RA"),
+        dec=number(header, "DEC"),
+        sources=(str(path),),
+        meta={
+            "is_star": object_class in ("STAR", ""),
+            "z_err": number(header, "Z_ERR"),
+            "fiber": integer(header, "FIBERID"),
+            "helio_rv": number(header, "HELIO_RV"),
+        },
+    )
+
+
+def _below_limit(values: NDArray[np.float32], measured: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Finite values that no damaged byte has blown up."""
+    finite = np.isfinite(values)
+    typical = np.median(values[finite & measured]) if np.any(finite & measured) else 0.0
+    return finite & (values <= MAX_OVER_MEDIAN * typical)
+
+
+def _redshift(header: Any, object_class: str) -> float:
+    """Header Z where it is one: a star slower than 3000 km/s, or another object's; -9999 is none."""
+    z = number(header, "Z")
+    return z if (abs(z) < 0.01 if object_class in ("STAR", "") else -0.1 < z < 20) else float("nan")
+
+
+def _snr(header: Any, band: str) -> float:
+    for key in ("SNR", "SN_"):
+        value = number(header, key + band.upper())
+        if value >= 0:
+            return value
+    return float("nan")

@@ -1,0 +1,199 @@
+"""Objects in memory to desa's types: lightkurve light curves, specutils spectra, paths, our own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desa.errors import DamagedFile, UnsupportedFile, WrongModality
+from desa.io.cadences import MIN_SAMPLES, on_grid
+from desa.io.fits import number
+from desa.io.kepler import read_lightcurve, star_and_mission, stitch
+from desa.io.lamost import read_spectrum
+from desa.io.layouts import BKJD_ZERO, Samples, cadences_from_time
+from desa.io.resample import onto_lamost_grid
+from desa.io.tables import as_lightkurve, as_specutils, has_columns, is_table
+from desa.types import LightCurve, Spectrum
+
+LIGHTCURVE = "the lightkurve light curve"
+SPECTRUM = "the specutils spectrum"
+ASSUMED_ERROR = 0.01
+"""Error of a spectrum that comes without, as a share of its median flux."""
+
+
+def to_lightcurve(source: Any) -> LightCurve:
+    """Make a `LightCurve` of a path, a list of paths (quarters of a star), or an object in memory.
+
+    Parameters
+    ----------
+    source
+        `LightCurve`; a path; a table with columns ``time`` and ``flux`` (pandas, astropy, a dictionary: see
+        `desa.io.tables`); ``lightkurve.LightCurve`` (its ``time`` in any astropy format; its ``flux`` in
+        any unit that is proportional to flux; samples that it has were good to whoever read it); a sequence
+        of these or a ``lightkurve.LightCurveCollection``: one star's parts, each divided by its own median.
+        Samples shorter than half an hour are binned.
+
+    Raises
+    ------
+    WrongModality
+        For a spectrum or any other object.
+    UnsupportedFile, DamagedFile
+        As the file reader's, for objects too.
+    ValueError
+        For parts that can't be stitched.
+    """
+    if isinstance(source, LightCurve):
+        return source
+    if isinstance(source, (str, Path)):
+        return read_lightcurve(source)
+    if is_table(source):
+        if has_columns(source, "spectrum"):
+            raise WrongModality("a light curve is needed, not a table with wavelengths")
+        source = as_lightkurve(source)
+    if hasattr(source, "flux") and hasattr(source, "time") and not hasattr(source, "spectral_axis"):
+        return _from_lightkurve(source)
+    listed = hasattr(source, "__getitem__") and hasattr(source, "__len__") and not hasattr(source, "keys")
+    if listed and not hasattr(source, "flux"):
+        parts = list(source)
+        if parts and all(isinstance(part, (str, Path)) for part in parts):
+            return read_lightcurve(parts)
+        return stitch([to_lightcurve(part) for part in parts])
+    raise WrongModality(f"a light curve is needed, not {type(source).__name__}")
+
+
+def _values(quantity: Any) -> NDArray[np.float64]:
+    """Plain numbers of a Quantity, a masked one or a column; masked entries become NaN."""
+    mask = getattr(quantity, "mask", None)
+    bare = getattr(quantity, "unmasked", quantity)
+    values = np.array(getattr(bare, "value", bare), dtype=np.float64)
+    if mask is not None and np.any(mask):
+        values[np.asarray(mask)] = np.nan
+    return values
+
+
+def _from_lightkurve(source: Any) -> LightCurve:
+    if type(source).__name__ in ("FoldedLightCurve", "BinnedFoldedLightCurve"):
+        raise UnsupportedFile(LIGHTCURVE, "folded: it has phases, not times", "give it before .fold()")
+    if str(getattr(source.flux, "unit", "")) in ("mag", "mmag"):
+        raise UnsupportedFile(LIGHTCURVE, "in magnitudes", "give flux")
+    meta: Mapping[str, Any] = {str(key).upper(): value for key, value in getattr(source, "meta", {}).items()}
+    grid = on_grid(LIGHTCURVE, _samples(source, meta), 0)
+    star, mission = star_and_mission(meta)
+    tess = mission.upper() == "TESS"
+    parts = [
+        meta[key] for key in ("QUARTER", "CAMPAIGN", "SECTOR") if isinstance(meta.get(key), (int, np.integer))
+    ]
+    return LightCurve(
+        flux=grid.flux,
+        flux_err=grid.flux_err,
+        first_cadence=grid.first_cadence,
+        start_bkjd=grid.start_bkjd,
+        cadence_days=grid.cadence_days,
+        star_id=star or str(meta.get("LABEL") or ""),
+        mission=mission,
+        quarters=tuple(int(part) for part in parts[:1]),
+        ra=number(meta, "RA_OBJ" if "RA_OBJ" in meta else "RA"),
+        dec=number(meta, "DEC_OBJ" if "DEC_OBJ" in meta else "DEC"),
+        magnitude=number(meta, "TESSMAG" if tess else "KEPMAG"),
+        meta={"layout": "lightkurve", "median_flux": grid.median_flux},
+    )
+
+
+def _samples(source: Any, meta: Mapping[str, Any]) -> Samples:
+    """Samples in the order of time, without repeats; cadence numbers are made up where there are none."""
+    time, flux, flux_err = _values(source.time.jd) - BKJD_ZERO, _values(source.flux), _values(source.flux_err)
+    rows = np.flatnonzero(np.isfinite(time))
+    if len(rows) < MIN_SAMPLES:
+        raise DamagedFile(LIGHTCURVE, f"only {len(rows)} samples have a time")
+    rows = rows[np.argsort(time[rows], kind="stable")]
+    steps = np.diff(time[rows])
+    days = float(np.median(steps[steps > 0])) if np.any(steps > 0) else float("nan")
+    if not days > 0:
+        raise DamagedFile(LIGHTCURVE, "all samples have the same time")
+    family = "TESS"
+    cadence = cadences_from_time(time[rows], days)
+    own = next((name for name in getattr(source, "columns", ()) if str(name).lower() == "cadenceno"), None)
+    if own is not None:
+        numbers = np.nan_to_num(_values(source[own])[rows], nan=-1.0).astype(np.int64)
+        if np.all(np.diff(numbers) > 0):
+            cadence = numbers
+            family = "TESS" if str(meta.get("TELESCOP", "")).upper() == "TESS" else "Kepler"
+            days = float((time[rows][-1] - time[rows][0]) / (cadence[-1] - cadence[0]))
+    _, kept = np.unique(cadence, return_index=True)
+    rows, cadence = rows[kept], cadence[kept]
+    none = np.zeros(len(rows), dtype=np.int64)
+    return Samples(time[rows], cadence, flux[rows], flux_err[rows], none, days, family)
+
+
+def to_spectrum(source: Any) -> Spectrum:
+    """Make a `Spectrum` of a path or an object in memory.
+
+    Parameters
+    ----------
+    source
+        `Spectrum`; a path; a table with columns ``wavelength`` and ``flux`` (pandas, astropy, a dictionary:
+        see `desa.io.tables`); a ``specutils`` spectrum (one-dimensional, any spectral axis, wavelengths
+        taken as vacuum, not shifted to the star's frame; its uncertainty as what it says it is,
+        `ASSUMED_ERROR` where it has none; its redshift as the star's). It is put on LAMOST's grid, keeping
+        the flux and the information; pixels outside its range or under its mask are bad. It should be of
+        LAMOST's resolution, R = 1800, or be brought to it before.
+
+    Raises
+    ------
+    WrongModality
+        For a light curve or any other object.
+    UnsupportedFile, DamagedFile
+        As the file reader's, for objects too.
+    """
+    if isinstance(source, Spectrum):
+        return source
+    if isinstance(source, (str, Path)):
+        return read_spectrum(source)
+    if is_table(source):
+        if has_columns(source, "lightcurve"):
+            raise WrongModality("a spectrum is needed, not a table with times")
+        source = as_specutils(source)
+    if hasattr(source, "spectral_axis") and hasattr(source, "flux"):
+        return _from_specutils(source)
+    raise WrongModality(f"a spectrum is needed, not {type(source).__name__}")
+
+
+def _ivar(source: Any, flux: NDArray[np.float64]) -> NDArray[np.float64]:
+    uncertainty = getattr(source, "uncertainty", None)
+    if uncertainty is None:
+        return np.full(len(flux), 1.0 / (ASSUMED_ERROR * np.nanmedian(np.abs(flux))) ** 2)
+    values = _values(getattr(uncertainty, "quantity", uncertainty.array))
+    with np.errstate(all="ignore"):
+        kind = uncertainty.uncertainty_type
+        return values if kind == "ivar" else 1 / values if kind == "var" else 1 / values**2
+
+
+def _from_specutils(source: Any) -> Spectrum:
+    flux = _values(source.flux)
+    if flux.ndim != 1:
+        raise UnsupportedFile(SPECTRUM, f"of shape {flux.shape}, not one spectrum", "give one at a time")
+    wavelength = np.asarray(source.spectral_axis.to_value("AA"), dtype=np.float64)
+    ivar = _ivar(source, flux)
+    mask = getattr(source, "mask", None)
+    good = np.isfinite(flux) & np.isfinite(ivar) & (ivar > 0) & np.isfinite(wavelength)
+    if mask is not None:
+        good &= np.asarray(mask) == 0
+    value, weight = onto_lamost_grid(wavelength, np.where(good, flux, 0), np.where(good, ivar, 0))
+    if not np.any(weight > 0):
+        raise UnsupportedFile(SPECTRUM, "no good pixel in LAMOST's range, 3700 to 9100 Angstrom")
+    if not value[weight > 0].max() > 0:
+        raise DamagedFile(SPECTRUM, "no positive flux")
+    meta = getattr(source, "meta", None) or {}
+    z = getattr(source, "redshift", None)
+    return Spectrum(
+        flux=value.astype(np.float32),
+        ivar=weight.astype(np.float32),
+        z=float("nan") if z is None else float(getattr(z, "value", z)),
+        star_id=str(meta.get("OBJECT") or meta.get("object") or ""),
+        release="memory",
+        meta={"is_star": True},
+    )

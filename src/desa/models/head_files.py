@@ -1,0 +1,282 @@
+"""Fine-tuned heads in a model's folder: ``heads/NAME.PARTS.safetensors``, weights and facts in one file.
+
+A label may have several, for stars with both modalities and for stars with one; a star is told by the one
+that reads most of what it has. A head belongs to the weights it was trained on, and is refused with others.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from desa.errors import ModelError, SettingsError
+from desa.evaluation.linear import Perceptron
+from desa.files import written_whole
+from desa.inference.estimate import Estimate, number_estimates
+from desa.models.finetuned import Features, FineTuned, FineTuning, SideBySide
+from desa.models.heads import FineTuningHead
+
+if TYPE_CHECKING:
+    from desa.models.network import Desa
+
+FORMAT = 1
+FOLDER = "heads"
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "joint": ("spectrum", "lightcurve"),
+    "spectrum": ("spectrum",),
+    "lightcurve": ("lightcurve",),
+}
+"""What a head may read, the most first."""
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,47}")
+
+
+@dataclass(frozen=True, eq=False)
+class UserHead:
+    """A fine-tuned head.
+
+    Parameters
+    ----------
+    label
+        What it predicts, as shown; the logarithm of it if so.
+    variant
+        Which of `VARIANTS` it reads.
+    logarithm
+        Whether it predicts log10 of the label.
+    kind
+        ``"linear"``, ``"perceptron"`` or ``"transformer"``.
+    tuned
+        The head with its aligner and calibration.
+    facts
+        ``data`` (what it was trained on), ``counts`` of stars, ``scores`` on test stars.
+    """
+
+    label: str
+    variant: str
+    logarithm: bool
+    kind: str
+    tuned: FineTuned
+    facts: dict[str, Any]
+
+    @property
+    def calibrated_on(self) -> str:
+        """The stars of the calibration in words; empty without one."""
+        calibration = self.tuned.calibration
+        if not calibration:
+            return ""
+        counts = calibration.get("counts", 0)
+        count = counts[0] if isinstance(counts, list) else counts
+        how = calibration.get("stars", "kept apart")
+        return f"{count} stars of the {self.facts.get('data', 'survey')} ({how})"
+
+
+class JointEmbedding(nn.Module):
+    """A DualFormer as `FineTuned`'s aligner: features of both modalities to the joint embedding."""
+
+    def __init__(self, dualformer: nn.Module) -> None:
+        super().__init__()
+        self.dualformer = dualformer
+
+    def forward(
+        self, spectrum: Tensor | None, lightcurve: Tensor | None, prior: Tensor | None = None
+    ) -> Tensor:
+        """(B, F1), (B, F2), (B, k) -> (B, D)."""
+        joint: Tensor = self.dualformer.joint(self.dualformer(spectrum, lightcurve, prior))  # type: ignore[operator]
+        return joint
+
+
+def aligner_of(model: Desa, variant: str) -> nn.Module:
+    """What makes a head's input from the encoders' features."""
+    if variant == "joint" and model.dualformer is not None:
+        return JointEmbedding(model.dualformer)
+    return SideBySide()
+
+
+def check_name(label: str) -> str:
+    """The label, if it can be a file's and a column's name.
+
+    Raises
+    ------
+    SettingsError
+        If it can't.
+    """
+    if not _NAME.fullmatch(label):
+        raise SettingsError(
+            f"'{label}' can't be a label's name: letters, digits and _ only, 48 at most; use --name"
+        )
+    return label
+
+
+def write_head(folder: str | Path, head: UserHead, weights: str) -> Path:
+    """Write a head into a model's folder, whole.
+
+    Parameters
+    ----------
+    folder
+        The model's.
+    head
+        The head.
+    weights
+        Hash of the model's weights file (what `Desa.save` returns).
+    """
+    path = Path(folder) / FOLDER / f"{check_name(head.label)}.{head.variant}.safetensors"
+    state = head.tuned.state_dict()
+    if not head.tuned.settings.unfreeze:
+        state = {name: tensor for name, tensor in state.items() if not name.startswith("aligner.")}
+    facts = {
+        "format": FORMAT,
+        "label": head.label,
+        "variant": head.variant,
+        "logarithm": head.logarithm,
+        "kind": head.kind,
+        "settings": asdict(head.tuned.settings),
+        "calibration": head.tuned.calibration,
+        "facts": head.facts,
+        "weights": weights,
+    }
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
+    with written_whole(path) as scratch:
+        save_file(tensors, scratch, metadata={"desa": json.dumps(facts, allow_nan=False)})
+        scratch.chmod(0o644)
+    return path
+
+
+def read_heads(folder: str | Path, model: Desa, weights: str) -> list[UserHead]:
+    """The heads in a model's folder, those that read most first.
+
+    Raises
+    ------
+    ModelError
+        If one is damaged or was trained on other weights.
+    """
+    found = [_read(path, model, weights) for path in sorted((Path(folder) / FOLDER).glob("*.safetensors"))]
+    return sorted(found, key=lambda head: (head.label, list(VARIANTS).index(head.variant)))
+
+
+def _read(path: Path, model: Desa, weights: str) -> UserHead:
+    try:
+        with safe_open(path, framework="pt") as stored:
+            facts = json.loads((stored.metadata() or {}).get("desa", ""))
+            state = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+        if facts["format"] != FORMAT:
+            raise ModelError(f"{path}: a head of another format than {FORMAT}; fine-tune again")
+        if facts["weights"] != weights:
+            raise ModelError(f"{path}: a head of another model's weights; remove it, or fine-tune again")
+        tuned = _rebuilt(model, facts, state)
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise ModelError(f"{path}: damaged ({str(error)[:200]})") from None
+    return UserHead(
+        facts["label"], facts["variant"], facts["logarithm"], facts["kind"], tuned, facts["facts"]
+    )
+
+
+def _rebuilt(model: Desa, facts: Mapping[str, Any], state: Mapping[str, Tensor]) -> FineTuned:
+    lists: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in facts["settings"].items()
+    }
+    settings = FineTuning(**lists)
+    size = len(state["centre"])
+    aligner = aligner_of(model, facts["variant"])
+    if settings.unfreeze:
+        aligner = copy.deepcopy(aligner)
+    tuned = FineTuned(settings, aligner, new_head(facts["kind"], size, settings), size)
+    own = (
+        state
+        if settings.unfreeze
+        else {f"aligner.{k}": v for k, v in aligner.state_dict().items()} | dict(state)
+    )
+    tuned.load_state_dict(dict(own))
+    tuned.calibration = dict(facts["calibration"])
+    return tuned.to(model.device).eval()
+
+
+def new_head(kind: str, features: int, settings: FineTuning) -> nn.Module:
+    """An untrained head of a kind."""
+    if kind == "perceptron":
+        return Perceptron(features, settings.outputs, settings.hidden, settings.dropout)
+    if kind == "transformer":
+        return FineTuningHead(
+            features, settings.outputs, settings.width, settings.blocks, settings.heads, settings.dropout
+        )
+    return nn.Linear(features, settings.outputs)
+
+
+def head_estimates(heads: Sequence[UserHead], features: Mapping[str, NDArray[np.float32]]) -> list[Estimate]:
+    """What fine-tuned heads say: of each star the one that reads most of what it has.
+
+    Parameters
+    ----------
+    heads
+        In the order of `read_heads`.
+    features
+        ``"spectrum"`` / ``"lightcurve"`` -> (N, F), NaN where a star has none.
+    """
+    by_label: dict[str, list[UserHead]] = {}
+    for head in heads:
+        by_label.setdefault(head.label, []).append(head)
+    return [_merged(own, features) for own in by_label.values()]
+
+
+def _merged(heads: Sequence[UserHead], features: Mapping[str, NDArray[np.float32]]) -> Estimate:
+    count = len(next(iter(features.values())))
+    used: list[tuple[str, ...]] = [()] * count
+    merged: Estimate | None = None
+    for head in heads:
+        parts = VARIANTS[head.variant]
+        known = np.array([not taken for taken in used])
+        for part in parts:
+            rows = features.get(part)
+            known &= np.zeros(count, bool) if rows is None else np.isfinite(rows).all(axis=1)
+        estimate = _estimate(head, features, known, parts)
+        for row in np.flatnonzero(known):
+            used[row] = parts
+        merged = estimate if merged is None else merged.where(known, estimate)
+    assert merged is not None
+    needs = min((VARIANTS[head.variant] for head in heads), key=len)
+    return merged.told(needs, tuple(used))
+
+
+def _estimate(
+    head: UserHead,
+    features: Mapping[str, NDArray[np.float32]],
+    known: NDArray[np.bool_],
+    parts: tuple[str, ...],
+) -> Estimate:
+    """One head's estimates of the stars that have what it reads; NaN of the others."""
+    settings = head.tuned.settings
+    raw = np.full((len(known), settings.outputs), np.nan)
+    if known.any():
+        device = head.tuned.centre.device
+        rows = (
+            torch.from_numpy(features[part][known]).to(device) if part in parts else None
+            for part in ("spectrum", "lightcurve")
+        )
+        raw[known] = head.tuned.predict(Features(*rows))
+    calibration = head.tuned.calibration
+    if not settings.classes:
+        name = f"log10 {head.label}" if head.logarithm else head.label
+        return number_estimates(
+            [name], settings.quantiles, raw[:, None], calibration or None, parts, head.calibrated_on
+        )[0]
+    likeliest = np.where(known, np.nan_to_num(raw, nan=-1.0).argmax(axis=1), np.nan)
+    return Estimate(
+        head.label,
+        parts,
+        likeliest,
+        classes=settings.classes,
+        probabilities=raw,
+        calibrated=bool(calibration),
+        calibrated_on=head.calibrated_on,
+    )

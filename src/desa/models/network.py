@@ -1,0 +1,407 @@
+"""The whole model: preprocessing, encoders, DualFormer, heads and what calibrates them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from astropy.table import Table
+from torch import Tensor, nn
+
+from desa import preprocess
+from desa.config import Objective, Settings
+from desa.errors import ModelError
+from desa.inference import objects as use
+from desa.io.memory import to_lightcurve, to_spectrum
+from desa.models.dualformer import DualFormer, DualFormerOutput
+from desa.models.heads import SimSiamPredictor, head_for
+from desa.models.layers import Rotary
+from desa.models.lightcurve import LightCurveEncoder
+from desa.models.reference import Reference, read_references, write_references
+from desa.models.spectrum import SpectrumDecoder, SpectrumEncoder
+from desa.models.storage import read_model, write_model
+from desa.preprocess.lightcurve import LightCurveChannels
+from desa.preprocess.spectrum import SpectrumPixels
+from desa.types import SPEED_OF_LIGHT, LightCurve, Spectrum
+
+if TYPE_CHECKING:
+    from desa.models.head_files import UserHead
+
+PARTS = ("lightcurve", "spectrum", "dualformer")
+
+
+class Desa(nn.Module):
+    """Encoders with their preprocessing, and what joins them; parts may be absent (None).
+
+    Attributes
+    ----------
+    settings
+        All settings.
+    preprocess_lightcurve, preprocess_spectrum
+        Modules from raw arrays to the encoders' inputs.
+    lightcurve_encoder, spectrum_encoder, lightcurve_head, spectrum_head, dualformer
+        The parts.
+    calibration
+        ``"lightcurve"`` / ``"spectrum"`` -> what `desa.conformal.calibrate` gave for that head.
+    references
+        ``"lightcurve"`` / ``"spectrum"`` -> training stars' features, that a star is compared with.
+    heads
+        Heads for users' own labels, which `desa finetune` made.
+    metadata
+        What made the model: data (mock or real), seed, versions.
+    """
+
+    def __init__(self, settings: Settings, parts: Sequence[str] = PARTS) -> None:
+        super().__init__()
+        if not set(parts) <= set(PARTS) or not set(parts) & {"lightcurve", "spectrum"}:
+            raise ModelError(f"a model is made of {', '.join(PARTS)}, not of {', '.join(parts) or 'nothing'}")
+        self.settings = settings
+        self.parts = tuple(part for part in PARTS if part in parts)
+        with torch.device("cpu"):  # constants are made, even where the weights are to be filled in later
+            self.preprocess_lightcurve, self.preprocess_spectrum = preprocess.build(settings)
+        self.lightcurve_encoder = self.lightcurve_head = None
+        self.spectrum_encoder = self.spectrum_head = self.dualformer = None
+        if "lightcurve" in parts:
+            size = settings.lightcurve
+            self.lightcurve_encoder = LightCurveEncoder(size)
+            self.lightcurve_head = head_for(
+                2 * size.features,
+                size.head_hidden,
+                settings.objective_lightcurve,
+                "gelu",
+                size.dropout,
+                skip=size.head_skip,
+            )
+        if "spectrum" in parts:
+            self.spectrum_encoder = SpectrumEncoder(settings.spectrum)
+            self.spectrum_head = head_for(
+                self.spectrum_encoder.features,
+                settings.spectrum.head_hidden,
+                settings.objective_spectrum,
+                "silu",
+                settings.spectrum.dropout,
+                settings.spectrum.head_batch_norm,
+            )
+        if "dualformer" in parts:
+            if self.spectrum_encoder is None or self.lightcurve_encoder is None:
+                raise ModelError("the DualFormer needs both encoders")
+            self.dualformer = DualFormer(
+                settings.dualformer, self.spectrum_encoder.features, self.lightcurve_encoder.features
+            )
+        self.calibration: dict[str, Any] = {}
+        self.references: dict[str, Reference] = {}
+        self.heads: list[UserHead] = []
+        self.metadata: dict[str, Any] = {}
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def save(self, folder: str | Path, *, half: bool = False) -> str:
+        """Write weights, references, heads and ``model.json`` into a folder, each file whole.
+
+        Parameters
+        ----------
+        folder
+            Made if need be.
+        half
+            Store large weights in half precision; see `desa.models.storage.write_model`.
+
+        Returns
+        -------
+        str
+            The hash of the weights' file, by which heads know their model.
+        """
+        facts = {
+            "settings": self.settings.model_dump(mode="json"),
+            "parts": list(self.parts),
+            "calibration": self.calibration,
+            "metadata": self.metadata,
+        }
+        write_references(folder, self.references)
+        digest = write_model(folder, self.state_dict(), facts, half=half)
+        if self.heads:
+            from desa.models.head_files import write_head
+
+            for head in self.heads:
+                write_head(folder, head, digest)
+        return digest
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Desa:
+        """Read a model that `save` wrote, in evaluation mode.
+
+        Raises
+        ------
+        ModelError
+            If there is none, it is damaged, or of another version.
+        """
+        weights, facts = read_model(folder)
+        with torch.device("meta"):  # no memory for weights that are replaced at once
+            model = cls(Settings.model_validate(facts["settings"]), facts["parts"])
+            model._fit_parts({name.split(".")[0] for name in weights})
+        try:
+            model.load_state_dict(weights, assign=True)
+        except RuntimeError as error:
+            raise ModelError(f"{folder}: weights of another architecture ({str(error)[:200]})") from None
+        model.make_constants()
+        model.calibration, model.metadata = facts["calibration"], facts["metadata"]
+        model.references = read_references(folder)
+        if (Path(folder) / "heads").is_dir():
+            from desa.models.head_files import read_heads
+
+            model.heads = read_heads(folder, model, facts["weights"])
+        return model.eval()
+
+    def _fit_parts(self, stored: set[str]) -> None:
+        """Drop heads that were not stored; add the pre-training parts that were."""
+        for head in ("lightcurve_head", "spectrum_head"):
+            if head not in stored:
+                setattr(self, head, None)
+        if "decoder" in stored:
+            self.decoder = SpectrumDecoder(self.settings.spectrum)
+        if "predictor" in stored:
+            self.predictor = SimSiamPredictor(self.settings.lightcurve.features)
+
+    def make_constants(self) -> None:
+        """Make what is computed, not stored: after weights were put into a model on the meta device."""
+        for module in self.modules():
+            if isinstance(module, Rotary):
+                module.reset_constants()
+
+    def need(self, part: str) -> Any:
+        """A part by its attribute's name.
+
+        Raises
+        ------
+        ModelError
+            If the model was saved without it.
+        """
+        found = getattr(self, part)
+        if found is None:
+            raise ModelError(f"this model has no {part.replace('_', ' ')}; it was trained without one")
+        return found
+
+    def check(self, item: LightCurve | Spectrum) -> None:
+        """Raise `ModelError` if the model has no encoder for this."""
+        self.need("lightcurve_encoder" if isinstance(item, LightCurve) else "spectrum_encoder")
+
+    def lightcurve_channels(self, flux: Tensor, level: Tensor | None = None) -> LightCurveChannels:
+        """(B, L) relative flux, NaN in gaps -> what the encoder reads.
+
+        Parameters
+        ----------
+        flux
+            (B, L).
+        level
+            (B,) electrons a second that a relative flux of 1 stands for. The published preprocessing
+            wants counts: give it those, or their level. Ours does not look at it.
+
+        Raises
+        ------
+        ModelError
+            If the published preprocessing is given a level that is not known.
+        """
+        if level is None or self.settings.preprocess_lightcurve.mode != "published":
+            return cast(LightCurveChannels, self.preprocess_lightcurve(flux))
+        unknown = int((~torch.isfinite(level)).sum())
+        if unknown:
+            raise ModelError(
+                f"{unknown} of {len(level)} light curves have no Kepler magnitude, from which the published "
+                "preprocessing takes counts; give the survey's stars a column kepmag"
+            )
+        return cast(LightCurveChannels, self.preprocess_lightcurve(flux, level))
+
+    def lightcurve_features(self, flux: Tensor, level: Tensor | None = None) -> Tensor:
+        """(B, L) relative flux, NaN in gaps, and `level` as in `lightcurve_channels` -> (B, features)."""
+        channels, mask = self.lightcurve_channels(flux, level)
+        return cast(Tensor, self.need("lightcurve_encoder")(channels, mask))
+
+    def spectrum_pixels(
+        self,
+        flux: Tensor,
+        ivar: Tensor,
+        z: Tensor,
+        log_wavelength_start: Tensor,
+        helio_rv: Tensor | None = None,
+    ) -> SpectrumPixels:
+        """What the encoder reads of spectra.
+
+        Parameters
+        ----------
+        flux, ivar
+            (B, N).
+        z
+            (B,) redshift of the star: ours shifts by it.
+        log_wavelength_start
+            (B,) log10 of the first pixel's wavelength in Angstrom.
+        helio_rv
+            (B,) km/s, the header's HELIO_RV: the published preprocessing shifts by this, and where it is NaN
+            or not given (a survey does not keep it) not at all. It is at most 30 km/s, under half a pixel.
+        """
+        shift = z
+        if self.settings.preprocess_spectrum.mode == "published":
+            shift = torch.zeros_like(z) if helio_rv is None else helio_rv / SPEED_OF_LIGHT
+        return cast(SpectrumPixels, self.preprocess_spectrum(flux, ivar, shift, log_wavelength_start))
+
+    def spectrum_features(
+        self,
+        flux: Tensor,
+        ivar: Tensor,
+        z: Tensor,
+        log_wavelength_start: Tensor,
+        helio_rv: Tensor | None = None,
+    ) -> Tensor:
+        """Arguments of `spectrum_pixels` -> (B, features)."""
+        pixels, weights = self.spectrum_pixels(flux, ivar, z, log_wavelength_start, helio_rv)
+        return cast(Tensor, self.need("spectrum_encoder")(pixels, weights))
+
+    def spectrum_quantiles(self, features: Tensor) -> Tensor:
+        """(B, features) -> (B, labels, quantiles) in the labels' units."""
+        return self._quantiles(self.need("spectrum_head"), features, self.settings.objective_spectrum)
+
+    def lightcurve_quantiles(self, features: Tensor) -> Tensor:
+        """(B, features) -> (B, labels, quantiles) in the labels' units.
+
+        The head reads two views side by side; with one view it reads that one twice, as published.
+        """
+        doubled = torch.cat([features, features], dim=1)
+        return self._quantiles(self.need("lightcurve_head"), doubled, self.settings.objective_lightcurve)
+
+    @staticmethod
+    def _quantiles(head: nn.Module, features: Tensor, objective: Objective) -> Tensor:
+        scale = torch.tensor(objective.scales, device=features.device, dtype=features.dtype)
+        quantiles = cast(Tensor, head(features)) * scale[:, None]
+        return quantiles.sort(dim=-1).values
+
+    def features(
+        self, lightcurves: Sequence[Any] | None, spectra: Sequence[Any] | None, batch_size: int = 32
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Features of light curves and of spectra (objects or files), on the CPU."""
+        curves = None if lightcurves is None else [to_lightcurve(item) for item in lightcurves]
+        items = None if spectra is None else [to_spectrum(item) for item in spectra]
+        return (
+            None
+            if curves is None
+            else torch.stack(list(use.lightcurve_rows(self, curves, batch_size).values())),
+            None if items is None else torch.stack(list(use.spectrum_rows(self, items, batch_size).values())),
+        )
+
+    @torch.inference_mode()
+    def align(
+        self, spectrum: Tensor, lightcurve: Tensor, prior: Tensor | None = None
+    ) -> tuple[DualFormerOutput, Tensor]:
+        """DualFormer output and joint embedding of features (B, F1) and (B, F2)."""
+        dualformer = cast(DualFormer, self.need("dualformer"))
+        output = dualformer(spectrum.to(self.device), lightcurve.to(self.device), prior)
+        return output, dualformer.joint(output)
+
+    def embed(self, lightcurve: Any = None, spectrum: Any = None, prior: Any = None) -> Any:
+        """Embed one star, or a list of stars.
+
+        Parameters
+        ----------
+        lightcurve
+            `desa.LightCurve`, ``lightkurve`` object or path; or a list of them, one a star (a star's own
+            entry may be a list of its quarters' paths, or None).
+        spectrum
+            `desa.Spectrum`, ``specutils`` object or path; or a list, in the same order.
+        prior
+            (6,) or (3,) numbers of the model's prior, or (B, ...); NaN or None where missing.
+
+        Returns
+        -------
+        Embedding or list of Embedding
+            Joint where both are given; that of the one modality, marked as such, where one is.
+
+        Raises
+        ------
+        DesaError
+            For files or objects that can't be used, or a part that the model lacks.
+        ValueError
+            If a star has neither, or the lists differ in length.
+        """
+        stars = use.Stars(lightcurve, spectrum)
+        return stars.one_or_all(use.embed(self, stars, prior))
+
+    def embed_table(self, lightcurve: Any = None, spectrum: Any = None, prior: Any = None) -> Table:
+        """Embed one star, or a list of stars, as a table; parameters and errors as `embed`'s.
+
+        Returns
+        -------
+        astropy.table.Table
+            A row a star: ``star_id``, ``modality``, and each vector as a column of arrays (NaN where a star
+            has none); the metadata say of which model.
+        """
+        from desa.inference.embed import vectors_table
+
+        stars = use.Stars(lightcurve, spectrum)
+        return vectors_table(use.embed(self, stars, prior), self)
+
+    def predict(self, lightcurve: Any = None, spectrum: Any = None) -> Any:
+        """Labels of one star, or of a list of stars, from the encoders' and the fine-tuned heads.
+
+        Parameters
+        ----------
+        lightcurve, spectrum
+            As in `embed`.
+
+        Returns
+        -------
+        dict or list of dict
+            label -> `desa.inference.objects.Prediction`: ``teff`` [K], ``log_g``, ``fe_h`` from a spectrum,
+            ``prot`` [d] from a light curve, and the labels of `heads`.
+        """
+        stars = use.Stars(lightcurve, spectrum)
+        return stars.one_or_all(use.predict(self, stars))
+
+    def predict_table(self, lightcurve: Any = None, spectrum: Any = None, *, limits: Any = None) -> Table:
+        """Labels of one star, or of a list of stars, as a table.
+
+        Parameters
+        ----------
+        lightcurve, spectrum
+            As in `embed`.
+        limits
+            `desa.inference.quality.Limits`: beyond what a prediction is flagged.
+
+        Returns
+        -------
+        astropy.table.Table
+            A row a star: medians, 68 % and 90 % intervals, flags and reasons, with units; see
+            `desa.inference.predict.predict_files`. ``to_pandas()`` makes a data frame of it.
+        """
+        from desa.inference.predict import predict_table
+
+        return predict_table(self, lightcurve, spectrum, limits=limits)
+
+    def fast(self, dtype: str = "float32", compile: bool = False) -> Desa:
+        """Make the encoders and the DualFormer quicker for use, in place; not for training.
+
+        Parameters
+        ----------
+        dtype
+            ``"bfloat16"`` halves the memory of the weights and is about twice as quick where the machine has
+            such arithmetic; features then agree to about 1e-2 of their spread. The first layers, which see
+            raw fluxes, stay in float32, and results are float32.
+        compile
+            Compile the blocks (`torch.compile`); takes a minute at the first call and pays on GPUs.
+
+        Raises
+        ------
+        ModelError
+            For another dtype.
+        """
+        if dtype not in ("float32", "bfloat16"):
+            raise ModelError(f"dtype must be float32 or bfloat16, not {dtype}")
+        parts = [part for part in (self.lightcurve_encoder, self.spectrum_encoder, self.dualformer) if part]
+        for part in parts:
+            if dtype == "bfloat16":
+                part.reduce(torch.bfloat16)
+            if compile:
+                for block in part.heavy():
+                    block.compile()
+        return self

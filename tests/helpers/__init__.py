@@ -1,0 +1,1 @@
+"""What tests are made with: small files, curves, spectra, surveys, settings and models."""

@@ -1,0 +1,33 @@
+"""A benchmark of a few models and tasks, quick enough for tests."""
+
+from __future__ import annotations
+
+from desa.benchmark.plan import Plan, make_plan
+from desa.benchmark.tasks.registry import TASKS
+from desa.config import Settings
+from helpers.tiny import tiny_settings
+
+ONLY = (
+    "probe",
+    "retrieval",
+    "few_shot",
+    "ages",
+    "desa",
+    "moco",
+    "concatenation",
+    "before_alignment",
+    "joint_sum",
+)
+
+
+def quick_settings() -> Settings:
+    training = {"steps": 4, "batch_size": 16}
+    return tiny_settings(
+        train_spectrum=training,
+        train_lightcurve=training,
+        train_align={"batch_size": 16},
+    )
+
+
+def quick_plan(seeds: int = 2, only: tuple[str, ...] = ONLY, steps: int = 3) -> Plan:
+    return make_plan("mini", seeds, list(TASKS), only, steps)
