@@ -31,7 +31,7 @@ from sklearn.neighbors import LocalOutlierFactor
 
 from desa.anomalies import anomalies as ours
 from desa.inference.embed import embed_survey
-from desa.models.network import Desa
+from desa.inference.model import Desa
 from desa.search.data import vectors_of
 from desa.simulate.observe import MockStar
 from desa.simulate.plan import plan_of

@@ -26,7 +26,7 @@ from rich.table import Table
 
 from desa.config import Settings, settings
 from desa.models.dualformer import DualFormer
-from desa.models.network import Desa
+from desa.models.network import Network
 from desa.pipeline import Clock
 from desa.survey.tensors import LightCurveBatch, SpectrumBatch
 from desa.training.alignment import Align
@@ -70,7 +70,7 @@ def make(stage: str, chosen: Settings, size: int) -> tuple[Task, Any]:
     if stage == "lightcurve":
         return PretrainLightCurve(chosen), lightcurve_batch(size, chosen.preprocess_lightcurve.length)
     with torch.device("meta"):
-        spectrum = Desa(chosen, ["spectrum"]).need("spectrum_encoder").features
+        spectrum = Network(chosen, ["spectrum"]).require("spectrum_encoder").features
     lightcurve, prior = chosen.lightcurve.features, chosen.dualformer.prior_size
     given = torch.randn(size, prior) if prior else None
     batch = FeatureBatch(torch.randn(size, spectrum), torch.randn(size, lightcurve), given)

@@ -24,8 +24,8 @@ from desa.config import Settings, settings
 from desa.conformal import calibrate, empirical_coverage, intervals
 from desa.evaluation.retrieval import retrieval
 from desa.inference.encode import lightcurve_features, spectrum_features
-from desa.inference.objects import match_rows
-from desa.models.network import Desa
+from desa.inference.objects import match_rows, object_features
+from desa.models.network import Network
 from desa.models.reference import Reference, fit_reference
 from desa.progress import progress_bar
 from desa.real.data import LABELS as SPECTRUM_LABELS
@@ -130,13 +130,13 @@ def together(one: LabelledSpectra, other: LabelledSpectra) -> LabelledSpectra:
     return LabelledSpectra(**{n: np.concatenate([getattr(one, n), getattr(other, n)]) for n in names})
 
 
-def spectrum_model(real: LabelledSpectra, survey: Survey, out: Path) -> tuple[Desa, dict[str, Any]]:
+def spectrum_model(real: LabelledSpectra, survey: Survey, out: Path) -> tuple[Network, dict[str, Any]]:
     """The spectrum encoder and its head, calibrated on real spectra; and what it was measured to do."""
     first, mock = out / "spectrum", mock_spectra(survey, "train", MOCK_SPECTRA)
     if not (first / "model").exists():
         with training_progress() as bar:
             pretrain(real, first, chosen=real_settings(SEED), progress=bar)
-    start = Desa.load(first / "model")
+    start = Network.load(first / "model")
     fold = folds(stars(real.ra, real.dec, real.gaia), FOLDS, SEED)
     quantiles = np.full((len(real), len(SPECTRUM_LABELS), len(QUANTILES)), np.nan)
     for kept in range(FOLDS):
@@ -153,15 +153,15 @@ def spectrum_model(real: LabelledSpectra, survey: Survey, out: Path) -> tuple[De
     return model, measured
 
 
-def tuned(start: Desa, spectra: LabelledSpectra, out: Path, seed: int) -> Desa:
+def tuned(start: Network, spectra: LabelledSpectra, out: Path, seed: int) -> Network:
     """A fine-tuned copy, or the one that an earlier run made."""
     if not (out / "model").exists():
         with training_progress() as bar:
             fine_tune(start, spectra, out, seed=seed, epochs=EPOCHS, progress=bar)
-    return Desa.load(out / "model")
+    return Network.load(out / "model")
 
 
-def spectrum_reference(model: Desa, real: LabelledSpectra, survey: Survey) -> Reference:
+def spectrum_reference(model: Network, real: LabelledSpectra, survey: Survey) -> Reference:
     """Training spectra, mock and real, and how far others lie from them.
 
     Those others are the calibration split of the mock survey and a fold of the real spectra; the final model
@@ -176,14 +176,14 @@ def spectrum_reference(model: Desa, real: LabelledSpectra, survey: Survey) -> Re
     return found
 
 
-def calibrate_periods(model: Desa, data: Path) -> dict[str, Any]:
+def calibrate_periods(model: Network, data: Path) -> dict[str, Any]:
     """Calibrate the rotation periods on real light curves, and measure them."""
     found = [star for star in read_kepler(data)[0] if not star.eclipsing]
     period = np.array([[next(filter(np.isfinite, map(star.known, PERIODS)), np.nan)] for star in found])
     known = np.isfinite(period[:, 0])
     curves = [star.curve for star, there in zip(found, known, strict=True) if there]
     truth = np.log10(period[known])
-    features = model.features(curves, None)[0]
+    features = object_features(model, curves, None)[0]
     assert features is not None
     with torch.inference_mode():
         quantiles = model.lightcurve_quantiles(features).numpy()
@@ -205,7 +205,7 @@ def calibrate_periods(model: Desa, data: Path) -> dict[str, Any]:
     }
 
 
-def mock_periods(model: Desa, survey: Survey) -> dict[str, Any]:
+def mock_periods(model: Network, survey: Survey) -> dict[str, Any]:
     """Errors of the rotation periods on the mock survey's test split."""
     quantiles, truth = lightcurve_predictions(model, survey, "test")
     error = np.abs(quantiles[:, 0, LEVELS.index(0.5)] - truth[:, 0])[np.isfinite(truth[:, 0])]
@@ -216,7 +216,7 @@ def mock_periods(model: Desa, survey: Survey) -> dict[str, Any]:
     }
 
 
-def mock_matches(model: Desa, survey: Survey) -> dict[str, Any]:
+def mock_matches(model: Network, survey: Survey) -> dict[str, Any]:
     """How often a mock test star's light curve finds its spectrum among the first ten, by each alone."""
     pairs = pairs_of(survey).best(survey.spectrum_column("snr_g"))
     test = pairs.where(survey.split[pairs.star] == "test")
@@ -232,7 +232,7 @@ def mock_matches(model: Desa, survey: Survey) -> dict[str, Any]:
     return {"stars": found.n, **measured}
 
 
-def finish(model: Desa, measured: dict[str, Any], spectra: LabelledSpectra, target: Path) -> None:
+def finish(model: Network, measured: dict[str, Any], spectra: LabelledSpectra, target: Path) -> None:
     """Store the model in half precision, with what it was trained on and what that changes."""
     model.metadata = {
         **{key: model.metadata[key] for key in ("survey", "seed", "versions")},
@@ -243,7 +243,7 @@ def finish(model: Desa, measured: dict[str, Any], spectra: LabelledSpectra, targ
         "made_by": "scripts/build_pretrained.py",
     }
     model.save(target, half=True)
-    stored, some = Desa.load(target), spectra.select(np.arange(0, len(spectra), 8))
+    stored, some = Network.load(target), spectra.select(np.arange(0, len(spectra), 8))
     change = np.abs(predict([stored], some) - predict([model], some)).max(axis=(0, 2))
     model.metadata["half_precision_changes_at_most"] = dict(
         zip(SPECTRUM_LABELS, change.tolist(), strict=True)

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from desa.pipeline import Clock, ahead
+from desa.pipeline import Clock, prefetch
 
 
 def test_same_items_in_order() -> None:
-    assert list(ahead(range(100), depth=3)) == list(range(100))
-    assert list(ahead([])) == []
-    assert list(ahead([None, 0, False])) == [None, 0, False]
+    assert list(prefetch(range(100), depth=3)) == list(range(100))
+    assert list(prefetch([])) == []
+    assert list(prefetch([None, 0, False])) == [None, 0, False]
 
 
 def test_errors_come_through_after_the_items_before() -> None:
@@ -20,7 +20,7 @@ def test_errors_come_through_after_the_items_before() -> None:
         yield 1
         raise ValueError("broken file")
 
-    source = ahead(failing())
+    source = prefetch(failing())
     assert next(source) == 1
     with pytest.raises(ValueError, match="broken file"):
         next(source)
@@ -34,7 +34,7 @@ def test_reads_ahead_but_not_without_bound() -> None:
             made.append(number)
             yield number
 
-    items = ahead(source(), depth=2)
+    items = prefetch(source(), depth=2)
     next(items)
     deadline = time.monotonic() + 5
     while len(made) < 4 and time.monotonic() < deadline:
@@ -45,7 +45,7 @@ def test_reads_ahead_but_not_without_bound() -> None:
 
 def test_leaving_early_ends_the_thread() -> None:
     before = threading.active_count()
-    items = ahead(iter(int, 1))
+    items = prefetch(iter(int, 1))
     next(items)
     items.close()
     assert threading.active_count() == before

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import desa
+from desa.inference.model import Desa
 from desa.inference.predict import predict_files, predict_survey
 from desa.inference.quality import Flag
-from desa.models.network import Desa
 from desa.simulate.survey import simulate_survey
 from desa.survey.store import Survey
 

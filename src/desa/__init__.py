@@ -9,7 +9,7 @@ from desa.types import Embedding, LightCurve, Spectrum, Star
 
 if TYPE_CHECKING:
     from desa.anomalies.anomalies import anomalies
-    from desa.models.network import Desa
+    from desa.inference.model import Desa
     from desa.search.index import Index
 
 __version__ = "0.1.0"
@@ -48,11 +48,11 @@ def load(name: str = "") -> Desa:
     """
     from pathlib import Path
 
-    from desa.models.hub import NAME, load_from_hub
-    from desa.models.network import Desa
+    from desa.inference.model import Desa
+    from desa.models.hub import NAME, folder_from_hub
 
     if not name:
         return Desa.load(Path(__file__).parent / "pretrained")
     if Path(name).exists() or not NAME.fullmatch(name):
         return Desa.load(name)
-    return load_from_hub(name)
+    return Desa.load(folder_from_hub(name))

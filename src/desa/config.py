@@ -112,7 +112,9 @@ class DualFormerModel(Section):
     skip: bool = Field(
         False, description="add a linear map of the features to the pooled output, made as wide as they are"
     )
-    whiten: bool = Field(False, description="standardise the features by constants of the training split")
+    standardise: bool = Field(
+        False, description="standardise the features by constants of the training split"
+    )
     prior: Prior = "none"
     transpose: bool = Field(True, description="p_lightcurve = A^T z; False: A z")
     joint: Literal["schur", "published", "sum", "concat"] = Field(

@@ -22,7 +22,7 @@ from desa.evaluation.evaluate import LABELS, ProbeTable, probe_table
 from desa.files import written_whole
 from desa.inference.embed import embed_files, embed_survey, write_embedding
 from desa.inference.encode import lightcurve_features, spectrum_features
-from desa.models.network import Desa
+from desa.models.network import Network
 from desa.progress import progress_bar
 from desa.provenance import provenance
 from desa.report.figures import embedding_map, predicted_against_true, training_curves
@@ -30,7 +30,7 @@ from desa.report.page import Figure, Page, Part, Table, write_page
 from desa.simulate.survey import simulate_survey
 from desa.survey.ingest import ingest
 from desa.survey.store import Survey
-from desa.training.pairs import Pairs, pairs_of, whitening
+from desa.training.pairs import Pairs, pairs_of, standardisation
 from desa.training.stages import align, joined_model, pretrain_lightcurve, pretrain_spectrum
 from desa.training.tracking import read_metrics
 
@@ -159,7 +159,7 @@ def _through_fits(out: Path, seed: int, processes: int) -> list[Path]:
     return sorted(path for path in folder.rglob("*.fits*"))
 
 
-def _embed(model: Desa, survey: Survey, out: Path, files: list[Path]) -> dict[str, int]:
+def _embed(model: Network, survey: Survey, out: Path, files: list[Path]) -> dict[str, int]:
     """Embed the survey and the FITS files; write both tables."""
     table = embed_survey(model, survey, cache=out / "joint" / "features")
     write_embedding(table, out / "embedding.parquet")
@@ -180,7 +180,9 @@ def _label(survey: Survey, name: str) -> NDArray[np.float64]:
         return np.asarray(np.log10(survey.labels("prot")))
 
 
-def feature_sets(model: Desa, before: Desa, survey: Survey, seed: int) -> tuple[dict[str, Array], Pairs]:
+def feature_sets(
+    model: Network, before: Network, survey: Survey, seed: int
+) -> tuple[dict[str, Array], Pairs]:
     """The joint embedding and its controls, for every star with both modalities.
 
     Parameters
@@ -202,8 +204,10 @@ def feature_sets(model: Desa, before: Desa, survey: Survey, seed: int) -> tuple[
     pairs = pairs_of(survey).best(survey.spectrum_column("snr_g"))
     train = survey.split[pairs.star] == "train"
     spectra, curves = spectrum_features(model, survey), lightcurve_features(model, survey)
-    if before.settings.dualformer.whiten:
-        before.need("dualformer").set_whitening(*whitening(pairs.where(train), spectra, curves))
+    if before.settings.dualformer.standardise:
+        before.require("dualformer").set_standardisation(
+            *standardisation(pairs.where(train), spectra, curves)
+        )
     spectrum, lightcurve = spectra[pairs.spectrum], curves[pairs.lightcurve]
     fresh = controls.untrained(model, seed + 1)
     raw = (

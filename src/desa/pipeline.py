@@ -44,7 +44,7 @@ class Clock:
         return max(self.seconds, key=lambda name: self.seconds[name], default="")
 
 
-def ahead(items: Iterable[T], depth: int = 2, clock: Clock | None = None) -> Iterator[T]:
+def prefetch(items: Iterable[T], depth: int = 2, clock: Clock | None = None) -> Iterator[T]:
     """The same items, prepared by a thread while the caller works on those before.
 
     Parameters

@@ -49,7 +49,7 @@ def _mini() -> dict[str, Any]:
             "groups": 4,
             "pooling": "queries",
             "skip": True,
-            "whiten": True,
+            "standardise": True,
             "joint": "concat",
         },
         # Periods run from hours to months: an error counts as a share of the period, not in days.

@@ -23,7 +23,7 @@ from desa.anomalies import anomalies as module
 from desa.cli import app
 from desa.config import settings
 from desa.errors import DesaError, ModelError, SettingsError
-from desa.models.network import Desa
+from desa.inference.model import Desa
 from desa.survey.store import Survey, SurveyWriter
 from desa.types import Spectrum
 

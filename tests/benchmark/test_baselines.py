@@ -17,7 +17,7 @@ SMALL = DualFormerModel(
     groups=2,
     dropout=0.0,
     skip=True,
-    whiten=True,
+    standardise=True,
 )
 
 
@@ -104,5 +104,5 @@ def test_whitening_and_prior_are_used() -> None:
         given = model.pair(spectrum, lightcurve, torch.full((64, 3), 2.0))[0]
         torch.testing.assert_close(given[:, :-3], before[:, :-3])
         assert (given[:, -3:] == 2).all()
-        model.trunk.set_whitening(torch.ones(10), torch.full((10,), 2.0), torch.zeros(6), torch.ones(6))
+        model.trunk.set_standardisation(torch.ones(10), torch.full((10,), 2.0), torch.zeros(6), torch.ones(6))
         torch.testing.assert_close(model.pair(2 * spectrum + 1, lightcurve, None)[0], before)

@@ -19,7 +19,7 @@ from desa.errors import ModelError, SettingsError
 from desa.finetune.survey import finetune_survey, save_with_heads
 from desa.inference.predict import predict_survey
 from desa.inference.quality import Flag
-from desa.models.network import Desa
+from desa.models.network import Network
 from desa.survey.splits import split_of
 from desa.survey.store import Survey, SurveyWriter
 from desa.types import LightCurve, Spectrum
@@ -88,20 +88,20 @@ def fifty(tmp_path_factory: pytest.TempPathFactory, truth: np.ndarray) -> Path:
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Desa:
+def model(tmp_path_factory: pytest.TempPathFactory) -> Network:
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("model")
-    Desa(settings("mini", **SMALL)).eval().save(folder)
-    return Desa.load(folder)
+    Network(settings("mini", **SMALL)).eval().save(folder)
+    return Network.load(folder)
 
 
 def test_fifty_numbers_beat_their_mean(
-    model: Desa, survey: Survey, fifty: Path, truth: np.ndarray, tmp_path: Path
+    model: Network, survey: Survey, fifty: Path, truth: np.ndarray, tmp_path: Path
 ) -> None:
     found = finetune_survey(model, survey, "depth", "regression", table=fifty)
     variants = {head.variant for head in found.heads}
     assert variants >= {"joint", "spectrum"}
-    save_with_heads(Desa.load(_saved(model, tmp_path)), found.heads, tmp_path / "with")
+    save_with_heads(Network.load(_saved(model, tmp_path)), found.heads, tmp_path / "with")
     again = desa.load(str(tmp_path / "with"))
     assert [head.variant for head in again.heads][:2] == ["joint", "spectrum"]
     table = predict_survey(again, survey)
@@ -120,10 +120,10 @@ def test_fifty_numbers_beat_their_mean(
 
 
 def test_fifty_classes_beat_the_commonest(
-    model: Desa, survey: Survey, fifty: Path, truth: np.ndarray, tmp_path: Path
+    model: Network, survey: Survey, fifty: Path, truth: np.ndarray, tmp_path: Path
 ) -> None:
     found = finetune_survey(model, survey, "kind", "classification", table=fifty)
-    save_with_heads(Desa.load(_saved(model, tmp_path)), found.heads, tmp_path / "with")
+    save_with_heads(Network.load(_saved(model, tmp_path)), found.heads, tmp_path / "with")
     table = predict_survey(desa.load(str(tmp_path / "with")), survey)
     kinds = {f"KIC {n}": "deep" if truth[n] > 0.6 else "shallow" for n in range(50, STARS)}
     rows = [row for row in table if row["star_id"] in kinds]
@@ -136,12 +136,12 @@ def test_fifty_classes_beat_the_commonest(
 
 
 def test_logarithms_and_names(
-    model: Desa, survey: Survey, fifty: Path, truth: np.ndarray, tmp_path: Path
+    model: Network, survey: Survey, fifty: Path, truth: np.ndarray, tmp_path: Path
 ) -> None:
     found = finetune_survey(
         model, survey, "scale", "regression", table=fifty, logarithm=True, name="my_scale"
     )
-    model = Desa.load(_saved(model, tmp_path))
+    model = Network.load(_saved(model, tmp_path))
     save_with_heads(model, found.heads, tmp_path / "with")
     table = predict_survey(desa.load(str(tmp_path / "with")), survey)
     place = {name: i for i, name in enumerate(table["star_id"])}
@@ -150,10 +150,10 @@ def test_logarithms_and_names(
     assert error.mean() < 0.15 and np.all(table["my_scale_low90"] > 0)
 
 
-def test_a_light_curve_head_is_for_light_curves(model: Desa, survey: Survey, tmp_path: Path) -> None:
-    alone = Desa(model.settings, ["lightcurve"]).eval()
+def test_a_light_curve_head_is_for_light_curves(model: Network, survey: Survey, tmp_path: Path) -> None:
+    alone = Network(model.settings, ["lightcurve"]).eval()
     alone.save(tmp_path / "alone")
-    alone = Desa.load(tmp_path / "alone")
+    alone = Network.load(tmp_path / "alone")
     found = finetune_survey(alone, survey, "binary", "classification")
     assert [head.variant for head in found.heads] == ["lightcurve"]
     assert dict(found.left_out) == dict.fromkeys(("joint", "spectrum"), "the model has no encoder for it")
@@ -162,13 +162,15 @@ def test_a_light_curve_head_is_for_light_curves(model: Desa, survey: Survey, tmp
     assert len(table) == STARS // 2 and set(table["binary"]) <= {"no", "yes"}
 
 
-def test_unfrozen_the_dualformer_is_a_copy(model: Desa, survey: Survey, fifty: Path, tmp_path: Path) -> None:
+def test_unfrozen_the_dualformer_is_a_copy(
+    model: Network, survey: Survey, fifty: Path, tmp_path: Path
+) -> None:
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     found = finetune_survey(model, survey, "depth", "regression", table=fifty, unfrozen=True)
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
     joint = next(head for head in found.heads if head.variant == "joint")
     assert joint.tuned.settings.unfreeze
-    own = Desa.load(_saved(model, tmp_path))
+    own = Network.load(_saved(model, tmp_path))
     save_with_heads(own, found.heads, tmp_path / "with")
     again = desa.load(str(tmp_path / "with"))
     mine, its = (predict_survey(one, survey)["depth"] for one in (own, again))
@@ -176,34 +178,34 @@ def test_unfrozen_the_dualformer_is_a_copy(model: Desa, survey: Survey, fifty: P
 
 
 def test_a_model_keeps_its_heads_and_takes_a_new_one_for_the_old(
-    model: Desa, survey: Survey, fifty: Path, tmp_path: Path
+    model: Network, survey: Survey, fifty: Path, tmp_path: Path
 ) -> None:
     folder = _saved(model, tmp_path)
     for label, task in (("depth", "regression"), ("kind", "classification"), ("depth", "regression")):
-        loaded = Desa.load(folder)
+        loaded = Network.load(folder)
         save_with_heads(loaded, finetune_survey(loaded, survey, label, task, table=fifty).heads, folder)
-    labels = [(head.label, head.variant) for head in Desa.load(folder).heads]
+    labels = [(head.label, head.variant) for head in Network.load(folder).heads]
     assert len(labels) == len(set(labels)) and {label for label, _ in labels} == {"depth", "kind"}
 
 
 def test_foreign_and_damaged_heads_are_refused(
-    model: Desa, survey: Survey, fifty: Path, tmp_path: Path
+    model: Network, survey: Survey, fifty: Path, tmp_path: Path
 ) -> None:
     folder = _saved(model, tmp_path)
-    loaded = Desa.load(folder)
+    loaded = Network.load(folder)
     save_with_heads(loaded, finetune_survey(loaded, survey, "depth", "regression", table=fifty).heads, folder)
     torch.manual_seed(1)
-    Desa(model.settings).eval().save(folder)
+    Network(model.settings).eval().save(folder)
     with pytest.raises(ModelError, match=r"depth.joint.safetensors: a head of another model's weights"):
-        Desa.load(folder)
+        Network.load(folder)
     loaded.save(folder)
     path = folder / "heads" / "depth.joint.safetensors"
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(ModelError, match=r"depth.joint.safetensors: damaged"):
-        Desa.load(folder)
+        Network.load(folder)
 
 
-def test_what_makes_no_head_is_said(model: Desa, survey: Survey, fifty: Path, tmp_path: Path) -> None:
+def test_what_makes_no_head_is_said(model: Network, survey: Survey, fifty: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="a task is regression or classification, not 'ranking'"):
         finetune_survey(model, survey, "depth", "ranking", table=fifty)
     with pytest.raises(SettingsError, match="can't be a label's name"):
@@ -215,7 +217,7 @@ def test_what_makes_no_head_is_said(model: Desa, survey: Survey, fifty: Path, tm
         finetune_survey(model, survey, "depth", "regression", table=few)
 
 
-def test_the_command(model: Desa, survey: Survey, fifty: Path, tmp_path: Path) -> None:
+def test_the_command(model: Network, survey: Survey, fifty: Path, tmp_path: Path) -> None:
     folder, out = _saved(model, tmp_path), tmp_path / "out"
     arguments = ["finetune", str(survey.path), "--labels", str(fifty), "--model", str(folder), "-o", str(out)]
     result = runner.invoke(
@@ -232,6 +234,6 @@ def test_the_command(model: Desa, survey: Survey, fifty: Path, tmp_path: Path) -
     assert isinstance(wrong.exception, SettingsError)
 
 
-def _saved(model: Desa, tmp_path: Path) -> Path:
+def _saved(model: Network, tmp_path: Path) -> Path:
     model.save(tmp_path / "model")
     return tmp_path / "model"

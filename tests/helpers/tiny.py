@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from desa.config import Settings, settings
-from desa.models.network import Desa
+from desa.models.network import Network
 from desa.survey.store import Survey, SurveyWriter
 from desa.types import LightCurve, Spectrum
 
@@ -23,7 +23,7 @@ class Trained:
     survey: Survey
     settings: Settings
     folder: Path
-    model: Desa
+    model: Network
 
 
 def tiny_settings(**changes: object) -> Settings:

@@ -5,7 +5,7 @@ import torch
 
 from desa.config import settings
 from desa.inference.batch_size import ON_CPU, automatic_batch_size, largest
-from desa.models.network import Desa
+from desa.inference.model import Desa
 
 
 def device_of(stars: int):

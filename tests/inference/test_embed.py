@@ -11,9 +11,9 @@ import desa.survey.from_files
 from desa.config import settings
 from desa.errors import DamagedFile, DesaError
 from desa.inference.embed import embed_files, embed_survey, write_embedding
+from desa.inference.model import Desa
 from desa.inference.objects import match_rows
 from desa.io.kepler import stitch
-from desa.models.network import Desa
 from desa.pipeline import Clock
 from desa.survey.store import Survey, SurveyWriter
 from desa.types import LightCurve, Spectrum

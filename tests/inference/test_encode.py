@@ -11,7 +11,7 @@ import torch
 from desa.errors import ModelError
 from desa.inference import encode as features
 from desa.inference.encode import lightcurve_features, spectrum_features
-from desa.models.network import Desa
+from desa.inference.model import Desa
 from desa.pipeline import Clock
 from desa.survey.store import Survey, SurveyWriter
 from helpers.tiny import Trained, curve, tiny_settings
@@ -49,7 +49,7 @@ def test_cache_knows_weights_settings_and_survey(trained: Trained, survey: Surve
     assert key(Desa.load(trained.folder / "spectrum" / "model")) == same, "the encoder is frozen"
     assert key(model, "lightcurve") != same
     with torch.no_grad():
-        model.need("spectrum_encoder").embedding[0].weight.view(-1)[0] += 1e-3
+        model.require("spectrum_encoder").embedding[0].weight.view(-1)[0] += 1e-3
     assert key(model) != same
     other = Desa.load(trained.folder / "align" / "model")
     changed = {"preprocess_spectrum": other.settings.preprocess_spectrum.model_copy(update={"pixels": 4095})}

@@ -8,7 +8,7 @@ from desa.conformal import calibrate
 from desa.errors import ModelError
 from desa.inference.estimate import all_estimates, number_estimates
 from desa.inference.labels import shown, words_of
-from desa.models.network import Desa
+from desa.inference.model import Desa
 
 LEVELS = (0.05, 0.16, 0.5, 0.84, 0.95)
 Z = np.array([-1.645, -0.994, 0.0, 0.994, 1.645])

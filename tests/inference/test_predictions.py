@@ -16,10 +16,10 @@ from desa.cli.screen import print_table, screen_table
 from desa.config import settings
 from desa.conformal import calibrate
 from desa.errors import DesaError, ModelError, SettingsError
+from desa.inference.model import Desa
 from desa.inference.predict import predict_files, predict_survey, predict_table
 from desa.inference.prediction_table import FORMATS, write_table
 from desa.inference.quality import Flag, Limits
-from desa.models.network import Desa
 from desa.models.reference import fit_reference
 from desa.simulate.survey import simulate_survey
 from desa.survey.store import Survey

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 import desa
 from desa.config import settings
 from desa.errors import ModelError
-from desa.models.network import Desa
+from desa.inference.model import Desa
 
 
 class Hub:
@@ -81,7 +81,7 @@ def model(seed: int) -> Desa:
 
 
 def weights(loaded: Desa) -> torch.Tensor:
-    return loaded.need("spectrum_encoder").embedding[0].weight.detach()
+    return loaded.require("spectrum_encoder").embedding[0].weight.detach()
 
 
 def test_the_first_use_pins_the_commit(hub: Hub) -> None:
@@ -162,7 +162,7 @@ def test_published_checkpoints_are_converted_once(hub: Hub, shared: Path) -> Non
     loaded = desa.load("astro/published")
     numbers = load_file(parity / "small_io.safetensors")
     with torch.inference_mode():
-        found = loaded.need("spectrum_encoder")(numbers["spectrum"])
+        found = loaded.require("spectrum_encoder")(numbers["spectrum"])
     assert float((found - numbers["z_spectrum"]).abs().max()) < 1e-4
     assert loaded.spectrum_head is not None
     assert loaded.metadata["source"] == ["full.pth", "spectrum.safetensors"]

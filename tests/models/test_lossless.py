@@ -43,9 +43,9 @@ def dualformer(toy: tuple[Tensor, Tensor, Tensor], **changes: Any) -> DualFormer
     torch.manual_seed(0)
     smaller = {"width": 32, "blocks": 1, "groups": 8, "feed_forward": 64, **changes}
     model = DualFormer(settings("mini", dualformer=smaller).dualformer, SPECTRUM, LIGHTCURVE)
-    if model.settings.whiten:
+    if model.settings.standardise:
         spectrum, lightcurve = toy[0][:HALF], toy[1][:HALF]
-        model.set_whitening(spectrum.mean(0), spectrum.std(0), lightcurve.mean(0), lightcurve.std(0))
+        model.set_standardisation(spectrum.mean(0), spectrum.std(0), lightcurve.mean(0), lightcurve.std(0))
     return model
 
 
@@ -79,7 +79,13 @@ def test_default_loses_nothing_before_and_after_alignment(toy: tuple[Tensor, Ten
 
 def test_published_tokens_and_pooling_are_a_bottleneck(toy: tuple[Tensor, Tensor, Tensor]) -> None:
     """Why the default is another: this is the fact it stands on."""
-    published = {"tokens": "published", "pooling": "mean", "skip": False, "whiten": False, "joint": "sum"}
+    published = {
+        "tokens": "published",
+        "pooling": "mean",
+        "skip": False,
+        "standardise": False,
+        "joint": "sum",
+    }
     assert r2(dualformer(toy, **published, blocks=2), toy).min() < 0.8
 
 

@@ -10,7 +10,7 @@ from desa.config import LightCurvePreprocessing, settings
 from desa.errors import SettingsError
 from desa.models.heads import QuantileHead
 from desa.models.lightcurve import LightCurveEncoder
-from desa.models.network import Desa
+from desa.models.network import Network
 from desa.models.periods import FEATURES, LEVELS, SHARPNESS, PeriodReader, binned, levels
 from desa.preprocess.lightcurve import LightCurvePreprocessor
 from desa.training.tasks import PretrainLightCurve
@@ -137,8 +137,8 @@ def test_published_has_neither_reader_nor_skip() -> None:
     chosen = settings("published")
     assert chosen.objective_lightcurve.stretch == 1.0 and chosen.objective_lightcurve.periods == 0.0
     with torch.device("meta"):
-        model = Desa(chosen, ["lightcurve"])
-    assert model.need("lightcurve_encoder").reader is None
+        model = Network(chosen, ["lightcurve"])
+    assert model.require("lightcurve_encoder").reader is None
     assert not any("skip" in name or "reader" in name for name in model.state_dict())
 
 
@@ -158,7 +158,7 @@ def test_pre_training_begins_with_what_the_reader_says() -> None:
     task.start_at(torch.tensor([[0.5], [1.0], [torch.nan]]))
     x = torch.zeros(2, 4, LENGTH)
     x[:, 2:] = channels([2.0, 5.0])
-    encoder = task.model.need("lightcurve_encoder")
+    encoder = task.model.require("lightcurve_encoder")
     with torch.inference_mode():
         reading = encoder.read(x)
         said = task.model.lightcurve_quantiles(encoder(x))[:, 0]

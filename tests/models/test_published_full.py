@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from desa.models.network import Desa
+from desa.models.network import Network
 from desa.models.published import from_published
 from helpers import plain_model as plain
 
@@ -53,7 +53,7 @@ def state(shared: Path) -> dict[str, Tensor]:
 
 
 @pytest.fixture(scope="module")
-def model(state: dict[str, Tensor], shared: Path) -> Desa:
+def model(state: dict[str, Tensor], shared: Path) -> Network:
     return from_published(state, shared / "parity" / "published_config.yaml")
 
 
@@ -82,7 +82,7 @@ def expected(state: dict[str, Tensor], inputs: tuple[Tensor, Tensor, Tensor]) ->
     return [spectrum, lightcurve, *(torch.cat(parts) for parts in zip(*rows, strict=True))]
 
 
-def outputs(model: Desa, inputs: tuple[Tensor, Tensor, Tensor]) -> Iterator[Tensor]:
+def outputs(model: Network, inputs: tuple[Tensor, Tensor, Tensor]) -> Iterator[Tensor]:
     channels, pixels, prior = inputs
     with torch.inference_mode():
         spectrum, lightcurve = model.spectrum_encoder(pixels), model.lightcurve_encoder(channels)
@@ -98,11 +98,11 @@ def compare(found: Iterator[Tensor], expected: list[Tensor]) -> None:
         assert float((ours - theirs).abs().max() / theirs.abs().max()) < TOLERANCE
 
 
-def test_fused(model: Desa, inputs: tuple[Tensor, Tensor, Tensor], expected: list[Tensor]) -> None:
+def test_fused(model: Network, inputs: tuple[Tensor, Tensor, Tensor], expected: list[Tensor]) -> None:
     compare(outputs(model, inputs), expected)
 
 
-def test_compiled(model: Desa, inputs: tuple[Tensor, Tensor, Tensor], expected: list[Tensor]) -> None:
+def test_compiled(model: Network, inputs: tuple[Tensor, Tensor, Tensor], expected: list[Tensor]) -> None:
     compare(outputs(model.fast(compile=True), inputs), expected)
 
 

@@ -12,7 +12,7 @@ from desa.models.basis import schur_vectors
 from desa.models.dualformer import DualFormer
 from desa.models.layers import Rotary, RotaryAttention
 from desa.models.lightcurve import LightCurveEncoder
-from desa.models.network import Desa
+from desa.models.network import Network
 from desa.models.spectrum import SpectrumDecoder, SpectrumEncoder
 
 
@@ -32,17 +32,17 @@ def test_published_sizes_to_the_last_parameter() -> None:
 @pytest.mark.parametrize(("preset", "most"), [("mini", 1_500_000), ("small", 5_000_000)])
 def test_presets_run_and_fit(preset: str, most: int) -> None:
     chosen = settings(preset)
-    model = Desa(chosen).eval()
+    model = Network(chosen).eval()
     assert _count(model) < most
     channels = torch.randn(2, 4, chosen.preprocess_lightcurve.length)
     pixels = torch.randn(2, chosen.preprocess_spectrum.pixels)
     with torch.inference_mode():
-        spectrum = model.need("spectrum_encoder")(pixels, torch.ones_like(pixels))
-        lightcurve = model.need("lightcurve_encoder")(channels)
+        spectrum = model.require("spectrum_encoder")(pixels, torch.ones_like(pixels))
+        lightcurve = model.require("lightcurve_encoder")(channels)
         output, joint = model.align(spectrum, lightcurve)
-        filled = SpectrumDecoder(chosen.spectrum)(model.need("spectrum_encoder").cnn(pixels, pixels))
+        filled = SpectrumDecoder(chosen.spectrum)(model.require("spectrum_encoder").cnn(pixels, pixels))
     assert filled.shape == pixels.shape
-    assert joint.shape == (2, model.need("dualformer").joint_size)
+    assert joint.shape == (2, model.require("dualformer").joint_size)
     assert output.p_spectrum.shape == output.z_lightcurve.shape
 
 

@@ -12,11 +12,11 @@ from scipy.signal import medfilt, savgol_filter
 
 from desa.config import LightCurvePreprocessing, SpectrumPreprocessing, settings
 from desa.errors import FileRefused
-from desa.models.network import Desa
+from desa.models.network import Network
 from desa.preprocess.published import (
     PublishedLightCurve,
     PublishedSpectrum,
-    count_level,
+    count_rate_of,
     interpolate_gaps,
     median_of_three,
 )
@@ -58,8 +58,8 @@ def test_spectrum_equals_the_published_pixels(reference: dict[str, torch.Tensor]
 def test_a_file_gives_a_converted_model_the_published_pixels(
     reference: dict[str, torch.Tensor], shared: Path
 ) -> None:
-    model, seen = Desa(settings("mini", preprocess_spectrum={"mode": "published"}), ["spectrum"]), []
-    encoder = model.need("spectrum_encoder")
+    model, seen = Network(settings("mini", preprocess_spectrum={"mode": "published"}), ["spectrum"]), []
+    encoder = model.require("spectrum_encoder")
     encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     file = shared / "data" / "lamost" / "dr10_fits" / "spec-59523-EG003455N132216M01_sp02-035.fits.gz"
     model.embed(spectrum=file)
@@ -148,8 +148,8 @@ def light_curve(magnitude: float, **meta: float) -> LightCurve:
     return LightCurve(flux=flux, flux_err=flux, magnitude=magnitude, star_id="KIC 1", meta=meta)
 
 
-def test_count_level() -> None:
-    assert count_level(light_curve(12.0, median_flux=4.2e4)) == 4.2e4
-    assert count_level(light_curve(12.0)) == pytest.approx(10 * count_level(light_curve(14.5)))
+def test_count_rate_of() -> None:
+    assert count_rate_of(light_curve(12.0, median_flux=4.2e4)) == 4.2e4
+    assert count_rate_of(light_curve(12.0)) == pytest.approx(10 * count_rate_of(light_curve(14.5)))
     with pytest.raises(FileRefused, match="counts"):
-        count_level(light_curve(float("nan")))
+        count_rate_of(light_curve(float("nan")))

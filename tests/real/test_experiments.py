@@ -19,7 +19,7 @@ from desa.cli import app
 from desa.config import settings
 from desa.errors import DesaError, ModelError
 from desa.evaluation.crossvalidation import class_table, held_out, linear, logistic, number_table
-from desa.models.network import Desa
+from desa.models.network import Network
 from desa.real.data import read_spectra
 from desa.real.handmade import LIGHTCURVE_NAMES, LINES, lightcurve_features, line_indices
 from desa.real.lightcurves import KeplerStar
@@ -181,8 +181,8 @@ def test_masked_filling_learns_without_labels_from_its_start(tmp_path: Path) -> 
         fill_masks(spectra, chosen, tmp_path / "a", training=training, seed=2)
     none = training.model_copy(update={"learning_rate": 0.0, "final_learning_rate": 0.0})
     kept = fill_masks(spectra, chosen, tmp_path / "c", start=first, training=none, seed=5)
-    weights = dict(first.need("spectrum_encoder").named_parameters())
-    for name, tensor in kept.need("spectrum_encoder").named_parameters():
+    weights = dict(first.require("spectrum_encoder").named_parameters())
+    for name, tensor in kept.require("spectrum_encoder").named_parameters():
         assert torch.equal(tensor, weights[name])
 
 
@@ -190,7 +190,9 @@ def test_own_heads_are_scored_without_any_real_label(tmp_path: Path) -> None:
     write_lamost(tmp_path / "lamost", 20)
     spectra = read_spectra(tmp_path)
     torch.manual_seed(0)
-    model = Desa(settings("mini", preprocess_lightcurve={"length": 4096}), ["spectrum", "lightcurve"]).eval()
+    model = Network(
+        settings("mini", preprocess_lightcurve={"length": 4096}), ["spectrum", "lightcurve"]
+    ).eval()
     found = own_heads(model, spectra, zoo(30))
     scores = {(row.score.label, row.score.metric): row.score for row in found.rows}
     middle = model.settings.objective_spectrum.quantiles.index(0.5)
@@ -226,7 +228,7 @@ def test_the_whole_run_in_small(tmp_path: Path) -> None:
     write_lamost(tmp_path / "data" / "lamost", 60)
     write_kepler(tmp_path / "data" / "kepler", zoo(42))
     chosen = settings("mini", preprocess_lightcurve={"length": 4096})
-    Desa(chosen, ["spectrum", "lightcurve"]).save(tmp_path / "model")
+    Network(chosen, ["spectrum", "lightcurve"]).save(tmp_path / "model")
     facts = run(tmp_path / "data", tmp_path / "model", tmp_path / "out", repeats=1, draws=2, training=tiny)
     out = tmp_path / "out"
     with (out / "results.csv").open() as stream:
@@ -245,7 +247,7 @@ def test_the_whole_run_in_small(tmp_path: Path) -> None:
 
 def test_the_benchmark_command_runs_it(tmp_path: Path) -> None:
     write_kepler(tmp_path / "data" / "kepler", zoo(42))
-    Desa(settings("mini", preprocess_lightcurve={"length": 4096}), ["lightcurve"]).save(tmp_path / "model")
+    Network(settings("mini", preprocess_lightcurve={"length": 4096}), ["lightcurve"]).save(tmp_path / "model")
     data, model, out = (str(tmp_path / name) for name in ("data", "model", "out"))
     given = ["benchmark", data, "--real", "--model", model, "-o", out]
     done = CliRunner().invoke(app, given)
@@ -263,6 +265,6 @@ def test_a_model_that_knows_the_real_spectra_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_the_files_is_named(tmp_path: Path) -> None:
-    Desa(settings("mini"), ["spectrum"]).save(tmp_path / "model")
+    Network(settings("mini"), ["spectrum"]).save(tmp_path / "model")
     with pytest.raises(DesaError, match=r"dr10_compact\.npz"):
         run(tmp_path / "nowhere", tmp_path / "model", tmp_path / "out")

@@ -11,7 +11,7 @@ from rich.console import Console
 from desa.benchmark.tasks.landmarks import kinds_of, lightcurve_findings, run
 from desa.config import settings
 from desa.errors import UnsupportedFile
-from desa.models.network import Desa
+from desa.models.network import Network
 from desa.real.lightcurves import KeplerStar, read_compact, read_full_mission, read_kepler
 from desa.real.train import new_model, real_settings
 from desa.types import KEPLER_CADENCE_DAYS, LightCurve
@@ -99,7 +99,7 @@ def test_findings_of_a_mock_zoo(tmp_path: Path) -> None:
         labels = {"EB_period_kirk": 2.0} if eclipsing else {"logg_huber2014": 4.5}
         stars.append(KeplerStar(curve, "single quarter", labels))
     chosen = settings("mini", preprocess_lightcurve={"length": 1024})
-    found = lightcurve_findings(Desa(chosen, ["lightcurve"]), stars, tmp_path, seed=0)
+    found = lightcurve_findings(Network(chosen, ["lightcurve"]), stars, tmp_path, seed=0)
     assert (tmp_path / "map_lightcurves.png").stat().st_size > 5000
     assert set(found) == {"trained encoder", "untrained encoder", "amplitude alone"}
     assert [row.kind for row in found["amplitude alone"]] == ["eclipsing binary"]

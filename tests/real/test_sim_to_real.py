@@ -10,7 +10,7 @@ from desa.benchmark.tasks.labelled_spectra import fold_numbers
 from desa.benchmark.tasks.sim_to_real import MOCK_ONLY, epochs_for, rows_of_share, sim_to_real
 from desa.config import settings
 from desa.errors import ModelError
-from desa.models.network import Desa
+from desa.models.network import Network
 from desa.real.data import read_spectra, stars
 from desa.real.train import new_model, real_settings
 from helpers.folder import write_lamost
@@ -57,6 +57,6 @@ def test_every_arm_is_scored_on_the_same_test_stars(tmp_path: Path) -> None:
 
 def test_a_model_of_other_labels_is_refused(tmp_path: Path) -> None:
     write_lamost(tmp_path / "data", 12)
-    Desa(settings("mini"), ["spectrum"]).eval().save(tmp_path / "other")
+    Network(settings("mini"), ["spectrum"]).eval().save(tmp_path / "other")
     with pytest.raises(ModelError, match=r"other: predicts .*not"):
         sim_to_real(tmp_path / "data", tmp_path / "other", tmp_path / "out", say=lambda _: None)

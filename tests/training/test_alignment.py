@@ -69,9 +69,9 @@ def test_collapse_is_marked() -> None:
 
 
 def test_modality_dropout_loses_one_of_the_two() -> None:
-    align = task(alignment={"modality_dropout": 0.5}, dualformer={"whiten": True})
+    align = task(alignment={"modality_dropout": 0.5}, dualformer={"standardise": True})
     mean = torch.full((8,), 7.0), torch.full((12,), -7.0)
-    align.dualformer.set_whitening(mean[0], torch.ones(8), mean[1], torch.ones(12))
+    align.dualformer.set_standardisation(mean[0], torch.ones(8), mean[1], torch.ones(12))
     whole = batch(4000)
     spectrum, lightcurve = align.dropped(whole, generator())
     lost = (spectrum == 7.0).all(1), (lightcurve == -7.0).all(1)

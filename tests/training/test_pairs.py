@@ -8,7 +8,7 @@ import torch
 
 from desa.config import Objective
 from desa.survey.store import Survey
-from desa.training.pairs import PairLoader, Pairs, pairs_of, prior_of, targets_of, whitening
+from desa.training.pairs import PairLoader, Pairs, pairs_of, prior_of, standardisation, targets_of
 
 STARS = np.array([0, 0, 1, 2, 3, 3, 3, 4, 5, 6])
 PAIRS = Pairs(STARS, STARS, np.arange(len(STARS)))
@@ -87,7 +87,7 @@ def test_pairs_of_a_survey(survey: Survey) -> None:
 def test_whitening_constants() -> None:
     constant = np.concatenate([SPECTRUM, np.full((10, 1), 3.0, np.float32)], axis=1)
     chosen = PAIRS.where(STARS < 4)
-    mean, scale, *_ = whitening(chosen, constant, LIGHTCURVE)
+    mean, scale, *_ = standardisation(chosen, constant, LIGHTCURVE)
     assert mean.tolist() == pytest.approx([3, 3, 3, 3])
     assert scale.tolist() == pytest.approx([2, 2, 2, 1])
 

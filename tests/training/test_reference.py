@@ -6,7 +6,7 @@ import torch
 
 from desa.config import Settings
 from desa.inference.encode import spectrum_features
-from desa.models.network import Desa
+from desa.models.network import Network
 from desa.survey.store import Survey
 from desa.training import reference
 from desa.training.reference import survey_references
@@ -26,7 +26,7 @@ def settings() -> Settings:
 
 def test_reference_is_of_the_train_and_calibration_splits(many: Survey, settings: Settings) -> None:
     torch.manual_seed(0)
-    model = Desa(settings, ["spectrum"]).eval()
+    model = Network(settings, ["spectrum"]).eval()
     found = survey_references(model, many, "spectrum")["spectrum"]
     features, split = spectrum_features(model, many), many.split[many.spectrum_star]
     train, calibration = (features[split == name] for name in ("train", "calibration"))
@@ -43,7 +43,7 @@ def test_the_best_windows_of_light_curves_count(
     many: Survey, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.manual_seed(0)
-    model = Desa(settings, ["lightcurve"]).eval()
+    model = Network(settings, ["lightcurve"]).eval()
     assert survey_references(model, many, "lightcurve")["lightcurve"].facts["training"] > 150
     monkeypatch.setattr(reference, "MOST_STARS", 50)
     assert survey_references(model, many, "lightcurve")["lightcurve"].facts["training"] == 50
@@ -53,7 +53,7 @@ def test_a_small_survey_gives_none_and_joining_keeps_both(
     survey: Survey, many: Survey, settings: Settings
 ) -> None:
     torch.manual_seed(0)
-    parts = [Desa(settings, [name]).eval() for name in ("spectrum", "lightcurve")]
+    parts = [Network(settings, [name]).eval() for name in ("spectrum", "lightcurve")]
     assert survey_references(parts[0], survey, "spectrum") == {}
     for model, name in zip(parts, ("spectrum", "lightcurve"), strict=True):
         model.references = survey_references(model, many, name)

@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-from desa.models.network import Desa
+from desa.models.network import Network
 from helpers.runs import losses, wait_for_step
 from helpers.tiny import Trained, tiny_settings
 
@@ -63,6 +63,6 @@ def test_a_killed_stage_ends_with_the_same_bits(stage: str, trained: Trained, tm
         command(stage, trained, settings, killed), check=True, capture_output=True, env=environment
     )
     assert losses(killed) == losses(whole)
-    one, other = (Desa.load(out / "model") for out in (killed, whole))
+    one, other = (Network.load(out / "model") for out in (killed, whole))
     assert all(torch.equal(one.state_dict()[name], value) for name, value in other.state_dict().items())
     assert one.calibration == other.calibration

@@ -10,7 +10,7 @@ import torch
 from desa.conformal import intervals
 from desa.errors import ModelError, SurveyError
 from desa.inference.encode import lightcurve_features, spectrum_features
-from desa.models.network import Desa
+from desa.models.network import Network
 from desa.survey.store import Survey, SurveyWriter
 from desa.training import stages as run
 from desa.training.pairs import pairs_of
@@ -48,7 +48,7 @@ def test_lightcurve_and_alignment_losses_fall(trained: Trained) -> None:
 
 
 def test_saved_model_is_the_returned_one(trained: Trained) -> None:
-    loaded = Desa.load(trained.folder / "align" / "model")
+    loaded = Network.load(trained.folder / "align" / "model")
     for name, value in trained.model.state_dict().items():
         assert torch.equal(value, loaded.state_dict()[name])
     assert loaded.metadata["stage"] == "align" and loaded.metadata["collapsed"] is False
@@ -57,17 +57,17 @@ def test_saved_model_is_the_returned_one(trained: Trained) -> None:
 
 def test_alignment_leaves_the_encoders_alone(trained: Trained) -> None:
     for part in ("spectrum", "lightcurve"):
-        alone = Desa.load(trained.folder / part / "model").state_dict()
+        alone = Network.load(trained.folder / part / "model").state_dict()
         whole = trained.model.state_dict()
         assert all(torch.equal(value, whole[name]) for name, value in alone.items())
 
 
-def test_whitening_is_of_the_train_split(trained: Trained) -> None:
+def test_standardisation_is_of_the_train_split(trained: Trained) -> None:
     model, survey = trained.model, trained.survey
     pairs = pairs_of(survey)
     pairs = pairs.where(survey.split[pairs.star] == "train")
     spectra, curves = spectrum_features(model, survey), lightcurve_features(model, survey)
-    dualformer = model.need("dualformer")
+    dualformer = model.require("dualformer")
     np.testing.assert_allclose(
         dualformer.mean_spectrum, spectra[pairs.spectrum].mean(0), rtol=1e-4, atol=1e-6
     )
@@ -98,7 +98,7 @@ def test_resuming_a_finished_run_changes_nothing(trained: Trained, monkeypatch: 
     before = (folder / "metrics.jsonl").read_bytes()
     again = run.pretrain_spectrum(trained.survey, trained.settings, folder, device="cpu")
     assert (folder / "metrics.jsonl").read_bytes() == before
-    loaded = Desa.load(folder / "model")
+    loaded = Network.load(folder / "model")
     assert all(torch.equal(v, loaded.state_dict()[k]) for k, v in again.state_dict().items())
 
 

@@ -106,9 +106,9 @@ def test_head_starts_at_the_labels_quantiles() -> None:
         [torch.linspace(4000, 7000, 101), torch.linspace(3, 5, 101), torch.full((101,), torch.nan)], dim=1
     )
     labels[::2, 1] = torch.nan
-    before = task.model.need("spectrum_head").layers[-1].bias.detach().clone().view(3, 5)
+    before = task.model.require("spectrum_head").layers[-1].bias.detach().clone().view(3, 5)
     task.start_at(labels)
-    bias = task.model.need("spectrum_head").layers[-1].bias.detach().view(3, 5)
+    bias = task.model.require("spectrum_head").layers[-1].bias.detach().view(3, 5)
     torch.testing.assert_close(bias[0] * 5778, torch.tensor([4300.0, 4750.0, 5500.0, 6250.0, 6700.0]))
     assert abs(float(bias[1, 2]) - 4.0) < 1e-6
     assert torch.equal(bias[2], before[2]), "nobody has the third label"

@@ -45,7 +45,7 @@ from desa.survey.store import Survey
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from desa.models.network import Desa
+    from desa.models.network import Network
 
 DENSITIES: Final = {
     "joint": "joint",
@@ -77,7 +77,7 @@ def anomalies(
     data: Any,
     *,
     reference: Any = None,
-    model: Desa | None = None,
+    model: Network | None = None,
     survey: Survey | None = None,
     reference_survey: Survey | None = None,
     parts: Sequence[str] = PARTS,
@@ -151,7 +151,7 @@ def _names(table: pa.Table) -> list[str]:
     return [name or str(row) for row, name in enumerate(table.column("star_id").to_pylist())]
 
 
-def _sample(table: pa.Table, model: Desa | None, survey: Survey | None, progress: Report | None) -> Sample:
+def _sample(table: pa.Table, model: Network | None, survey: Survey | None, progress: Report | None) -> Sample:
     """What the parts look at, of every row of a table."""
     vectors = {}
     there = vector_names(table)
@@ -170,7 +170,7 @@ def _sample(table: pa.Table, model: Desa | None, survey: Survey | None, progress
 
 @torch.inference_mode()
 def _pixels(
-    table: pa.Table, model: Desa, survey: Survey, progress: Report | None
+    table: pa.Table, model: Network, survey: Survey, progress: Report | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Pixels and weights (N, P) of each row's spectrum as the model reads them; weights 0 without one."""
     of_row = spectrum_rows(table, survey) if "obsid" in table.column_names else np.full(table.num_rows, -1)
@@ -192,7 +192,7 @@ def _pixels(
     return pixels, weights
 
 
-def _fitted(fit: Sample, held: Sample, parts: Sequence[str], model: Desa | None) -> dict[str, Part]:
+def _fitted(fit: Sample, held: Sample, parts: Sequence[str], model: Network | None) -> dict[str, Part]:
     """The parts that the stars allow."""
     made: dict[str, Part | None] = {
         name: (fit_density if name == "lightcurve" else fit_local_density)(column, fit, held)
@@ -212,7 +212,7 @@ def _fitted(fit: Sample, held: Sample, parts: Sequence[str], model: Desa | None)
 
 
 def _against(
-    sample: Sample, ordinary: Sample, names: list[str], parts: Sequence[str], model: Desa | None
+    sample: Sample, ordinary: Sample, names: list[str], parts: Sequence[str], model: Network | None
 ) -> dict[str, _Scored]:
     """Scores of stars, and of those of a reference that the parts were not fitted on."""
     split = np.array([split_of(name) for name in names])
@@ -229,7 +229,7 @@ def _against(
 
 
 def _among_themselves(
-    sample: Sample, table: pa.Table, parts: Sequence[str], model: Desa | None
+    sample: Sample, table: pa.Table, parts: Sequence[str], model: Network | None
 ) -> dict[str, _Scored]:
     """Scores of each fifth of the stars by parts that were fitted on the others."""
     names = _names(table)

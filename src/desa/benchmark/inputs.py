@@ -16,10 +16,10 @@ from desa.benchmark.candidates import controls
 from desa.config import Settings
 from desa.errors import SurveyError
 from desa.inference.encode import lightcurve_features, spectrum_features
-from desa.models.network import Desa
+from desa.models.network import Network
 from desa.survey.batches import LightCurveDataset
 from desa.survey.store import Survey
-from desa.training.pairs import Pairs, pairs_of, whitening
+from desa.training.pairs import Pairs, pairs_of, standardisation
 
 Array = NDArray[np.float32]
 ENCODERS, FEATURES = "encoders", "features"
@@ -44,14 +44,14 @@ class Inputs:
     folder: Path
 
     @cached_property
-    def spectrum_model(self) -> Desa:
+    def spectrum_model(self) -> Network:
         """The spectrum encoder."""
-        return Desa.load(self.folder / ENCODERS / "spectrum" / "model")
+        return Network.load(self.folder / ENCODERS / "spectrum" / "model")
 
     @cached_property
-    def lightcurve_model(self) -> Desa:
+    def lightcurve_model(self) -> Network:
         """The light-curve encoder."""
-        return Desa.load(self.folder / ENCODERS / "lightcurve" / "model")
+        return Network.load(self.folder / ENCODERS / "lightcurve" / "model")
 
     @cached_property
     def spectrum(self) -> Array:
@@ -115,7 +115,7 @@ class Inputs:
             flux = batch.flux[:, 0]
             flux[:, round(share * length) :] = float("nan")
             with torch.inference_mode():
-                rows[part] = self.lightcurve_model.lightcurve_features(flux, batch.level).numpy()
+                rows[part] = self.lightcurve_model.lightcurve_features(flux, batch.count_rate).numpy()
         return rows
 
     def shortened(self, share: float) -> Array:
@@ -131,7 +131,7 @@ class Inputs:
     def constants(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Means and deviations of both features over training pairs."""
         train = self.pairs.where(self.survey.split[self.pairs.star] == "train")
-        return whitening(train, self.spectrum, self.lightcurve)
+        return standardisation(train, self.spectrum, self.lightcurve)
 
     def kept(self, name: str, make: Callable[[], Array]) -> Array:
         """An array of the folder, made at its first use."""
@@ -170,7 +170,7 @@ class Inputs:
         return {"mock": "mock survey", "real": "real stars"}.get(self.survey.kind, "data of unknown kind")
 
 
-def joined(inputs: Inputs) -> Desa:
+def joined(inputs: Inputs) -> Network:
     """Both encoders with their preprocessing and a new DualFormer, in one model."""
     from desa.training.stages import joined_model
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from desa.models.network import Desa
+from desa.models.network import Network
 from desa.survey.batches import PairDataset, make_loader
 from desa.survey.store import Survey
 from desa.training.pairs import FeatureBatch
@@ -35,8 +35,8 @@ class LiveLoader:
     def __init__(
         self,
         survey: Survey,
-        spectrum: Desa,
-        lightcurve: Desa,
+        spectrum: Network,
+        lightcurve: Network,
         batch_size: int,
         seed: int,
         skip: int,
@@ -57,5 +57,7 @@ class LiveLoader:
                 first = spectrum.spectrum_features(
                     given.flux, given.ivar, given.z, given.log_wavelength_start
                 )
-                second = lightcurve.lightcurve_features(batch.lightcurve.flux[:, 0], batch.lightcurve.level)
+                second = lightcurve.lightcurve_features(
+                    batch.lightcurve.flux[:, 0], batch.lightcurve.count_rate
+                )
             yield FeatureBatch(first, second, None, self.targets[batch.spectrum.star])

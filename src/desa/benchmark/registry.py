@@ -60,7 +60,7 @@ PUBLISHED: dict[str, Any] = {
         "tokens": "published",
         "pooling": "mean",
         "skip": False,
-        "whiten": False,
+        "standardise": False,
         "joint": "published",
     },
     "alignment": {
@@ -201,7 +201,7 @@ ABLATIONS: tuple[ModelSpec, ...] = (
     ),
     _ablation("mean_pooling", "mean of tokens", "", dualformer={"pooling": "mean"}),
     _ablation("no_skip", "no skip", "", dualformer={"skip": False}),
-    _ablation("no_whitening", "no whitening", "", dualformer={"whiten": False}),
+    _ablation("no_standardisation", "no standardisation", "", dualformer={"standardise": False}),
     _ablation("no_variance", "no variance term", "", alignment={"variance": 0.0}),
     _ablation("no_contrastive", "no contrastive term", "", alignment={"contrastive": 0.0}),
     _ablation("no_reconstruction", "no reconstruction", "", alignment={"reconstruction": 0.0}),

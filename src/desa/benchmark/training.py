@@ -89,8 +89,8 @@ def build(inputs: Inputs, spec: ModelSpec, settings: Settings, choice: Choice | 
     dualformer = DualFormer(settings.dualformer, *counts)
     align = Align(settings, dualformer)
     if spec.kind == "desa":
-        if settings.dualformer.whiten:
-            dualformer.set_whitening(*inputs.constants)
+        if settings.dualformer.standardise:
+            dualformer.set_standardisation(*inputs.constants)
         return DesaAligner(dualformer, means, spec.head), align
     stars = len(set(inputs.stars.star[inputs.split == "train"].tolist()))
     temperature = 0.05 if choice is None or choice.temperature is None else choice.temperature
@@ -102,7 +102,7 @@ def build(inputs: Inputs, spec: ModelSpec, settings: Settings, choice: Choice | 
         temperature=temperature,
         queue=max(1, min(4096, stars // 2)),
     )
-    model.set_whitening(*inputs.constants)
+    model.set_standardisation(*inputs.constants)
     return BaselineAligner(model, means), BaselineTask(model)
 
 

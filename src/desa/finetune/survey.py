@@ -20,7 +20,7 @@ from desa.finetune.labels import TASKS, classes_of, label_values, numbers_of
 from desa.inference.objects import Stars, features
 from desa.models.finetuned import Features, FineTuning, Head
 from desa.models.head_files import FOLDER, VARIANTS, UserHead, aligner_of, check_name
-from desa.models.network import Desa
+from desa.models.network import Network
 from desa.progress import Report
 from desa.survey.from_files import BestData, Pairing
 from desa.survey.store import Survey
@@ -47,7 +47,7 @@ class NewHeads:
 
 
 def finetune_survey(
-    model: Desa,
+    model: Network,
     survey: Survey,
     label: str,
     task: str,
@@ -147,7 +147,7 @@ def finetune_survey(
 
 
 def _features(
-    model: Desa, survey: Survey, stars: NDArray[np.int64], progress: Report | None
+    model: Network, survey: Survey, stars: NDArray[np.int64], progress: Report | None
 ) -> dict[str, NDArray[np.float32]]:
     """Features of some stars by part, NaN where a star lacks the modality."""
     parts: list[dict[str, NDArray[np.float32]]] = []
@@ -167,7 +167,7 @@ def _features(
     return {part: np.concatenate([rows[part] for rows in parts]) for part in parts[0]}
 
 
-def _given_features(model: Desa, pairs: Sequence[Pairing]) -> dict[str, NDArray[np.float32]]:
+def _given_features(model: Network, pairs: Sequence[Pairing]) -> dict[str, NDArray[np.float32]]:
     """Features of pairs, of which some may be empty."""
     full = [row for row, pair in enumerate(pairs) if pair != (None, None)]
     widths = {
@@ -201,7 +201,7 @@ def _json(score: Score) -> dict[str, Any]:
     }
 
 
-def save_with_heads(model: Desa, heads: Sequence[UserHead], folder: str | Path) -> None:
+def save_with_heads(model: Network, heads: Sequence[UserHead], folder: str | Path) -> None:
     """Write a model with more heads into a folder; of two heads alike the new one stays.
 
     The folder may be the model's own.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from desa.models.network import Desa
+from desa.models.network import Network
 from desa.types import LAMOST_LOG_WAVELENGTH_START, LAMOST_PIXELS
 
 ON_CPU = 32
@@ -15,7 +15,7 @@ ON_CPU = 32
 MOST = 4096
 
 
-def automatic_batch_size(model: Desa) -> int:
+def automatic_batch_size(model: Network) -> int:
     """Stars at once for embedding with a model where it is.
 
     On a GPU batches are doubled until one no longer fits; half of the largest that did leaves room for
@@ -57,7 +57,7 @@ def largest(run: Callable[[int], None], first: int, most: int = MOST) -> int:
 
 
 @torch.inference_mode()
-def _run(model: Desa, size: int) -> None:
+def _run(model: Network, size: int) -> None:
     """Features of a batch of made-up stars."""
     if model.lightcurve_encoder is not None:
         flux = torch.ones(size, model.settings.preprocess_lightcurve.length, device=model.device)

@@ -14,9 +14,10 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from desa.files import written_whole
+from desa.inference import objects
 from desa.inference.encode import lightcurve_features, spectrum_features, weights_hash
 from desa.inference.objects import match_rows
-from desa.models.network import Desa
+from desa.models.network import Network
 from desa.pipeline import Clock
 from desa.progress import Report
 from desa.survey.from_files import STARS_AT_ONCE, LeftOut, Pairing, stars_of_files
@@ -77,7 +78,7 @@ def embedding_table(rows: Sequence[Named], facts: dict[str, str]) -> pa.Table:
     return pa.table(columns).replace_schema_metadata({f"desa.{key}": value for key, value in facts.items()})
 
 
-def vectors_table(rows: Sequence[Embedding], model: Desa) -> Table:
+def vectors_table(rows: Sequence[Embedding], model: Network) -> Table:
     """Embeddings as an astropy table: each vector a column of arrays, NaN where a star has none."""
     table = Table({"star_id": [row.star_id for row in rows], "modality": [row.modality for row in rows]})
     for name in VECTORS:
@@ -96,7 +97,7 @@ def write_embedding(table: pa.Table, path: str | Path) -> None:
         pq.write_table(table, scratch)
 
 
-def facts_of(model: Desa, data: str) -> dict[str, str]:
+def facts_of(model: Network, data: str) -> dict[str, str]:
     """What a table of embeddings says of its making.
 
     ``model`` is the hash of all weights, ``trained_on`` and ``training_survey`` what they learned from,
@@ -112,7 +113,7 @@ def facts_of(model: Desa, data: str) -> dict[str, str]:
 
 
 def embed_survey(
-    model: Desa,
+    model: Network,
     survey: Survey,
     *,
     cache: Path | None = None,
@@ -163,7 +164,7 @@ def embed_survey(
 
 
 def _joint_rows(
-    model: Desa, survey: Survey, spectra: NDArray[np.float32], lightcurves: NDArray[np.float32]
+    model: Network, survey: Survey, spectra: NDArray[np.float32], lightcurves: NDArray[np.float32]
 ) -> Iterator[Named]:
     """Stars with both modalities."""
     names, obsids = survey.stars.column("star_id").to_pylist(), survey.spectrum_column("obsid")
@@ -190,7 +191,7 @@ def _joint_rows(
 
 
 def _single_rows(
-    model: Desa, survey: Survey, kind: str, features: NDArray[np.float32], done: set[str]
+    model: Network, survey: Survey, kind: str, features: NDArray[np.float32], done: set[str]
 ) -> Iterator[Named]:
     """Stars that are not done yet, by one modality; each is put among the done ones."""
     names = survey.stars.column("star_id").to_pylist()
@@ -216,7 +217,7 @@ def _single_rows(
 
 
 def embed_files(
-    model: Desa,
+    model: Network,
     paths: Sequence[str | Path],
     *,
     match_arcsec: float = 3.0,
@@ -265,19 +266,19 @@ def embed_files(
     return embedding_table(rows, facts_of(model, "files")), left_out
 
 
-def _embed(model: Desa, stars: Sequence[Pairing], kind: str, batch_size: int) -> Iterator[Named]:
+def _embed(model: Network, stars: Sequence[Pairing], kind: str, batch_size: int) -> Iterator[Named]:
     """Embeddings of the stars of one kind; without a DualFormer a pair counts as its spectrum."""
     chosen = [pairing for pairing in stars if _kind(pairing, model) == kind]
     for start in range(0, len(chosen), batch_size):
         part = chosen[start : start + batch_size]
         curves = [curve for curve, _ in part] if kind != "spectrum" else None
         spectra = [spectrum for _, spectrum in part] if kind != "lightcurve" else None
-        found = model.embed(curves, spectra)
+        found = objects.embed(model, objects.Stars(curves, spectra), None)
         for row, (_, spectrum) in zip(found, part, strict=True):
             yield row, spectrum.obsid if spectrum else ""
 
 
-def _kind(pairing: Pairing, model: Desa) -> str:
+def _kind(pairing: Pairing, model: Network) -> str:
     curve, spectrum = pairing
     if spectrum is None:
         return "lightcurve"

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from desa.files import written_whole
-from desa.models.network import Desa
-from desa.pipeline import Clock, ahead
+from desa.models.network import Network
+from desa.pipeline import Clock, prefetch
 from desa.progress import Report
 from desa.survey.batches import LightCurveDataset, SpectrumDataset, make_loader
 from desa.survey.store import Survey
@@ -33,16 +33,16 @@ def weights_hash(model: torch.nn.Module) -> str:
     return digest.hexdigest()
 
 
-def cache_key(model: Desa, survey: Survey, part: str) -> str:
+def cache_key(model: Network, survey: Survey, part: str) -> str:
     """Hash of an encoder's weights, its and its preprocessing's settings, and the survey's contents."""
     settings = (getattr(model.settings, name) for name in (part, f"preprocess_{part}"))
     described = json.dumps([section.model_dump(mode="json") for section in settings], sort_keys=True)
-    facts = (part, survey.identity, described, weights_hash(model.need(f"{part}_encoder")))
+    facts = (part, survey.identity, described, weights_hash(model.require(f"{part}_encoder")))
     return hashlib.blake2b("\n".join(facts).encode(), digest_size=16).hexdigest()
 
 
 def spectrum_features(
-    model: Desa,
+    model: Network,
     survey: Survey,
     cache: Path | None = None,
     batch_size: int = 64,
@@ -67,7 +67,7 @@ def spectrum_features(
     clock
         Gets the seconds of ``read``, ``preprocess`` and ``model``. Reading runs beside the others.
     """
-    encoder, timer = model.need("spectrum_encoder"), clock or Clock(model.device)
+    encoder, timer = model.require("spectrum_encoder"), clock or Clock(model.device)
 
     def forward(batch: SpectrumBatch) -> Tensor:
         with timer.stage("preprocess"):
@@ -81,7 +81,7 @@ def spectrum_features(
 
 
 def lightcurve_features(
-    model: Desa,
+    model: Network,
     survey: Survey,
     cache: Path | None = None,
     batch_size: int = 32,
@@ -89,11 +89,11 @@ def lightcurve_features(
     clock: Clock | None = None,
 ) -> Array:
     """(n_lightcurves, features) of every light curve's best window; arguments as `spectrum_features`."""
-    encoder, timer = model.need("lightcurve_encoder"), clock or Clock(model.device)
+    encoder, timer = model.require("lightcurve_encoder"), clock or Clock(model.device)
 
     def forward(batch: LightCurveBatch) -> Tensor:
         with timer.stage("preprocess"):
-            inputs = model.lightcurve_channels(batch.flux[:, 0], batch.level)
+            inputs = model.lightcurve_channels(batch.flux[:, 0], batch.count_rate)
         with timer.stage("model"):
             return torch.as_tensor(encoder(*inputs))
 
@@ -102,7 +102,7 @@ def lightcurve_features(
 
 
 def _features(
-    model: Desa,
+    model: Network,
     survey: Survey,
     part: str,
     data: SpectrumDataset | LightCurveDataset,
@@ -114,7 +114,7 @@ def _features(
 ) -> Array:
     """Read from the cache, or compute into it."""
     model.eval()
-    shape = (len(data), model.need(f"{part}_encoder").features)
+    shape = (len(data), model.require(f"{part}_encoder").features)
     if cache is None or not len(data):
         rows = np.zeros(shape, np.float32)
         _fill(rows, model, data, forward, batch_size, progress, clock)
@@ -131,7 +131,7 @@ def _features(
 @torch.inference_mode()
 def _fill(
     rows: Array,
-    model: Desa,
+    model: Network,
     data: SpectrumDataset | LightCurveDataset,
     forward: Callable[[Any], Tensor],
     batch_size: int,
@@ -141,7 +141,7 @@ def _fill(
     done = 0
     # Every process of a distributed run goes through the whole survey: rank 0 of 1.
     loader = make_loader(data, batch_size, shuffle=False, rank=0, world=1)
-    for batch in ahead(loader, clock=clock):
+    for batch in prefetch(loader, clock=clock):
         found = forward(batch.to(model.device))
         rows[done : done + len(found)] = found.float().cpu().numpy()
         done += len(found)

@@ -15,7 +15,7 @@ from desa.errors import ModelError
 from desa.inference.labels import POSITIVE, shown
 
 if TYPE_CHECKING:
-    from desa.models.network import Desa
+    from desa.models.network import Network
 
 Array = NDArray[np.float64]
 PARTS = ("spectrum", "lightcurve")
@@ -172,7 +172,7 @@ def filled(rows: Mapping[int, torch.Tensor], count: int, width: int) -> NDArray[
 
 
 @torch.inference_mode()
-def encoder_estimates(model: Desa, features: Mapping[str, NDArray[np.float32]]) -> list[Estimate]:
+def encoder_estimates(model: Network, features: Mapping[str, NDArray[np.float32]]) -> list[Estimate]:
     """What the encoders' own heads say.
 
     Parameters
@@ -205,7 +205,7 @@ def encoder_estimates(model: Desa, features: Mapping[str, NDArray[np.float32]]) 
     return found
 
 
-def all_estimates(model: Desa, features: Mapping[str, NDArray[np.float32]]) -> list[Estimate]:
+def all_estimates(model: Network, features: Mapping[str, NDArray[np.float32]]) -> list[Estimate]:
     """What all heads say; of two for the same label the fine-tuned one.
 
     Parameters

@@ -16,11 +16,11 @@ from desa.errors import ModelError
 from desa.inference.estimate import Estimate, all_estimates, filled
 from desa.io.memory import to_lightcurve, to_spectrum
 from desa.models.inputs import lightcurve_tensor, spectrum_tensors
-from desa.preprocess.published import count_level
+from desa.preprocess.published import count_rate_of
 from desa.types import Embedding, LightCurve, Spectrum
 
 if TYPE_CHECKING:
-    from desa.models.network import Desa
+    from desa.models.network import Network
 
 
 MATCHED_AT_ONCE = 256
@@ -95,7 +95,7 @@ class Stars:
 
 @torch.inference_mode()
 def lightcurve_rows(
-    model: Desa, items: Sequence[LightCurve | None], batch_size: int = 32
+    model: Network, items: Sequence[LightCurve | None], batch_size: int = 32
 ) -> dict[int, Tensor]:
     """Features, on the CPU, of the light curves there are, by their place."""
     model.eval()
@@ -105,15 +105,17 @@ def lightcurve_rows(
     for start in range(0, len(found), batch_size):
         part = found[start : start + batch_size]
         flux = lightcurve_tensor(part, model.settings.preprocess_lightcurve.length).to(model.device)
-        level = None
+        count_rate = None
         if model.settings.preprocess_lightcurve.mode == "published":
-            level = torch.tensor([count_level(item) for item in part], device=model.device)
-        rows += model.lightcurve_features(flux, level).float().cpu().unbind()
+            count_rate = torch.tensor([count_rate_of(item) for item in part], device=model.device)
+        rows += model.lightcurve_features(flux, count_rate).float().cpu().unbind()
     return dict(zip(places, rows, strict=True))
 
 
 @torch.inference_mode()
-def spectrum_rows(model: Desa, items: Sequence[Spectrum | None], batch_size: int = 32) -> dict[int, Tensor]:
+def spectrum_rows(
+    model: Network, items: Sequence[Spectrum | None], batch_size: int = 32
+) -> dict[int, Tensor]:
     """Features, on the CPU, of the spectra there are, by their place."""
     model.eval()
     places = [place for place, item in enumerate(items) if item is not None]
@@ -128,7 +130,7 @@ def spectrum_rows(model: Desa, items: Sequence[Spectrum | None], batch_size: int
 
 
 @torch.inference_mode()
-def match_rows(model: Desa, kind: str, features: Tensor) -> list[NDArray[np.float32]] | None:
+def match_rows(model: Network, kind: str, features: Tensor) -> list[NDArray[np.float32]] | None:
     """What finds one modality by the other; None where the model can't embed a modality alone.
 
     Parameters
@@ -153,7 +155,9 @@ def match_rows(model: Desa, kind: str, features: Tensor) -> list[NDArray[np.floa
     return list(torch.cat(found).numpy())
 
 
-def _matches(model: Desa, rows: Mapping[str, dict[int, Tensor]]) -> dict[int, dict[str, NDArray[np.float32]]]:
+def _matches(
+    model: Network, rows: Mapping[str, dict[int, Tensor]]
+) -> dict[int, dict[str, NDArray[np.float32]]]:
     """Place -> ``match_spectrum``, ``match_lightcurve`` of a star, of the modalities that it has."""
     found: dict[int, dict[str, NDArray[np.float32]]] = {}
     for kind, own in rows.items():
@@ -163,7 +167,7 @@ def _matches(model: Desa, rows: Mapping[str, dict[int, Tensor]]) -> dict[int, di
     return found
 
 
-def embed(model: Desa, stars: Stars, prior: Any) -> list[Embedding]:
+def embed(model: Network, stars: Stars, prior: Any) -> list[Embedding]:
     """An embedding of each star: joint where it has both modalities."""
     curves, spectra = lightcurve_rows(model, stars.curves), spectrum_rows(model, stars.spectra)
     matches = _matches(model, {"spectrum": spectra, "lightcurve": curves})
@@ -186,7 +190,7 @@ def embed(model: Desa, stars: Stars, prior: Any) -> list[Embedding]:
     return rows
 
 
-def _priors(model: Desa, prior: Any, stars: int) -> Tensor:
+def _priors(model: Network, prior: Any, stars: int) -> Tensor:
     """(stars, size) on the model's device."""
     size = model.settings.dualformer.prior_size
     given = torch.from_numpy(np.atleast_2d(np.asarray(prior, dtype=np.float32))).to(model.device)
@@ -196,7 +200,7 @@ def _priors(model: Desa, prior: Any, stars: int) -> Tensor:
     return given
 
 
-def features(model: Desa, stars: Stars, batch_size: int = 32) -> dict[str, NDArray[np.float32]]:
+def features(model: Network, stars: Stars, batch_size: int = 32) -> dict[str, NDArray[np.float32]]:
     """Part -> (stars, features) of the encoders that there are; NaN where a star lacks what they read."""
     found = {}
     if model.spectrum_encoder is not None:
@@ -208,11 +212,23 @@ def features(model: Desa, stars: Stars, batch_size: int = 32) -> dict[str, NDArr
     return found
 
 
-def predict(model: Desa, stars: Stars) -> list[dict[str, Prediction]]:
+def object_features(
+    model: Network, lightcurves: Sequence[Any] | None, spectra: Sequence[Any] | None, batch_size: int = 32
+) -> tuple[Tensor | None, Tensor | None]:
+    """Features of light curves and of spectra (objects or files), on the CPU."""
+    curves = None if lightcurves is None else [to_lightcurve(item) for item in lightcurves]
+    items = None if spectra is None else [to_spectrum(item) for item in spectra]
+    return (
+        None if curves is None else torch.stack(list(lightcurve_rows(model, curves, batch_size).values())),
+        None if items is None else torch.stack(list(spectrum_rows(model, items, batch_size).values())),
+    )
+
+
+def predict(model: Network, stars: Stars) -> list[dict[str, Prediction]]:
     """Each star's predictions by label, from the heads of the modalities it has."""
     for part, given in (("spectrum", stars.spectra), ("lightcurve", stars.curves)):
         if any(item is not None for item in given):
-            model.need(f"{part}_encoder")
+            model.require(f"{part}_encoder")
     rows: list[dict[str, Prediction]] = [{} for _ in range(len(stars))]
     for estimate in all_estimates(model, features(model, stars)):
         for place, row in enumerate(rows):

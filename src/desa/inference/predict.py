@@ -31,13 +31,13 @@ from desa.survey.store import Survey
 from desa.types import LightCurve, Spectrum
 
 if TYPE_CHECKING:
-    from desa.models.network import Desa
+    from desa.models.network import Network
 
 NAMES = {"spectrum": "a spectrum", "lightcurve": "a light curve"}
 
 
 def predict_table(
-    model: Desa, lightcurve: Any = None, spectrum: Any = None, *, limits: Limits | None = None
+    model: Network, lightcurve: Any = None, spectrum: Any = None, *, limits: Limits | None = None
 ) -> Table:
     """Predict the labels of one star or of a list of stars given as objects or paths.
 
@@ -46,7 +46,7 @@ def predict_table(
     model
         The model.
     lightcurve, spectrum
-        As in `desa.models.network.Desa.embed`.
+        As in `desa.inference.model.Desa.embed`.
     limits
         Beyond what a prediction is flagged.
 
@@ -71,7 +71,7 @@ def predict_table(
 
 
 def predict_files(
-    model: Desa,
+    model: Network,
     paths: Sequence[str | Path],
     *,
     match_arcsec: float = 3.0,
@@ -115,7 +115,7 @@ def predict_files(
 
 
 def predict_survey(
-    model: Desa, survey: Survey, *, limits: Limits | None = None, progress: Report | None = None
+    model: Network, survey: Survey, *, limits: Limits | None = None, progress: Report | None = None
 ) -> Table:
     """Predict the labels of a survey's stars, each from its best light curve and spectrum.
 
@@ -133,13 +133,13 @@ def predict_survey(
     return _table(model, batches, limits, f"{survey.kind} survey {survey.identity}")
 
 
-def _table(model: Desa, batches: Iterable[list[Pairing]], limits: Limits | None, data: str) -> Table:
+def _table(model: Network, batches: Iterable[list[Pairing]], limits: Limits | None, data: str) -> Table:
     chosen = limits or Limits()
     parts = [predict_columns(model, batch, chosen) for batch in batches if batch]
     return build_table(joined(parts), model, data)
 
 
-def predict_columns(model: Desa, pairs: Sequence[Pairing], limits: Limits) -> Columns:
+def predict_columns(model: Network, pairs: Sequence[Pairing], limits: Limits) -> Columns:
     """The table's columns for some stars."""
     stars = Stars([curve for curve, _ in pairs], [spectrum for _, spectrum in pairs])
     rows = features(model, stars)
@@ -194,7 +194,7 @@ def _modality(curve: LightCurve | None, spectrum: Spectrum | None) -> str:
 
 
 def _doubts(
-    model: Desa,
+    model: Network,
     stars: Stars,
     sampling: Sequence[Sampling | None],
     p_values: dict[str, NDArray[np.float64]],

@@ -18,7 +18,7 @@ from desa.inference.labels import words_of
 from desa.inference.quality import Flag
 
 if TYPE_CHECKING:
-    from desa.models.network import Desa
+    from desa.models.network import Network
 
 FORMATS = {
     ".ecsv": "ascii.ecsv",
@@ -89,7 +89,7 @@ def joined(parts: Sequence[Columns]) -> Columns:
     return Columns(values, parts[0].labels)
 
 
-def build_table(columns: Columns, model: Desa, data: str) -> Table:
+def build_table(columns: Columns, model: Network, data: str) -> Table:
     """The table of the columns.
 
     Parameters

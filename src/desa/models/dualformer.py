@@ -216,7 +216,7 @@ class DualFormer(nn.Module):
         self.projection = nn.Linear(self.size, self.size, bias=False)
         self._basis: tuple[int, Tensor] | None = None
         for name, count in zip(("spectrum", "lightcurve"), counts, strict=True):
-            if settings.whiten:
+            if settings.standardise:
                 self.register_buffer(f"mean_{name}", torch.zeros(count))
                 self.register_buffer(f"scale_{name}", torch.ones(count))
 
@@ -225,7 +225,7 @@ class DualFormer(nn.Module):
         """Width of the joint embedding."""
         return 2 * self.size if self.settings.joint == "concat" else self.size
 
-    def set_whitening(
+    def set_standardisation(
         self, mean_spectrum: Tensor, scale_spectrum: Tensor, mean_lightcurve: Tensor, scale_lightcurve: Tensor
     ) -> None:
         """Set the means and deviations (of training stars) that the features are standardised by."""
@@ -236,7 +236,7 @@ class DualFormer(nn.Module):
 
     def standardised(self, z_spectrum: Tensor, z_lightcurve: Tensor) -> tuple[Tensor, Tensor]:
         """Features as the tokeniser reads them."""
-        if not self.settings.whiten:
+        if not self.settings.standardise:
             return z_spectrum, z_lightcurve
         return (
             (z_spectrum - self.mean_spectrum) / self.scale_spectrum,
@@ -299,7 +299,7 @@ class DualFormer(nn.Module):
     @property
     def embeds_alone(self) -> bool:
         """Whether `alone` can be asked: the mean star is known, and no prior is part of p."""
-        return self.settings.whiten and self.settings.prior_size == 0
+        return self.settings.standardise and self.settings.prior_size == 0
 
     def alone(self, features: Tensor, modality: int) -> Tensor:
         """One modality's p with the mean star in place of the other, which it so has not seen.

@@ -29,7 +29,7 @@ from desa.models.finetuned import Features, FineTuned, FineTuning, SideBySide
 from desa.models.heads import FineTuningHead
 
 if TYPE_CHECKING:
-    from desa.models.network import Desa
+    from desa.models.network import Network
 
 FORMAT = 1
 FOLDER = "heads"
@@ -97,7 +97,7 @@ class JointEmbedding(nn.Module):
         return joint
 
 
-def aligner_of(model: Desa, variant: str) -> nn.Module:
+def aligner_of(model: Network, variant: str) -> nn.Module:
     """What makes a head's input from the encoders' features."""
     if variant == "joint" and model.dualformer is not None:
         return JointEmbedding(model.dualformer)
@@ -153,7 +153,7 @@ def write_head(folder: str | Path, head: UserHead, weights: str) -> Path:
     return path
 
 
-def read_heads(folder: str | Path, model: Desa, weights: str) -> list[UserHead]:
+def read_heads(folder: str | Path, model: Network, weights: str) -> list[UserHead]:
     """The heads in a model's folder, those that read most first.
 
     Raises
@@ -165,7 +165,7 @@ def read_heads(folder: str | Path, model: Desa, weights: str) -> list[UserHead]:
     return sorted(found, key=lambda head: (head.label, list(VARIANTS).index(head.variant)))
 
 
-def _read(path: Path, model: Desa, weights: str) -> UserHead:
+def _read(path: Path, model: Network, weights: str) -> UserHead:
     try:
         with safe_open(path, framework="pt") as stored:
             facts = json.loads((stored.metadata() or {}).get("desa", ""))
@@ -182,7 +182,7 @@ def _read(path: Path, model: Desa, weights: str) -> UserHead:
     )
 
 
-def _rebuilt(model: Desa, facts: Mapping[str, Any], state: Mapping[str, Tensor]) -> FineTuned:
+def _rebuilt(model: Network, facts: Mapping[str, Any], state: Mapping[str, Tensor]) -> FineTuned:
     lists: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in facts["settings"].items()
     }

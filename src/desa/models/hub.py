@@ -17,7 +17,6 @@ from typing import Any
 
 from desa.errors import ModelError
 from desa.files import written_whole
-from desa.models.network import Desa
 from desa.models.published import FULL, convert, kind_of, read_checkpoint
 from desa.models.storage import FACTS
 
@@ -33,8 +32,8 @@ def cache_folder() -> Path:
     return Path(os.environ.get("DESA_CACHE") or Path.home() / ".cache" / "desa")
 
 
-def load_from_hub(name: str) -> Desa:
-    """Load ``user/name`` or ``user/name@revision``; a published checkpoint is converted first.
+def folder_from_hub(name: str) -> Path:
+    """The folder of ``user/name`` or ``user/name@revision``; a published checkpoint is converted first.
 
     Raises
     ------
@@ -54,7 +53,7 @@ def load_from_hub(name: str) -> Desa:
         folder = _snapshot(found["repo"], pinned["revision"], pinned["files"])
         _check(name, folder, pinned["files"])
     if (folder / FACTS).exists():
-        return Desa.load(folder)
+        return folder
     return _converted(name, folder, pinned)
 
 
@@ -122,9 +121,9 @@ def _check(name: str, folder: Path, files: dict[str, str]) -> None:
             raise ModelError(f"{name}: {file} is damaged, or not what it was at first; remove {folder}")
 
 
-def _converted(name: str, folder: Path, pinned: dict[str, Any]) -> Desa:
+def _converted(name: str, folder: Path, pinned: dict[str, Any]) -> Path:
     """Published checkpoints as a model of ours, converted once; a full model gets the others' heads."""
-    out = cache_folder() / "converted" / name.replace("/", "--") / pinned["revision"]
+    out = cache_folder() / "converted" / name.replace("/", "--") / str(pinned["revision"])
     if not (out / FACTS).exists():
         checkpoints = sorted(path for path in _files(folder) if path.suffix not in (".yaml", ".yml"))
         configs = sorted(path for path in _files(folder) if path.suffix in (".yaml", ".yml"))
@@ -134,7 +133,7 @@ def _converted(name: str, folder: Path, pinned: dict[str, Any]) -> Desa:
             raise ModelError(f"{name}: no single model among its checkpoints ({listed}); use `desa convert`")
         main = kinds.pop(FULL, None) or kinds.popitem()[1]
         convert(main, configs[0] if len(configs) == 1 else None, out, heads=list(kinds.values()))
-    return Desa.load(out)
+    return out
 
 
 def _sha256(path: Path) -> str:

@@ -1,20 +1,17 @@
-"""The whole model: preprocessing, encoders, DualFormer, heads and what calibrates them."""
+"""The network: preprocessing, encoders, DualFormer, heads and what calibrates them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import torch
-from astropy.table import Table
 from torch import Tensor, nn
 
 from desa import preprocess
 from desa.config import Objective, Settings
 from desa.errors import ModelError
-from desa.inference import objects as use
-from desa.io.memory import to_lightcurve, to_spectrum
 from desa.models.dualformer import DualFormer, DualFormerOutput
 from desa.models.heads import SimSiamPredictor, head_for
 from desa.models.layers import Rotary
@@ -32,7 +29,7 @@ if TYPE_CHECKING:
 PARTS = ("lightcurve", "spectrum", "dualformer")
 
 
-class Desa(nn.Module):
+class Network(nn.Module):
     """Encoders with their preprocessing, and what joins them; parts may be absent (None).
 
     Attributes
@@ -131,7 +128,7 @@ class Desa(nn.Module):
         return digest
 
     @classmethod
-    def load(cls, folder: str | Path) -> Desa:
+    def load(cls, folder: str | Path) -> Self:
         """Read a model that `save` wrote, in evaluation mode.
 
         Raises
@@ -172,7 +169,7 @@ class Desa(nn.Module):
             if isinstance(module, Rotary):
                 module.reset_constants()
 
-    def need(self, part: str) -> Any:
+    def require(self, part: str) -> Any:
         """A part by its attribute's name.
 
         Raises
@@ -187,38 +184,38 @@ class Desa(nn.Module):
 
     def check(self, item: LightCurve | Spectrum) -> None:
         """Raise `ModelError` if the model has no encoder for this."""
-        self.need("lightcurve_encoder" if isinstance(item, LightCurve) else "spectrum_encoder")
+        self.require("lightcurve_encoder" if isinstance(item, LightCurve) else "spectrum_encoder")
 
-    def lightcurve_channels(self, flux: Tensor, level: Tensor | None = None) -> LightCurveChannels:
+    def lightcurve_channels(self, flux: Tensor, count_rate: Tensor | None = None) -> LightCurveChannels:
         """(B, L) relative flux, NaN in gaps -> what the encoder reads.
 
         Parameters
         ----------
         flux
             (B, L).
-        level
+        count_rate
             (B,) electrons a second that a relative flux of 1 stands for. The published preprocessing
-            wants counts: give it those, or their level. Ours does not look at it.
+            wants counts: give it those, or their rate. Ours does not look at it.
 
         Raises
         ------
         ModelError
-            If the published preprocessing is given a level that is not known.
+            If the published preprocessing is given a rate that is not known.
         """
-        if level is None or self.settings.preprocess_lightcurve.mode != "published":
+        if count_rate is None or self.settings.preprocess_lightcurve.mode != "published":
             return cast(LightCurveChannels, self.preprocess_lightcurve(flux))
-        unknown = int((~torch.isfinite(level)).sum())
+        unknown = int((~torch.isfinite(count_rate)).sum())
         if unknown:
             raise ModelError(
-                f"{unknown} of {len(level)} light curves have no Kepler magnitude, from which the published "
-                "preprocessing takes counts; give the survey's stars a column kepmag"
+                f"{unknown} of {len(count_rate)} light curves have no Kepler magnitude, from which the "
+                "published preprocessing takes counts; give the survey's stars a column kepmag"
             )
-        return cast(LightCurveChannels, self.preprocess_lightcurve(flux, level))
+        return cast(LightCurveChannels, self.preprocess_lightcurve(flux, count_rate))
 
-    def lightcurve_features(self, flux: Tensor, level: Tensor | None = None) -> Tensor:
-        """(B, L) relative flux, NaN in gaps, and `level` as in `lightcurve_channels` -> (B, features)."""
-        channels, mask = self.lightcurve_channels(flux, level)
-        return cast(Tensor, self.need("lightcurve_encoder")(channels, mask))
+    def lightcurve_features(self, flux: Tensor, count_rate: Tensor | None = None) -> Tensor:
+        """(B, L) relative flux, NaN in gaps -> (B, features); arguments as `lightcurve_channels`'."""
+        channels, mask = self.lightcurve_channels(flux, count_rate)
+        return cast(Tensor, self.require("lightcurve_encoder")(channels, mask))
 
     def spectrum_pixels(
         self,
@@ -257,11 +254,11 @@ class Desa(nn.Module):
     ) -> Tensor:
         """Arguments of `spectrum_pixels` -> (B, features)."""
         pixels, weights = self.spectrum_pixels(flux, ivar, z, log_wavelength_start, helio_rv)
-        return cast(Tensor, self.need("spectrum_encoder")(pixels, weights))
+        return cast(Tensor, self.require("spectrum_encoder")(pixels, weights))
 
     def spectrum_quantiles(self, features: Tensor) -> Tensor:
         """(B, features) -> (B, labels, quantiles) in the labels' units."""
-        return self._quantiles(self.need("spectrum_head"), features, self.settings.objective_spectrum)
+        return self._quantiles(self.require("spectrum_head"), features, self.settings.objective_spectrum)
 
     def lightcurve_quantiles(self, features: Tensor) -> Tensor:
         """(B, features) -> (B, labels, quantiles) in the labels' units.
@@ -269,7 +266,7 @@ class Desa(nn.Module):
         The head reads two views side by side; with one view it reads that one twice, as published.
         """
         doubled = torch.cat([features, features], dim=1)
-        return self._quantiles(self.need("lightcurve_head"), doubled, self.settings.objective_lightcurve)
+        return self._quantiles(self.require("lightcurve_head"), doubled, self.settings.objective_lightcurve)
 
     @staticmethod
     def _quantiles(head: nn.Module, features: Tensor, objective: Objective) -> Tensor:
@@ -277,108 +274,16 @@ class Desa(nn.Module):
         quantiles = cast(Tensor, head(features)) * scale[:, None]
         return quantiles.sort(dim=-1).values
 
-    def features(
-        self, lightcurves: Sequence[Any] | None, spectra: Sequence[Any] | None, batch_size: int = 32
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """Features of light curves and of spectra (objects or files), on the CPU."""
-        curves = None if lightcurves is None else [to_lightcurve(item) for item in lightcurves]
-        items = None if spectra is None else [to_spectrum(item) for item in spectra]
-        return (
-            None
-            if curves is None
-            else torch.stack(list(use.lightcurve_rows(self, curves, batch_size).values())),
-            None if items is None else torch.stack(list(use.spectrum_rows(self, items, batch_size).values())),
-        )
-
     @torch.inference_mode()
     def align(
         self, spectrum: Tensor, lightcurve: Tensor, prior: Tensor | None = None
     ) -> tuple[DualFormerOutput, Tensor]:
         """DualFormer output and joint embedding of features (B, F1) and (B, F2)."""
-        dualformer = cast(DualFormer, self.need("dualformer"))
+        dualformer = cast(DualFormer, self.require("dualformer"))
         output = dualformer(spectrum.to(self.device), lightcurve.to(self.device), prior)
         return output, dualformer.joint(output)
 
-    def embed(self, lightcurve: Any = None, spectrum: Any = None, prior: Any = None) -> Any:
-        """Embed one star, or a list of stars.
-
-        Parameters
-        ----------
-        lightcurve
-            `desa.LightCurve`, ``lightkurve`` object or path; or a list of them, one a star (a star's own
-            entry may be a list of its quarters' paths, or None).
-        spectrum
-            `desa.Spectrum`, ``specutils`` object or path; or a list, in the same order.
-        prior
-            (6,) or (3,) numbers of the model's prior, or (B, ...); NaN or None where missing.
-
-        Returns
-        -------
-        Embedding or list of Embedding
-            Joint where both are given; that of the one modality, marked as such, where one is.
-
-        Raises
-        ------
-        DesaError
-            For files or objects that can't be used, or a part that the model lacks.
-        ValueError
-            If a star has neither, or the lists differ in length.
-        """
-        stars = use.Stars(lightcurve, spectrum)
-        return stars.one_or_all(use.embed(self, stars, prior))
-
-    def embed_table(self, lightcurve: Any = None, spectrum: Any = None, prior: Any = None) -> Table:
-        """Embed one star, or a list of stars, as a table; parameters and errors as `embed`'s.
-
-        Returns
-        -------
-        astropy.table.Table
-            A row a star: ``star_id``, ``modality``, and each vector as a column of arrays (NaN where a star
-            has none); the metadata say of which model.
-        """
-        from desa.inference.embed import vectors_table
-
-        stars = use.Stars(lightcurve, spectrum)
-        return vectors_table(use.embed(self, stars, prior), self)
-
-    def predict(self, lightcurve: Any = None, spectrum: Any = None) -> Any:
-        """Labels of one star, or of a list of stars, from the encoders' and the fine-tuned heads.
-
-        Parameters
-        ----------
-        lightcurve, spectrum
-            As in `embed`.
-
-        Returns
-        -------
-        dict or list of dict
-            label -> `desa.inference.objects.Prediction`: ``teff`` [K], ``log_g``, ``fe_h`` from a spectrum,
-            ``prot`` [d] from a light curve, and the labels of `heads`.
-        """
-        stars = use.Stars(lightcurve, spectrum)
-        return stars.one_or_all(use.predict(self, stars))
-
-    def predict_table(self, lightcurve: Any = None, spectrum: Any = None, *, limits: Any = None) -> Table:
-        """Labels of one star, or of a list of stars, as a table.
-
-        Parameters
-        ----------
-        lightcurve, spectrum
-            As in `embed`.
-        limits
-            `desa.inference.quality.Limits`: beyond what a prediction is flagged.
-
-        Returns
-        -------
-        astropy.table.Table
-            A row a star: medians, 68 % and 90 % intervals, flags and reasons, with units; see
-            `desa.inference.predict.predict_files`. ``to_pandas()`` makes a data frame of it.
-        """
-        from desa.inference.predict import predict_table
-
-        return predict_table(self, lightcurve, spectrum, limits=limits)
-
-    def fast(self, dtype: str = "float32", compile: bool = False) -> Desa:
+    def fast(self, dtype: str = "float32", compile: bool = False) -> Self:
         """Make the encoders and the DualFormer quicker for use, in place; not for training.
 
         Parameters

@@ -15,7 +15,7 @@ from desa.errors import ModelError
 from desa.models import published_names as names
 from desa.models.heads import SimSiamPredictor
 from desa.models.layers import Rotary
-from desa.models.network import Desa
+from desa.models.network import Network
 from desa.models.published_settings import Config, settings_of, sized
 from desa.models.spectrum import SpectrumDecoder
 
@@ -45,32 +45,32 @@ def kind_of(state: Mapping[str, Tensor]) -> str:
     raise ModelError(f"not a published DESA checkpoint: its tensors are named {first}, ...")
 
 
-def _modules(model: Desa, kind: str) -> list[tuple[str, names.Rules, nn.Module, str]]:
+def _modules(model: Network, kind: str) -> list[tuple[str, names.Rules, nn.Module, str]]:
     """(prefix in the checkpoint, rules, module here, its name for people)."""
     if kind == FULL:
         return [
-            ("lc_backbone.0.", names.LIGHTCURVE, model.need("lightcurve_encoder"), "light-curve encoder"),
-            ("lc_backbone.1.", names.PROJECTOR, model.need("lightcurve_encoder"), "projector"),
-            ("spectra_backbone.", names.SPECTRUM, model.need("spectrum_encoder"), "spectrum encoder"),
-            ("dual_former.", names.DUALFORMER, model.need("dualformer"), "DualFormer"),
+            ("lc_backbone.0.", names.LIGHTCURVE, model.require("lightcurve_encoder"), "light-curve encoder"),
+            ("lc_backbone.1.", names.PROJECTOR, model.require("lightcurve_encoder"), "projector"),
+            ("spectra_backbone.", names.SPECTRUM, model.require("spectrum_encoder"), "spectrum encoder"),
+            ("dual_former.", names.DUALFORMER, model.require("dualformer"), "DualFormer"),
         ]
     if kind == SPECTRUM:
         model.decoder = SpectrumDecoder(model.settings.spectrum)
         return [
-            ("encoder.", names.SPECTRUM, model.need("spectrum_encoder"), "spectrum encoder"),
+            ("encoder.", names.SPECTRUM, model.require("spectrum_encoder"), "spectrum encoder"),
             ("decoder.", names.DECODER, model.decoder, "decoder"),
-            ("regressor.", names.HEAD, model.need("spectrum_head"), "head"),
+            ("regressor.", names.HEAD, model.require("spectrum_head"), "head"),
         ]
     model.predictor = SimSiamPredictor(model.settings.lightcurve.features)
     return [
-        ("simsiam.encoder.0.", names.LIGHTCURVE, model.need("lightcurve_encoder"), "light-curve encoder"),
-        ("simsiam.encoder.1.", names.PROJECTOR, model.need("lightcurve_encoder"), "projector"),
+        ("simsiam.encoder.0.", names.LIGHTCURVE, model.require("lightcurve_encoder"), "light-curve encoder"),
+        ("simsiam.encoder.1.", names.PROJECTOR, model.require("lightcurve_encoder"), "projector"),
         ("simsiam.predictor.", names.PREDICTOR, model.predictor, "predictor"),
-        ("regressor.", names.HEAD, model.need("lightcurve_head"), "head"),
+        ("regressor.", names.HEAD, model.require("lightcurve_head"), "head"),
     ]
 
 
-def from_published(state: Mapping[str, Tensor], config: str | Path | Config | None = None) -> Desa:
+def from_published(state: Mapping[str, Tensor], config: str | Path | Config | None = None) -> Network:
     """A desa model with a published checkpoint's weights.
 
     Parameters
@@ -82,7 +82,7 @@ def from_published(state: Mapping[str, Tensor], config: str | Path | Config | No
 
     Returns
     -------
-    Desa
+    Network
         In evaluation mode. It shares memory with `state`. A pre-training checkpoint gives its encoder and
         head, and its ``decoder`` or ``predictor`` as a further attribute. The full model was published
         without heads: see `add_heads`.
@@ -103,7 +103,7 @@ def from_published(state: Mapping[str, Tensor], config: str | Path | Config | No
         LIGHTCURVE: ("lightcurve",),
     }
     with torch.device("meta"):
-        model = Desa(chosen, parts[kind])
+        model = Network(chosen, parts[kind])
         if kind == FULL:  # not published: left out, not invented
             model.lightcurve_head = model.spectrum_head = None
         modules = _modules(model, kind)
@@ -166,7 +166,7 @@ def _fill(
         module.requires_grad_(False)
 
 
-def add_heads(model: Desa, other: Desa) -> None:
+def add_heads(model: Network, other: Network) -> None:
     """Give a full model the quantile head of a pre-training checkpoint, so that it predicts labels too.
 
     Raises
@@ -175,10 +175,10 @@ def add_heads(model: Desa, other: Desa) -> None:
         If that head was trained on another encoder than the model's.
     """
     kind = "lightcurve" if other.spectrum_encoder is None else "spectrum"
-    own, theirs = (part.need(f"{kind}_encoder").state_dict() for part in (model, other))
+    own, theirs = (part.require(f"{kind}_encoder").state_dict() for part in (model, other))
     if own.keys() != theirs.keys() or any(not torch.equal(own[name], theirs[name]) for name in own):
         raise ModelError(f"that {kind} head belongs to another encoder than the full model's: not added")
-    setattr(model, f"{kind}_head", other.need(f"{kind}_head"))
+    setattr(model, f"{kind}_head", other.require(f"{kind}_head"))
     sections = (kind, f"objective_{kind}")
     model.settings = model.settings.model_copy(
         update={name: getattr(other.settings, name) for name in sections}
@@ -221,7 +221,7 @@ def convert(
     config: str | Path | Config | None,
     out: str | Path,
     heads: Sequence[str | Path] = (),
-) -> Desa:
+) -> Network:
     """Read a published checkpoint and write it as a desa model folder.
 
     Parameters

@@ -49,7 +49,7 @@ KEPLER_COUNTS_AT_12 = 2.2e5
 """Electrons per second (PDCSAP) of a star of Kepler magnitude 12: the median of real files, good to 10 %."""
 
 
-def count_level(lightcurve: LightCurve) -> float:
+def count_rate_of(lightcurve: LightCurve) -> float:
     """Electrons per second that a relative flux of 1 stands for.
 
     The median of the (first) quarter where the reader kept it (``meta["median_flux"]``), else from
@@ -60,14 +60,14 @@ def count_level(lightcurve: LightCurve) -> float:
     FileRefused
         If the light curve has neither.
     """
-    level = float(lightcurve.meta.get("median_flux", math.nan))
-    if not level > 0:
-        level = float(counts_of(torch.tensor(lightcurve.magnitude, dtype=torch.float64)))
-    if not math.isfinite(level):
+    count_rate = float(lightcurve.meta.get("median_flux", math.nan))
+    if not count_rate > 0:
+        count_rate = float(counts_of(torch.tensor(lightcurve.magnitude, dtype=torch.float64)))
+    if not math.isfinite(count_rate):
         name = ", ".join(lightcurve.sources) or lightcurve.star_id or "light curve"
         reason = "the published preprocessing needs counts, and neither counts nor a magnitude are known"
         raise FileRefused(name, reason, "set meta['median_flux'] (e-/s) or magnitude")
-    return level
+    return count_rate
 
 
 def counts_of(magnitude: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ class PublishedLightCurve(nn.Module):
     the smoothed counts, stretched linearly to L points. The mask is True everywhere (fault 1)
     except in rows without any sample, which are 0.
 
-    A relative flux (near 1) must be turned into counts by `level`, or the first and last channel
+    A relative flux (near 1) must be turned into counts by `count_rate`, or the first and last channel
     are not what the weights were trained on. That restores the published stitching (quarters
     shifted to the first one's level) up to a few per cent of the variability, since our quarters
     are scaled, not shifted. A flux in counts, stitched as published, gives the published channels.
@@ -93,19 +93,19 @@ class PublishedLightCurve(nn.Module):
         self.settings = settings
 
     @torch.no_grad()
-    def forward(self, flux: Tensor, level: Tensor | None = None) -> LightCurveChannels:
+    def forward(self, flux: Tensor, count_rate: Tensor | None = None) -> LightCurveChannels:
         """Channels of a batch.
 
         Parameters
         ----------
         flux
-            (B, L) counts, or relative flux where `level` is given; NaN in gaps, which are
+            (B, L) counts, or relative flux where `count_rate` is given; NaN in gaps, which are
             interpolated. L >= 7.
-        level
-            (B,) electrons per second of a relative flux of 1 (`count_level`).
+        count_rate
+            (B,) electrons per second of a relative flux of 1 (`count_rate_of`).
         """
-        if level is not None:
-            flux = widened(flux) * widened(level).unsqueeze(1)
+        if count_rate is not None:
+            flux = widened(flux) * widened(count_rate).unsqueeze(1)
         # A few rows of float64 stay in a CPU's cache; a GPU takes all.
         rows = CPU_ROWS if flux.device.type == "cpu" else max(1, len(flux))
         parts = [self._channels(widened(part)) for part in torch.split(flux, rows)]

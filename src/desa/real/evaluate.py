@@ -8,13 +8,13 @@ from typing import Any
 from rich.table import Table
 
 from desa.errors import ModelError
-from desa.models.network import Desa
+from desa.models.network import Network
 from desa.real.data import LABELS, read_spectra
 from desa.real.scores import Coverage, Score, as_json, calibrated_coverage, score
 from desa.real.train import QUANTILES, predict
 
 
-def load_predictor(folder: Path) -> Desa:
+def load_predictor(folder: Path) -> Network:
     """A model that predicts the experiment's labels.
 
     Raises
@@ -22,14 +22,14 @@ def load_predictor(folder: Path) -> Desa:
     ModelError
         If it can't be read or predicts other labels, or at other quantiles.
     """
-    model = Desa.load(folder)
+    model = Network.load(folder)
     objective = model.settings.objective_spectrum
     if tuple(objective.labels) != LABELS or tuple(objective.quantiles) != QUANTILES:
         raise ModelError(f"{folder}: predicts {objective.labels} at {objective.quantiles}, not {LABELS}")
     return model
 
 
-def load_members(folder: str | Path) -> list[Desa]:
+def load_members(folder: str | Path) -> list[Network]:
     """The models of a folder: itself one, or each of its ``member-*``.
 
     Raises

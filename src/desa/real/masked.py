@@ -12,7 +12,7 @@ from rich.progress import Progress
 
 from desa.config import Settings, Training, with_changes
 from desa.inference.encode import weights_hash
-from desa.models.network import Desa
+from desa.models.network import Network
 from desa.real.data import LabelledSpectra
 from desa.survey.tensors import SpectrumBatch
 from desa.training.loop import fit, step_seed
@@ -69,11 +69,11 @@ def fill_masks(
     settings: Settings,
     out: Path,
     *,
-    start: Desa | None = None,
+    start: Network | None = None,
     seed: int = 0,
     training: Training = MASKED,
     progress: Progress | None = None,
-) -> Desa:
+) -> Network:
     """Train a spectrum encoder to fill hidden pixels of real spectra.
 
     Parameters
@@ -99,7 +99,7 @@ def fill_masks(
         torch.manual_seed(seed)
         task = Filling(chosen)
     if start is not None:
-        task.model.need("spectrum_encoder").load_state_dict(start.need("spectrum_encoder").state_dict())
+        task.model.require("spectrum_encoder").load_state_dict(start.require("spectrum_encoder").state_dict())
     fit(
         task,
         lambda first: unlabelled(spectra, training.batch_size, seed, first),
@@ -112,7 +112,7 @@ def fill_masks(
         resume=True,
         identity={
             "spectra": hashlib.blake2b(spectra.obsid.tobytes(), digest_size=8).hexdigest(),
-            "start": "" if start is None else weights_hash(start.need("spectrum_encoder")),
+            "start": "" if start is None else weights_hash(start.require("spectrum_encoder")),
             "settings": chosen.model_dump_json(),
             "seed": seed,
         },

@@ -14,7 +14,7 @@ from rich.console import Console
 from desa.benchmark.tasks.labelled_spectra import OutOfFold, out_of_fold, train_members
 from desa.conformal import calibrate
 from desa.files import written_whole
-from desa.models.network import Desa
+from desa.models.network import Network
 from desa.real.data import LabelledSpectra, read_spectra
 from desa.real.evaluate import coverage_table, score_table
 from desa.real.scores import Coverage, Score, as_json, cross_coverage, score
@@ -31,7 +31,7 @@ def save_final(folders: list[Path], calibration: dict[str, Any], out: Path) -> N
     if out.exists():
         shutil.rmtree(out)
     for place, folder in enumerate(folders):
-        model = Desa.load(folder)
+        model = Network.load(folder)
         model.calibration = {"spectrum": calibration}
         model.metadata |= {"members": len(folders), "calibration": "out-of-fold predictions"}
         model.save(out if len(folders) == 1 else out / f"member-{place}")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from desa.losses import pinball
-from desa.models.network import Desa
+from desa.models.network import Network
 from desa.preprocess.augment import augment
 from desa.real.data import LABELS, LabelledSpectra
 from desa.simulate.real_continua import MockMaker
@@ -73,16 +73,16 @@ class FitLabels(Task):
 
     name = "labels"
 
-    def __init__(self, model: Desa, *, augmented: bool) -> None:
+    def __init__(self, model: Network, *, augmented: bool) -> None:
         super().__init__()
         self.model, self.augmented = model, augmented
         self.objective = model.settings.objective_spectrum
 
     def _quantiles(self, pixels: Tensor, weights: Tensor) -> Tensor:
-        features = self.model.need("spectrum_encoder")(pixels, weights)
+        features = self.model.require("spectrum_encoder")(pixels, weights)
         # bfloat16 tells labels of 10 scale units apart by 0.06 of them: 40 K.
         with torch.autocast(features.device.type, enabled=False):
-            quantiles: Tensor = self.model.need("spectrum_head")(features.float())
+            quantiles: Tensor = self.model.require("spectrum_head")(features.float())
         return quantiles
 
     def training_step(
@@ -107,7 +107,7 @@ class FitLabels(Task):
         return {"loss": (float(loss) * len(batch), float(len(batch)))}
 
 
-def _pixels(model: Desa, flux: Any, ivar: Any, z: Any) -> tuple[Tensor, Tensor]:
+def _pixels(model: Network, flux: Any, ivar: Any, z: Any) -> tuple[Tensor, Tensor]:
     start = torch.full((len(flux),), LAMOST_LOG_WAVELENGTH_START, dtype=torch.float64)
     pixels, weights = model.spectrum_pixels(
         torch.from_numpy(flux), torch.from_numpy(ivar), torch.from_numpy(z), start
@@ -115,12 +115,12 @@ def _pixels(model: Desa, flux: Any, ivar: Any, z: Any) -> tuple[Tensor, Tensor]:
     return pixels, weights
 
 
-def _targets(model: Desa, labels: NDArray[np.float64]) -> Tensor:
+def _targets(model: Network, labels: NDArray[np.float64]) -> Tensor:
     scales = np.asarray(model.settings.objective_spectrum.scales)
     return torch.from_numpy((labels[:, : len(LABELS)] / scales).astype(np.float32))
 
 
-def observed_pixels(model: Desa, spectra: LabelledSpectra, batch_size: int = 256) -> PixelBatch:
+def observed_pixels(model: Network, spectra: LabelledSpectra, batch_size: int = 256) -> PixelBatch:
     """Real spectra through the model's preprocessing, all at once."""
     parts = [
         _pixels(model, *(a[i : i + batch_size] for a in (spectra.flux, spectra.ivar, spectra.z)))
@@ -133,7 +133,7 @@ def observed_pixels(model: Desa, spectra: LabelledSpectra, batch_size: int = 256
 
 
 def mock_batches(
-    model: Desa, maker: MockMaker, batch_size: int, seed: int, first: int
+    model: Network, maker: MockMaker, batch_size: int, seed: int, first: int
 ) -> Iterator[PixelBatch]:
     """Mock batches without end, from the `first`-th on; each depends on the seed and its number alone."""
     number = first

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 from desa.config import Settings, Training, settings
-from desa.models.network import Desa
+from desa.models.network import Network
 from desa.real.data import LABELS, LabelledSpectra
 from desa.real.task import FitLabels, PixelBatch, mock_batches, observed_pixels, shuffled_batches
 from desa.simulate.real_continua import MockMaker
@@ -75,11 +75,11 @@ def real_settings(seed: int = 0) -> Settings:
     )
 
 
-def new_model(chosen: Settings) -> Desa:
+def new_model(chosen: Settings) -> Network:
     """An untrained spectrum encoder whose head starts at typical labels."""
     torch.manual_seed(chosen.seed)
-    model = Desa(chosen, ["spectrum"])
-    last = model.need("spectrum_head").layers[-1]
+    model = Network(chosen, ["spectrum"])
+    last = model.require("spectrum_head").layers[-1]
     middle = torch.tensor(TYPICAL) / torch.tensor(SCALES)
     with torch.no_grad():
         last.bias.copy_(middle.repeat_interleave(len(QUANTILES)))
@@ -93,7 +93,7 @@ def pretrain(
     chosen: Settings | None = None,
     training: Training = PRETRAINING,
     progress: Progress | None = None,
-) -> Desa:
+) -> Network:
     """Train on mock spectra with known labels; real ones give their continua, noise and masks only.
 
     Parameters
@@ -122,7 +122,7 @@ def pretrain(
 
 
 def fine_tune(
-    pretrained: Desa,
+    pretrained: Network,
     spectra: LabelledSpectra,
     out: Path,
     *,
@@ -130,9 +130,9 @@ def fine_tune(
     epochs: int = EPOCHS,
     training: Training = FINE_TUNING,
     progress: Progress | None = None,
-) -> Desa:
+) -> Network:
     """Train a copy of a model on real spectra; saved in ``model`` of the run's folder."""
-    model = Desa(pretrained.settings, ["spectrum"])
+    model = Network(pretrained.settings, ["spectrum"])
     model.load_state_dict(pretrained.state_dict())
     data = observed_pixels(model, spectra)
     steps = epochs * max(1, len(data) // training.batch_size)
@@ -153,7 +153,7 @@ def fine_tune(
 
 
 @torch.inference_mode()
-def predict(models: list[Desa], spectra: LabelledSpectra, batch_size: int = 256) -> NDArray[np.float64]:
+def predict(models: list[Network], spectra: LabelledSpectra, batch_size: int = 256) -> NDArray[np.float64]:
     """Quantiles (N, 3, Q) in the labels' units: the mean over the models."""
     every = []
     for model in models:
@@ -165,16 +165,16 @@ def predict(models: list[Desa], spectra: LabelledSpectra, batch_size: int = 256)
     return np.asarray(torch.stack(every).mean(0).numpy(), dtype=np.float64)
 
 
-def _quantiles(model: Desa, data: PixelBatch, start: int, size: int) -> torch.Tensor:
+def _quantiles(model: Network, data: PixelBatch, start: int, size: int) -> torch.Tensor:
     rows = slice(start, start + size)
-    features = model.need("spectrum_encoder")(data.pixels[rows], data.weights[rows])
+    features = model.require("spectrum_encoder")(data.pixels[rows], data.weights[rows])
     return model.spectrum_quantiles(features)
 
 
 @torch.inference_mode()
-def features_of(model: Desa, spectra: LabelledSpectra, batch_size: int = 256) -> NDArray[np.float32]:
+def features_of(model: Network, spectra: LabelledSpectra, batch_size: int = 256) -> NDArray[np.float32]:
     """(N, features) of the spectrum encoder."""
-    encoder = model.eval().need("spectrum_encoder")
+    encoder = model.eval().require("spectrum_encoder")
     data = observed_pixels(model, spectra)
     parts = [
         encoder(data.pixels[i : i + batch_size], data.weights[i : i + batch_size])

@@ -42,7 +42,7 @@ def faiss_or_none() -> ModuleType | None:
     return faiss  # type: ignore[no-any-return, unused-ignore]
 
 
-def need_faiss(kind: str) -> ModuleType:
+def require_faiss(kind: str) -> ModuleType:
     """The faiss library.
 
     Raises
@@ -130,7 +130,7 @@ def build_faiss(vectors: Floats, kind: str, *, seed: int = 0) -> Any:
     seed
         Of the choice of the vectors that the cells are learned from.
     """
-    faiss = need_faiss(kind)
+    faiss = require_faiss(kind)
     count, width = vectors.shape
     if kind == "hnsw":
         graph = faiss.IndexHNSWSQ(width, faiss.ScalarQuantizer.QT_fp16, HNSW_LINKS)
@@ -164,7 +164,7 @@ def shortlist(index: Any, queries: Floats, k: int, keep: NDArray[np.bool_] | Non
     probes
         Cells that are looked into (IVF) or breadth of the search (HNSW); 0: as shipped.
     """
-    faiss = need_faiss("ivf")
+    faiss = require_faiss("ivf")
     wanted = min(max(SHORTLIST * k, 32), index.ntotal)
     bits = None if keep is None else np.packbits(keep, bitorder="little")
     chosen = {} if bits is None else {"sel": faiss.IDSelectorBitmap(bits)}

@@ -274,7 +274,7 @@ class Index:
             writer.write_table(self.columns)
         arrays["columns"] = np.frombuffer(sink.getvalue(), np.uint8)
         if self._graph is not None:
-            arrays["graph"] = engines.need_faiss(self.kind).serialize_index(self._graph)
+            arrays["graph"] = engines.require_faiss(self.kind).serialize_index(self._graph)
         about = {"format": FORMAT, "by": self.by, "kind": self.kind, "metric": self.metric}
         with written_whole(path) as scratch:
             save_file(arrays, scratch, metadata={**about, "facts": json.dumps(self.facts)})
@@ -300,7 +300,7 @@ class Index:
             columns = pa.ipc.open_stream(arrays["columns"].tobytes()).read_all()
             graph = None
             if about["kind"] != "exact":
-                graph = engines.need_faiss(about["kind"]).deserialize_index(arrays["graph"])
+                graph = engines.require_faiss(about["kind"]).deserialize_index(arrays["graph"])
             if graph is not None and (graph.ntotal, graph.d) != arrays["vectors"].shape:
                 raise ValueError("graph and vectors differ")
             return cls(

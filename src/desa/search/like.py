@@ -24,7 +24,7 @@ from desa.search.index import EXACT_UP_TO
 from desa.survey.store import Survey
 
 if TYPE_CHECKING:
-    from desa.models.network import Desa
+    from desa.models.network import Network
 
 Floats = NDArray[np.float32]
 
@@ -64,7 +64,7 @@ def search_like(
     kind: str = "auto",
     survey: Survey | None = None,
     labels: str | Path | None = None,
-    model: Desa | None = None,
+    model: Network | None = None,
     say: Say | None = None,
 ) -> Table:
     """Rows of a table of embeddings that are like a star.
@@ -191,7 +191,7 @@ def _vectors(one: pa.Table) -> dict[str, Floats]:
     return {name: vectors_of(one, name)[1][0] for name in known}
 
 
-def _of_file(path: Path, schema: pa.Schema, like: str, model: Desa | None) -> Query:
+def _of_file(path: Path, schema: pa.Schema, like: str, model: Network | None) -> Query:
     from desa.inference.embed import embed_files
     from desa.inference.encode import weights_hash
 

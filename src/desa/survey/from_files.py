@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from desa.catalogs.crossmatch import nearest
 from desa.errors import DesaError, FileRefused
 from desa.io import read
-from desa.pipeline import ahead
+from desa.pipeline import prefetch
 from desa.progress import Report
 from desa.survey.reading import put_together
 from desa.survey.scan import Glance, file_root, glance, list_files
@@ -201,7 +201,7 @@ def stars_of_files(
     """
     files = expand(paths)
     some = False
-    for batch in ahead(_read_all(files, match_arcsec, check, left_out, progress, size), depth=1):
+    for batch in prefetch(_read_all(files, match_arcsec, check, left_out, progress, size), depth=1):
         some |= bool(batch)
         yield batch
     if not some:

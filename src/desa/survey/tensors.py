@@ -50,7 +50,7 @@ class LightCurveBatch:
         return len(self.star)
 
     @property
-    def level(self) -> Tensor | None:
+    def count_rate(self) -> Tensor | None:
         """(B,) electrons a second that a relative flux of 1 stands for, by the magnitude."""
         return None if self.magnitude is None else counts_of(self.magnitude)
 

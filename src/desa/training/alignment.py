@@ -66,7 +66,7 @@ class Align(Task):
 
     def means(self, batch: FeatureBatch) -> tuple[Tensor, Tensor]:
         """What stands for a modality that is not there: the features of the mean star."""
-        if self.dualformer.settings.whiten:
+        if self.dualformer.settings.standardise:
             return self.dualformer.mean_spectrum, self.dualformer.mean_lightcurve
         return batch.spectrum.mean(0), batch.lightcurve.mean(0)
 

@@ -301,11 +301,11 @@ class _Run:
         means = {name: sums[name] / weight[name] if weight[name] else math.nan for name in sums}
         whole = distributed.sum_over_processes(self.task.validation_end(), self.device)
         means |= {name: value / self.world.size for name, value in whole.items()}
-        self.judge(means)
+        self.update_best(means)
         tracker.record(self.history.step, "valid", means)
         tracker.show(self.history.step, "valid", means.get(self.task.monitor, math.nan))
 
-    def judge(self, means: dict[str, float]) -> None:
+    def update_best(self, means: dict[str, float]) -> None:
         """Compare with the best validation so far."""
         history = self.history
         value = means.get(self.task.monitor, math.nan)

@@ -154,10 +154,10 @@ class PairLoader:
         )
 
 
-def whitening(
+def standardisation(
     pairs: Pairs, spectrum: NDArray[np.float32], lightcurve: NDArray[np.float32]
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Means and deviations of both features over pairs, for `DualFormer.set_whitening`; 1 where constant."""
+    """Means and deviations of both features over pairs, for `DualFormer.set_standardisation`."""
 
     def constants(rows: NDArray[np.float32]) -> tuple[Tensor, Tensor]:
         mean, deviation = rows.mean(0, dtype=np.float64), rows.std(0, dtype=np.float64)

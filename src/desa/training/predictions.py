@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from desa.inference.labels import shown
-from desa.models.network import Desa
+from desa.models.network import Network
 from desa.survey.batches import LightCurveDataset, SpectrumDataset, make_loader
 from desa.survey.store import Survey
 
@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 
 
 @torch.inference_mode()
-def spectrum_predictions(model: Desa, survey: Survey, split: str) -> tuple[Array, Array]:
+def spectrum_predictions(model: Network, survey: Survey, split: str) -> tuple[Array, Array]:
     """Quantiles (N, K, Q) and labels (N, K) of every spectrum of a split, in the labels' units."""
     objective = model.settings.objective_spectrum
     quantiles, targets = [], []
@@ -32,14 +32,14 @@ def spectrum_predictions(model: Desa, survey: Survey, split: str) -> tuple[Array
 
 
 @torch.inference_mode()
-def lightcurve_predictions(model: Desa, survey: Survey, split: str) -> tuple[Array, Array]:
+def lightcurve_predictions(model: Network, survey: Survey, split: str) -> tuple[Array, Array]:
     """Quantiles (N, K, Q) and labels (N, K) of every light curve of a split, in the labels' units."""
     objective, length = model.settings.objective_lightcurve, model.settings.preprocess_lightcurve.length
     quantiles, targets = [], []
     data = LightCurveDataset(survey, split, length, labels=objective.labels, crop="best")
     for batch in make_loader(data, 32, shuffle=False, rank=0, world=1):
         moved = batch.to(model.device)
-        features = model.lightcurve_features(moved.flux[:, 0], moved.level)
+        features = model.lightcurve_features(moved.flux[:, 0], moved.count_rate)
         quantiles.append(model.lightcurve_quantiles(features).cpu())
         targets.append(_targets(batch.labels, objective.labels))
     return _stacked(quantiles, targets, len(objective.labels), len(objective.quantiles))

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from desa.models.network import Desa
+from desa.models.network import Network
 from desa.models.reference import Reference, fit_reference
 from desa.survey.batches import LightCurveDataset, SpectrumDataset
 from desa.survey.store import Survey
@@ -19,7 +19,7 @@ MOST_STARS = 8192
 BATCH = 32
 
 
-def survey_references(model: Desa, survey: Survey, part: str) -> dict[str, Reference]:
+def survey_references(model: Network, survey: Survey, part: str) -> dict[str, Reference]:
     """Features of an encoder's training stars, with the calibration split's distances from them.
 
     Parameters
@@ -43,7 +43,7 @@ def survey_references(model: Desa, survey: Survey, part: str) -> dict[str, Refer
 
 
 @torch.inference_mode()
-def split_features(model: Desa, survey: Survey, part: str, split: str, seed: int) -> NDArray[np.float32]:
+def split_features(model: Network, survey: Survey, part: str, split: str, seed: int) -> NDArray[np.float32]:
     """(N, features) of a split, at most `MOST_STARS` of it."""
     length = model.settings.preprocess_lightcurve.length
     data: Any = (
@@ -52,12 +52,12 @@ def split_features(model: Desa, survey: Survey, part: str, split: str, seed: int
         else LightCurveDataset(survey, split, length, crop="best")
     )
     chosen = np.sort(np.random.default_rng(seed).permutation(data.rows)[:MOST_STARS])
-    found = [np.zeros((0, model.need(f"{part}_encoder").features), np.float32)]
+    found = [np.zeros((0, model.require(f"{part}_encoder").features), np.float32)]
     for start in range(0, len(chosen), BATCH):
         batch = data.fetch(chosen[start : start + BATCH]).to(model.device)
         if part == "spectrum":
             rows = model.spectrum_features(batch.flux, batch.ivar, batch.z, batch.log_wavelength_start)
         else:
-            rows = model.lightcurve_features(batch.flux[:, 0], batch.level)
+            rows = model.lightcurve_features(batch.flux[:, 0], batch.count_rate)
         found.append(rows.float().cpu().numpy())
     return np.concatenate(found)

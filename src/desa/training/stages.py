@@ -20,7 +20,7 @@ from desa.conformal import calibrate
 from desa.errors import ModelError, SurveyError
 from desa.files import written_whole
 from desa.inference.encode import lightcurve_features, spectrum_features
-from desa.models.network import Desa
+from desa.models.network import Network
 from desa.provenance import provenance
 from desa.survey.batches import LightCurveDataset, SpectrumDataset, make_loader
 from desa.survey.store import Survey
@@ -28,7 +28,7 @@ from desa.training.alignment import Align
 from desa.training.checkpoint import full_weights
 from desa.training.distributed import barrier, choose_device, current, join
 from desa.training.loop import fit
-from desa.training.pairs import PairLoader, Pairs, pairs_of, prior_of, targets_of, whitening
+from desa.training.pairs import PairLoader, Pairs, pairs_of, prior_of, standardisation, targets_of
 from desa.training.predictions import lightcurve_predictions, spectrum_predictions
 from desa.training.reference import survey_references
 from desa.training.task import History, Interrupted, Task
@@ -99,7 +99,7 @@ class _Stage:
             )
         return history
 
-    def finish(self, model: Desa, history: History) -> Desa:
+    def finish(self, model: Network, history: History) -> Network:
         """Write ``model/`` and ``run.json``."""
         validation = {k: v for k, v in (history.validation or {}).items() if np.isfinite(v)}
         model.metadata = {
@@ -131,7 +131,7 @@ def pretrain_spectrum(
     device: str = "auto",
     resume: bool = True,
     progress: bool = False,
-) -> Desa:
+) -> Network:
     """Pre-train the spectrum encoder on the spectra of a survey's train split.
 
     Parameters
@@ -152,7 +152,7 @@ def pretrain_spectrum(
 
     Returns
     -------
-    Desa
+    Network
         The encoder with its head, calibrated on the calibration split.
 
     Raises
@@ -189,7 +189,7 @@ def pretrain_lightcurve(
     device: str = "auto",
     resume: bool = True,
     progress: bool = False,
-) -> Desa:
+) -> Network:
     """Pre-train the light-curve encoder; parameters, result and errors as `pretrain_spectrum`'s."""
     join(choose_device(device))
     survey = _opened(survey)
@@ -222,7 +222,7 @@ def align(
     device: str = "auto",
     resume: bool = True,
     progress: bool = False,
-) -> Desa:
+) -> Network:
     """Align two pre-trained encoders with the DualFormer, on stars that have both modalities.
 
     The encoders are frozen, so their features are computed once and kept in ``out/features``. Other
@@ -238,7 +238,7 @@ def align(
     survey, out = _opened(survey), Path(out)
     made_from = " ".join(_weights(folder) for folder in (spectrum_model, lightcurve_model))
     stage = _Stage("align", survey, settings, out, choose_device(device), resume, progress, made_from)
-    model = joined_model(Desa.load(spectrum_model), Desa.load(lightcurve_model), settings)
+    model = joined_model(Network.load(spectrum_model), Network.load(lightcurve_model), settings)
     model.to(stage.device)
     spectrum, lightcurve = _both_features(model, survey, out / CACHE)
     pairs, prior = pairs_of(survey), prior_of(survey, settings.dualformer.prior)
@@ -265,15 +265,15 @@ def align(
             targets=targets,
         )
 
-    dualformer = model.need("dualformer")
-    if settings.dualformer.whiten:
-        dualformer.set_whitening(*whitening(train, spectrum, lightcurve))
+    dualformer = model.require("dualformer")
+    if settings.dualformer.standardise:
+        dualformer.set_standardisation(*standardisation(train, spectrum, lightcurve))
     task = Align(settings, dualformer)
     history = stage.fit(task, lambda skip: loader(train, skip=skip), loader(valid, shuffle=False))
     return stage.finish(model.eval(), history)
 
 
-def joined_model(spectrum: Desa, lightcurve: Desa, settings: Settings) -> Desa:
+def joined_model(spectrum: Network, lightcurve: Network, settings: Settings) -> Network:
     """A model with a spectrum encoder from one, a light-curve encoder from another, and a new DualFormer.
 
     Its settings are `settings`, with the encoders' and their preprocessing's own parts.
@@ -287,11 +287,11 @@ def joined_model(spectrum: Desa, lightcurve: Desa, settings: Settings) -> Desa:
         }
     )
     torch.manual_seed(settings.seed)
-    model = Desa(chosen)
+    model = Network(chosen)
     for part, source in sources.items():
         for module in ("encoder", "head"):
-            own = model.need(f"{part}_{module}")
-            own.load_state_dict(source.need(f"{part}_{module}").state_dict())
+            own = model.require(f"{part}_{module}")
+            own.load_state_dict(source.require(f"{part}_{module}").state_dict())
             own.requires_grad_(False)
         for own, given in ((model.calibration, source.calibration), (model.references, source.references)):
             if part in given:
@@ -317,7 +317,7 @@ def _labels(survey: Survey, names: Sequence[str], star: NDArray[np.int64]) -> Te
 
 
 def _both_features(
-    model: Desa, survey: Survey, cache: Path
+    model: Network, survey: Survey, cache: Path
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Cached features of both encoders; the main process computes them for all."""
     if not current().main:
@@ -328,11 +328,11 @@ def _both_features(
     return found
 
 
-def _whole(model: Desa, device: torch.device) -> Desa:
+def _whole(model: Network, device: torch.device) -> Network:
     """The model itself, or one with all of its weights where these lie spread over processes."""
     if not any(hasattr(parameter, "full_tensor") for parameter in model.parameters()):
         return model.eval()
-    whole = Desa(model.settings, model.parts)
+    whole = Network(model.settings, model.parts)
     whole.load_state_dict(full_weights(model))
     return whole.to(device).eval()
 

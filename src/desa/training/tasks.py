@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from desa.config import Objective, Settings
 from desa.losses import hybrid, masked_reconstruction, pinball, simsiam
 from desa.models.heads import QuantileHead, SimSiamPredictor
-from desa.models.network import Desa
+from desa.models.network import Network
 from desa.models.periods import FEATURES, LEVELS, PEAK
 from desa.models.spectrum import SpectrumDecoder
 from desa.preprocess.masking import mask_pixels
@@ -78,7 +78,7 @@ class _Pretrain(Task):
         """Self-supervised loss, supervised loss, predicted quantiles, targets."""
         raise NotImplementedError
 
-    def __init__(self, settings: Settings, model: Desa, objective: Objective) -> None:
+    def __init__(self, settings: Settings, model: Network, objective: Objective) -> None:
         super().__init__()
         self.settings, self.model, self.objective = settings, model, objective
 
@@ -97,14 +97,14 @@ class _Pretrain(Task):
         levels = torch.tensor(self.objective.quantiles, dtype=torch.float64)
         scale = torch.tensor(self.objective.scales, dtype=torch.float64)
         wanted = torch.nanquantile(labels.double() / scale, levels, dim=0).T
-        bias = self.model.need(self.head).layers[-1].bias
+        bias = self.model.require(self.head).layers[-1].bias
         known = torch.isfinite(wanted)
         bias.copy_(torch.where(known, wanted.to(bias), bias.view_as(wanted)).flatten())
 
     def quantiles(self, features: Tensor) -> Tensor:
         """(B, K, Q) of the head, in float32 throughout: bfloat16 has 3 digits, Teff needs more."""
         with torch.autocast(features.device.type, enabled=False):
-            return torch.as_tensor(self.model.need(self.head)(features.float()))
+            return torch.as_tensor(self.model.require(self.head)(features.float()))
 
     def training_step(self, batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Hybrid loss of a batch."""
@@ -131,7 +131,7 @@ class PretrainSpectrum(_Pretrain):
     head = "spectrum_head"
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings, Desa(settings, ["spectrum"]), settings.objective_spectrum)
+        super().__init__(settings, Network(settings, ["spectrum"]), settings.objective_spectrum)
         self.decoder = SpectrumDecoder(settings.spectrum)
 
     def losses(
@@ -143,7 +143,7 @@ class PretrainSpectrum(_Pretrain):
                 batch.flux, batch.ivar, batch.z, batch.log_wavelength_start
             )
             seen, hidden = mask_pixels(pixels, weights > 0, self.objective, generator)
-        encoder = self.model.need("spectrum_encoder")
+        encoder = self.model.require("spectrum_encoder")
         tokens = encoder.cnn(seen, weights)
         own = masked_reconstruction(self.decoder(tokens).float(), pixels, hidden, weights)
         quantiles = self.quantiles(encoder.conformer(tokens))
@@ -153,7 +153,7 @@ class PretrainSpectrum(_Pretrain):
 
     def compilable(self) -> list[nn.Module]:
         """Encoder, block by block, and decoder."""
-        encoder = self.model.need("spectrum_encoder")
+        encoder = self.model.require("spectrum_encoder")
         return [encoder.embedding, *encoder.layers, *encoder.blocks, self.decoder]
 
 
@@ -164,7 +164,7 @@ class PretrainLightCurve(_Pretrain):
     head = "lightcurve_head"
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings, Desa(settings, ["lightcurve"]), settings.objective_lightcurve)
+        super().__init__(settings, Network(settings, ["lightcurve"]), settings.objective_lightcurve)
         self.predictor = SimSiamPredictor(settings.lightcurve.features)
 
     @torch.no_grad()
@@ -175,8 +175,8 @@ class PretrainLightCurve(_Pretrain):
         median begins at the highest peak: between two peaks it would be no period at all.
         """
         super().start_at(labels)
-        head: QuantileHead = self.model.need(self.head)
-        reads = self.model.need("lightcurve_encoder").reader is not None
+        head: QuantileHead = self.model.require(self.head)
+        reads = self.model.require("lightcurve_encoder").reader is not None
         if not reads or head.skip is None or "log_prot" not in self.objective.labels:
             return
         label = self.objective.labels.index("log_prot")
@@ -194,11 +194,11 @@ class PretrainLightCurve(_Pretrain):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """See `_Pretrain.losses`."""
         with torch.no_grad():
-            level = batch.level
-            if level is not None:
-                level = level.repeat_interleave(batch.flux.shape[1])
-            channels, mask = self.model.lightcurve_channels(batch.flux.flatten(0, 1), level)
-        encoder = self.model.need("lightcurve_encoder")
+            count_rate = batch.count_rate
+            if count_rate is not None:
+                count_rate = count_rate.repeat_interleave(batch.flux.shape[1])
+            channels, mask = self.model.lightcurve_channels(batch.flux.flatten(0, 1), count_rate)
+        encoder = self.model.require("lightcurve_encoder")
         reading = encoder.read(channels)
         features = encoder(channels, mask, reading)
         first, second = features.unflatten(0, (-1, 2)).unbind(1)
@@ -224,4 +224,4 @@ class PretrainLightCurve(_Pretrain):
 
     def compilable(self) -> list[nn.Module]:
         """The encoder."""
-        return [self.model.need("lightcurve_encoder")]
+        return [self.model.require("lightcurve_encoder")]

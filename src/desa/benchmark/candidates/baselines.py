@@ -32,7 +32,7 @@ class SharedTrunk(nn.Module):
     Parameters
     ----------
     settings
-        The DualFormer's: tokens, pooling, width, heads, skip, whiten, prior.
+        The DualFormer's: tokens, pooling, width, heads, skip, standardise, prior.
     counts
         Features of the spectrum and of the light curve.
     blocks
@@ -70,15 +70,15 @@ class SharedTrunk(nn.Module):
             self.register_buffer(f"mean_{modality}", torch.zeros(count))
             self.register_buffer(f"scale_{modality}", torch.ones(count))
 
-    def set_whitening(self, *constants: Tensor) -> None:
-        """Means and deviations of both features, in the order of `desa.training.pairs.whitening`."""
+    def set_standardisation(self, *constants: Tensor) -> None:
+        """Means and deviations of both features, in the order of `desa.training.pairs.standardisation`."""
         for place, values in enumerate(constants):
             name = "mean" if place % 2 == 0 else "scale"
             cast(Tensor, getattr(self, f"{name}_{place // 2}")).copy_(values)
 
     def forward(self, features: Tensor, modality: int, prior: Tensor | None = None) -> Tensor:
         """(B, F) features of modality 0 (spectrum) or 1 (light curve) -> (B, size)."""
-        if self.settings.whiten:
+        if self.settings.standardise:
             mean, scale = (cast(Tensor, getattr(self, f"{name}_{modality}")) for name in ("mean", "scale"))
             features = (features - mean) / scale
         tokens = self.tokens[modality](features) + self.place[modality]
@@ -123,11 +123,11 @@ class Baseline(nn.Module):
         self.temperature = temperature
         self.projector = _mlp(self.trunk.size, settings.width, PROJECTION)
 
-    def set_whitening(self, *constants: Tensor) -> None:
-        """See `SharedTrunk.set_whitening`; the momentum copy too."""
+    def set_standardisation(self, *constants: Tensor) -> None:
+        """See `SharedTrunk.set_standardisation`; the momentum copy too."""
         for part in self.modules():
             if isinstance(part, SharedTrunk):
-                part.set_whitening(*constants)
+                part.set_standardisation(*constants)
 
     @property
     def size(self) -> int:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
 from desa.models.lightcurve import LogAxis
-from desa.models.network import Desa
+from desa.models.network import Network
 from desa.survey.batches import LightCurveDataset, SpectrumDataset, make_loader
 from desa.survey.store import Survey
 from desa.training.pairs import Pairs
@@ -73,7 +73,7 @@ def canonical(
 
 
 @torch.inference_mode()
-def spectrum_inputs(model: Desa, survey: Survey, rows: NDArray[np.int64]) -> Array:
+def spectrum_inputs(model: Network, survey: Survey, rows: NDArray[np.int64]) -> Array:
     """(N, P) preprocessed pixels of some spectra of a survey."""
     found = []
     for batch in make_loader(SpectrumDataset(survey, None), 64, shuffle=False):
@@ -83,19 +83,19 @@ def spectrum_inputs(model: Desa, survey: Survey, rows: NDArray[np.int64]) -> Arr
 
 
 @torch.inference_mode()
-def lightcurve_inputs(model: Desa, survey: Survey, rows: NDArray[np.int64]) -> Array:
+def lightcurve_inputs(model: Network, survey: Survey, rows: NDArray[np.int64]) -> Array:
     """(N, 2 x 512) ACF and log power spectrum on log axes of some light curves of a survey."""
     axis = LogAxis(LOG_POINTS)
     data = LightCurveDataset(survey, None, model.settings.preprocess_lightcurve.length, crop="best")
     found = []
     for batch in make_loader(data, 32, shuffle=False):
-        channels, _ = model.lightcurve_channels(batch.flux[:, 0], batch.level)
+        channels, _ = model.lightcurve_channels(batch.flux[:, 0], batch.count_rate)
         found.append(axis(channels[:, 2:]).flatten(1).numpy())
     return np.concatenate(found)[rows]
 
 
 def input_components(
-    model: Desa, survey: Survey, pairs: Pairs, train: NDArray[np.bool_], components: int = 60
+    model: Network, survey: Survey, pairs: Pairs, train: NDArray[np.bool_], components: int = 60
 ) -> Array:
     """Principal components of both modalities' inputs side by side, (N, 2 x components)."""
     spectrum = principal_components(spectrum_inputs(model, survey, pairs.spectrum), train, components)
@@ -104,7 +104,7 @@ def input_components(
 
 
 @torch.inference_mode()
-def joint_embedding(model: Desa, spectrum: Array, lightcurve: Array) -> Array:
+def joint_embedding(model: Network, spectrum: Array, lightcurve: Array) -> Array:
     """Joint embedding (N, d) of encoder features, without prior."""
     rows = [
         model.align(
@@ -115,8 +115,8 @@ def joint_embedding(model: Desa, spectrum: Array, lightcurve: Array) -> Array:
     return torch.cat(rows).cpu().numpy()
 
 
-def untrained(model: Desa, seed: int) -> Desa:
+def untrained(model: Network, seed: int) -> Network:
     """The same architecture with fresh random weights."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return Desa(model.settings, model.parts).eval()
+        return Network(model.settings, model.parts).eval()

@@ -12,7 +12,8 @@ from sklearn.decomposition import PCA
 
 from desa.benchmark.tasks.landmarks import untrained
 from desa.config import Training
-from desa.models.network import Desa
+from desa.inference.objects import object_features
+from desa.models.network import Network
 from desa.real.data import LabelledSpectra, stars
 from desa.real.handmade import lightcurve_table, line_indices
 from desa.real.lightcurves import KeplerStar
@@ -42,7 +43,7 @@ def one_a_star(spectra: LabelledSpectra) -> LabelledSpectra:
 
 
 def spectrum_sets(
-    model: Desa, spectra: LabelledSpectra, out: Path, training: Training, seed: int, progress: Any
+    model: Network, spectra: LabelledSpectra, out: Path, training: Training, seed: int, progress: Any
 ) -> dict[str, Array]:
     """Feature sets of real spectra by name; encoders that saw real pixels never saw a label."""
     settings = model.settings
@@ -95,10 +96,10 @@ def usable(stars_: Sequence[KeplerStar]) -> list[KeplerStar]:
     ]
 
 
-def lightcurve_sets(model: Desa, curves: list[LightCurve]) -> dict[str, Array]:
+def lightcurve_sets(model: Network, curves: list[LightCurve]) -> dict[str, Array]:
     """Feature sets of real light curves by name."""
-    trained, _ = model.features(curves, None)
-    random, _ = untrained(model).features(curves, None)
+    trained, _ = object_features(model, curves, None)
+    random, _ = object_features(untrained(model), curves, None)
     if trained is None or random is None:
         raise ValueError("no light-curve features")
     table = lightcurve_table(curves)

@@ -16,7 +16,7 @@ from desa.evaluation.rotation import measured
 from desa.evaluation.rotation import rotation as score_rotation
 from desa.evaluation.score import Score
 from desa.inference.encode import lightcurve_features, spectrum_features
-from desa.models.network import Desa
+from desa.models.network import Network
 from desa.training.predictions import lightcurve_predictions, periods_of, spectrum_predictions
 from desa.types import KEPLER_CADENCE_DAYS
 
@@ -96,7 +96,8 @@ def objectives(material: Material) -> Outcome:
 def _features_of(inputs: Inputs, objective: str) -> NDArray[np.float32]:
     """(N, F1 + F2) of the encoders of an objective, side by side."""
     models = [
-        Desa.load(folder_of(inputs.folder, part, objective) / "model") for part in ("spectrum", "lightcurve")
+        Network.load(folder_of(inputs.folder, part, objective) / "model")
+        for part in ("spectrum", "lightcurve")
     ]
     first, second = spectrum_features(models[0], inputs.survey), lightcurve_features(models[1], inputs.survey)
     return np.concatenate([first[inputs.stars.spectrum], second[inputs.stars.lightcurve]], axis=1)

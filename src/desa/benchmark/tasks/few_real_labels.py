@@ -47,7 +47,8 @@ from desa.evaluation.crossvalidation import (
 from desa.evaluation.few_shot import SHARES, repeated
 from desa.evaluation.periods import acf_peak, lomb_scargle_peak
 from desa.files import written_whole
-from desa.models.network import Desa
+from desa.inference.objects import object_features
+from desa.models.network import Network
 from desa.provenance import provenance
 from desa.real.data import LABELS, LabelledSpectra, read_spectra
 from desa.real.experiments_report import write_report
@@ -108,7 +109,7 @@ def spectra_few_labels(
     return Findings(rows, arrays)
 
 
-def own_heads(model: Desa, spectra: LabelledSpectra | None, chosen: Sequence[KeplerStar]) -> Findings:
+def own_heads(model: Network, spectra: LabelledSpectra | None, chosen: Sequence[KeplerStar]) -> Findings:
     """What the model's own heads say of real stars: no real label was ever seen.
 
     Parameters
@@ -135,7 +136,7 @@ def own_heads(model: Desa, spectra: LabelledSpectra | None, chosen: Sequence[Kep
     if model.lightcurve_head is not None and there.sum() >= LEAST_LABELS:
         objective = model.settings.objective_lightcurve
         curves = [star.curve for star, known in zip(chosen, there, strict=True) if known]
-        rows_of, _ = model.features(curves, None)
+        rows_of, _ = object_features(model, curves, None)
         if rows_of is not None:
             median = _median(model.lightcurve_quantiles, rows_of, objective.quantiles)
             days = periods_of(median, objective.labels)

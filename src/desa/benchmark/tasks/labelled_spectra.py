@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from desa.files import written_whole
-from desa.models.network import Desa
+from desa.models.network import Network
 from desa.real.baselines import baselines
 from desa.real.data import LABELS, LabelledSpectra, folds, read_spectra, stars
 from desa.real.task import observed_pixels
@@ -85,7 +85,7 @@ def train_one(
     rows = np.ones(len(spectra), dtype=bool)
     if kept_back is not None:
         rows = fold_numbers(spectra, split_seed) != kept_back
-    fine_tune(Desa.load(pretrained), spectra.select(rows), out, seed=seed, epochs=epochs)
+    fine_tune(Network.load(pretrained), spectra.select(rows), out, seed=seed, epochs=epochs)
     return out / "model"
 
 
@@ -149,7 +149,7 @@ def out_of_fold(
     others: dict[str, Array] = {}
     for kept in range(FOLDS):
         test = fold == kept
-        members = [Desa.load(path) for path in models[kept]]
+        members = [Network.load(path) for path in models[kept]]
         quantiles[test] = predict(members, spectra.select(test))
         pixels = observed_pixels(members[0], spectra).pixels.numpy()
         for name, values in baselines(pixels, spectra.labels, ~test, test).items():

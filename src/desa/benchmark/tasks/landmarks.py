@@ -17,8 +17,9 @@ from rich.table import Table
 from desa.errors import FileRefused
 from desa.evaluation.neighbours import Separation, neighbour_error, separation
 from desa.files import written_whole
+from desa.inference.objects import object_features
 from desa.io.lamost import read_spectrum
-from desa.models.network import Desa
+from desa.models.network import Network
 from desa.real.data import LabelledSpectra, lamost_folder, number, read_spectra, read_table
 from desa.real.lightcurves import GIANT_LOG_G, KeplerStar, Refused, read_kepler
 from desa.real.train import features_of
@@ -34,10 +35,10 @@ LEAST_MEMBERS = 5
 OTHER_RELEASES = ("dr1_fits", "dr7_fits", "dr8_fits", "formats")
 
 
-def untrained(model: Desa) -> Desa:
+def untrained(model: Network) -> Network:
     """A model of the same settings with random weights."""
     torch.manual_seed(model.settings.seed + 1)
-    return Desa(model.settings, [part for part in model.parts if part != "dualformer"]).eval()
+    return Network(model.settings, [part for part in model.parts if part != "dualformer"]).eval()
 
 
 def amplitude(stars: list[KeplerStar]) -> NDArray[np.float32]:
@@ -60,7 +61,7 @@ def kinds_of(stars: list[KeplerStar]) -> dict[str, NDArray[np.bool_]]:
 
 
 def lightcurve_findings(
-    model: Desa, stars: list[KeplerStar], out: Path, seed: int
+    model: Network, stars: list[KeplerStar], out: Path, seed: int
 ) -> dict[str, list[Separation]]:
     """Embed all stars, draw their map, and measure the kinds among the stars with one quarter each.
 
@@ -68,8 +69,8 @@ def lightcurve_findings(
     them away.
     """
     curves = [star.curve for star in stars]
-    trained, _ = model.features(curves, None)
-    random, _ = untrained(model).features(curves, None)
+    trained, _ = object_features(model, curves, None)
+    random, _ = object_features(untrained(model), curves, None)
     if trained is None or random is None:
         raise ValueError("no light-curve features")
     features: Features = {
@@ -114,7 +115,7 @@ def other_spectra(directory: Path, refused: Refused) -> tuple[list[Spectrum], Ar
 
 
 def spectrum_findings(
-    models: Mapping[str, Desa],
+    models: Mapping[str, Network],
     labelled: LabelledSpectra,
     others: list[Spectrum],
     labels: Array,
@@ -128,7 +129,7 @@ def spectrum_findings(
     found: dict[str, Any] = {}
     for name, model in models.items():
         known = features_of(model, labelled)
-        _, more = model.features(None, others) if others else (None, None)
+        _, more = object_features(model, None, others) if others else (None, None)
         joined = known if more is None else np.concatenate([known, more.numpy()])
         picture = values_map(
             coordinates(joined, seed),
@@ -193,13 +194,13 @@ def run(
     facts: dict[str, Any] = {}
     if lightcurve_model is not None:
         stars, refused = read_kepler(directory)
-        kinds = lightcurve_findings(Desa.load(lightcurve_model), stars, out, seed)
+        kinds = lightcurve_findings(Network.load(lightcurve_model), stars, out, seed)
         console.print(separation_table("Kinds of star among real single-quarter light curves", kinds))
         facts["lightcurves"] = {name: [asdict(row) for row in rows] for name, rows in kinds.items()}
         facts["n_lightcurves"] = len(stars)
     labelled = read_spectra(directory, max_teff=float("inf"))
     others, labels = other_spectra(directory, refused)
-    models = {name: Desa.load(folder) for name, folder in spectrum_models.items()}
+    models = {name: Network.load(folder) for name, folder in spectrum_models.items()}
     if models:
         models["untrained encoder"] = untrained(next(iter(models.values())))
     found = spectrum_findings(models, labelled, others, labels, out, seed)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from desa.benchmark.tasks.labelled_spectra import fold_numbers
 from desa.files import written_whole
-from desa.models.network import Desa
+from desa.models.network import Network
 from desa.real.data import LABELS, LabelledSpectra, read_spectra, stars
 from desa.real.evaluate import load_predictor
 from desa.real.scores import Score, as_json, score
@@ -110,7 +110,7 @@ def sim_to_real(
     test = fold_numbers(spectra, seed) == 0
     held = spectra.select(test)
 
-    def scores(found: Desa) -> list[Score]:
+    def scores(found: Network) -> list[Score]:
         return score(predict([found], held)[..., QUANTILES.index(0.5)], held.labels, held.snr_g)
 
     arms = [Arm(MOCK_ONLY, 0.0, 0, scores(model))]
