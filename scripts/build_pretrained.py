@@ -22,6 +22,7 @@ import torch
 
 from desa.config import Settings, settings
 from desa.conformal import calibrate, empirical_coverage, intervals
+from desa.evaluation.crossvalidation import folds
 from desa.evaluation.retrieval import retrieval
 from desa.inference.encode import lightcurve_features, spectrum_features
 from desa.inference.objects import match_rows, object_features
@@ -29,7 +30,7 @@ from desa.models.network import Network
 from desa.models.reference import Reference, fit_reference
 from desa.progress import progress_bar
 from desa.real.data import LABELS as SPECTRUM_LABELS
-from desa.real.data import LabelledSpectra, folds, read_spectra, stars
+from desa.real.data import LabelledSpectra, read_spectra, stars
 from desa.real.lightcurves import PERIODS, read_kepler
 from desa.real.scores import as_json, cross_coverage, score
 from desa.real.train import QUANTILES, features_of, fine_tune, predict, pretrain, real_settings

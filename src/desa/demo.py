@@ -18,7 +18,7 @@ from sklearn.manifold import TSNE
 
 from desa.benchmark.candidates import controls
 from desa.config import Settings, settings
-from desa.evaluation.evaluate import LABELS, ProbeTable, probe_table
+from desa.evaluation.probe import LABELS, ProbeTable, probe_table
 from desa.files import written_whole
 from desa.inference.embed import embed_files, embed_survey, write_embedding
 from desa.inference.encode import lightcurve_features, spectrum_features

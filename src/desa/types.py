@@ -27,6 +27,15 @@ LAMOST_PIXELS = 3909
 """Most pixels a LAMOST low-resolution spectrum has."""
 
 
+def best_window(flux: FloatArray, length: int) -> slice:
+    """Where the `length` samples with most good ones are, the first such; all of a shorter light curve."""
+    if len(flux) <= length:
+        return slice(0, len(flux))
+    good = np.concatenate([[0], np.cumsum(np.isfinite(flux))])
+    start = int(np.argmax(good[length:] - good[:-length]))
+    return slice(start, start + length)
+
+
 @dataclass(frozen=True, eq=False)
 class LightCurve:
     """A star's flux on a regular cadence grid.

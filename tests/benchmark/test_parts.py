@@ -22,7 +22,7 @@ from desa.benchmark.tasks.registry import TASKS
 from desa.benchmark.training import Choice, build, settings_for
 from desa.config import with_changes
 from desa.errors import SettingsError
-from desa.evaluation.paired import METRICS, auc, compared, minus_mae, paired_bootstrap, r2
+from desa.evaluation.paired import METRICS, compared, minus_mae, paired_bootstrap, r2
 from desa.models.dualformer import DualFormer
 from desa.survey.store import Survey
 from helpers.quick import quick_plan
@@ -61,12 +61,6 @@ def test_seeds_that_differ_widen_the_error() -> None:
     mixed = paired_bootstrap(truth, [good, bad], [good, good], r2, draws=200)
     assert alone.value == alone.error == 0
     assert mixed.error > 0.02
-
-
-def test_auc_is_the_share_of_pairs_in_order() -> None:
-    truth, score = np.array([0.0, 0, 1, 1, 0]), np.array([0.1, 0.5, 0.5, 0.9, 0.2])
-    assert auc(truth, score) == pytest.approx((2 + 0.5 + 3) / 6)
-    assert math.isnan(auc(np.zeros(3), np.arange(3.0)))
 
 
 def test_means_join_the_errors_over_stars_and_over_seeds() -> None:

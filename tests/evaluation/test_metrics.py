@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, f1_score, roc_auc_score
@@ -41,6 +44,44 @@ def test_classes_agree_with_scikit_learn() -> None:
     assert metrics.average_precision(truth, rounded) == pytest.approx(average_precision_score(truth, rounded))
     assert np.isnan(metrics.average_precision(np.zeros(5), np.arange(5.0)))
     assert found["f1"].chance == pytest.approx(f1_score(truth, np.ones(400)))
+
+
+def test_auc_is_the_mann_whitney_statistic() -> None:
+    rng = np.random.default_rng(2)
+    member = rng.random(200) < 0.3
+    values = np.round(rng.standard_normal(200) + member, 1)
+    for truth in (member, member.astype(float), member.astype(int)):
+        assert metrics.auc(truth, values) == pytest.approx(roc_auc_score(member, values))
+    pairs = metrics.auc(np.array([0.0, 0, 1, 1, 0]), np.array([0.1, 0.5, 0.5, 0.9, 0.2]))
+    assert pairs == pytest.approx((2 + 0.5 + 3) / 6)
+    assert np.isnan(metrics.auc(np.zeros(200, bool), values))
+
+
+def test_auc_error_is_that_of_many_samples() -> None:
+    rng = np.random.default_rng(3)
+    areas = []
+    for _ in range(400):
+        member = np.arange(120) < 40
+        areas.append(metrics.auc(member, rng.standard_normal(120) + member))
+    assert metrics.auc_error(float(np.mean(areas)), 40, 80) == pytest.approx(np.std(areas), rel=0.25)
+
+
+def test_many_classes_agree_with_scikit_learn() -> None:
+    rng = np.random.default_rng(1)
+    truth, called = rng.integers(0, 8, 300), rng.integers(0, 8, 300)
+    assert metrics.balanced_accuracy(truth, called) == pytest.approx(balanced_accuracy_score(truth, called))
+
+
+def test_one_area_under_the_curve_in_the_whole_package() -> None:
+    source = Path(metrics.__file__).parents[1]
+    owners = {
+        path.relative_to(source).as_posix()
+        for path in source.rglob("*.py")
+        for text in [path.read_text(encoding="utf-8")]
+        if re.search(r"roc_auc_score|average_precision_score|mannwhitneyu|balanced_accuracy_score", text)
+        or re.search(r"def (?:roc_)?auc(?:_of|_score)?\(|def balanced_accuracy", text)
+    }
+    assert owners == {"evaluation/metrics.py"}
 
 
 def test_guessing_lands_on_chance() -> None:

@@ -4,11 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from desa.errors import DamagedFile, SettingsError, UnsupportedFile
-from desa.real.data import folds, ivar_from_snr, read_spectra, stars
+from desa.errors import DamagedFile, UnsupportedFile
+from desa.real.data import ivar_from_snr, read_spectra, stars
 from helpers.folder import write_lamost
 
 
@@ -67,22 +65,6 @@ def test_stars_by_position_and_by_identifier() -> None:
     assert name[2] != name[3]
     assert name[4] == name[5]
     assert len(set(name.tolist())) == 5
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.integers(0, 40), min_size=60, max_size=120), st.integers(2, 6), st.integers(0, 1000))
-def test_no_star_in_two_folds(names: list[int], count: int, seed: int) -> None:
-    star = np.array([*names, *range(41)])
-    fold = folds(star, count, seed)
-    for name in np.unique(star):
-        assert len(np.unique(fold[star == name])) == 1
-    sizes = [len(np.unique(star[fold == k])) for k in range(count)]
-    assert max(sizes) - min(sizes) <= 1
-
-
-def test_too_few_stars_for_the_folds() -> None:
-    with pytest.raises(SettingsError, match="3 stars"):
-        folds(np.array([0, 1, 2]), 5, 0)
 
 
 @pytest.mark.real

@@ -18,7 +18,6 @@ from desa.benchmark.tasks.few_real_labels import lightcurve_tasks, own_heads, ru
 from desa.cli import app
 from desa.config import settings
 from desa.errors import DesaError, ModelError
-from desa.evaluation.crossvalidation import class_table, held_out, linear, logistic, number_table
 from desa.models.network import Network
 from desa.real.data import read_spectra
 from desa.real.handmade import LIGHTCURVE_NAMES, LINES, lightcurve_features, line_indices
@@ -77,26 +76,6 @@ def test_line_indices_are_the_depths_at_the_stars_own_velocity() -> None:
     np.testing.assert_allclose(found[:2, column], 0.4, atol=0.01)
     others = np.delete(found[:2], column, axis=1)
     assert np.abs(others).max() < 0.03
-
-
-def test_repeated_cross_validation_finds_what_is_there_and_nothing_else() -> None:
-    rng = np.random.default_rng(1)
-    y = (rng.random(160) < 0.3).astype(float)
-    x = rng.normal(size=(160, 20))
-    noise = class_table("t", "k", y, held_out(x, y, logistic, classes=True, seed=0, repeats=2), seed=0)
-    assert abs(noise[0].value - 0.5) < 3.5 * noise[0].error and noise[0].error > 0.02
-    told = class_table(
-        "t", "k", y, held_out(x + 2.0 * y[:, None], y, logistic, classes=True, seed=0, repeats=2), seed=0
-    )
-    assert told[0].metric == "auc" and told[0].value > 0.97
-    label = 5 + x[:, 0]
-    found = held_out(x, label, linear, classes=False, seed=0, repeats=2)
-    assert np.isfinite(found).all() and number_table("t", "n", label, found, seed=0)[0].value > 0.9
-    # a star's own label plays no part in what is said of it
-    changed = label.copy()
-    changed[7] += 100
-    again = held_out(x, changed, linear, classes=False, seed=0, repeats=2)
-    assert again[:, 7] == pytest.approx(found[:, 7])
 
 
 def zoo(count: int = 60) -> list[KeplerStar]:

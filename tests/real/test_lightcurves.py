@@ -102,8 +102,8 @@ def test_findings_of_a_mock_zoo(tmp_path: Path) -> None:
     found = lightcurve_findings(Network(chosen, ["lightcurve"]), stars, tmp_path, seed=0)
     assert (tmp_path / "map_lightcurves.png").stat().st_size > 5000
     assert set(found) == {"trained encoder", "untrained encoder", "amplitude alone"}
-    assert [row.kind for row in found["amplitude alone"]] == ["eclipsing binary"]
-    assert all(0 <= row.auc <= 1 for rows in found.values() for row in rows)
+    assert {row.label for row in found["amplitude alone"]} == {"eclipsing binary"}
+    assert all(0 <= row.value <= 1 for rows in found.values() for row in rows)
 
 
 def test_maps_of_spectra_and_files_left_out(tmp_path: Path) -> None:

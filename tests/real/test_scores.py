@@ -3,9 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.stats import norm
-from sklearn.metrics import roc_auc_score
 
-from desa.evaluation.neighbours import auc, auc_error, nearest, separation
 from desa.real.baselines import baselines
 from desa.real.scores import cross_coverage, score, score_line
 
@@ -48,36 +46,3 @@ def test_baselines_learn_a_linear_relation_and_see_no_test_label(monkeypatch: py
     for name, values in found.items():
         assert (np.abs(values - labels[~train]).mean(0) < labels.std(0) * 0.35).all(), name
         np.testing.assert_array_equal(values, spoiled[name])
-
-
-def test_auc_is_the_mann_whitney_statistic() -> None:
-    rng = np.random.default_rng(2)
-    member = rng.random(200) < 0.3
-    values = np.round(rng.standard_normal(200) + member, 1)
-    assert auc(values, member) == pytest.approx(roc_auc_score(member, values))
-    assert np.isnan(auc(values, np.zeros(200, bool)))
-
-
-def test_auc_error_is_that_of_many_samples() -> None:
-    rng = np.random.default_rng(3)
-    areas = []
-    for _ in range(400):
-        member = np.arange(120) < 40
-        areas.append(auc(rng.standard_normal(120) + member, member))
-    assert auc_error(float(np.mean(areas)), 40, 80) == pytest.approx(np.std(areas), rel=0.25)
-
-
-def test_neighbours_leave_the_object_itself_out() -> None:
-    near = nearest(np.arange(30.0)[:, None], 2)
-    assert not (near == np.arange(30)[:, None]).any()
-    assert set(near[10].tolist()) == {9, 11}
-
-
-def test_separation_tells_a_cluster_from_noise() -> None:
-    rng = np.random.default_rng(4)
-    member = np.arange(150) < 30
-    clustered = rng.standard_normal((150, 4)) + 4.0 * member[:, None]
-    apart = separation(clustered, member, "cluster")
-    assert apart.auc > 0.97 and (apart.members, apart.others) == (30, 120)
-    none = separation(rng.standard_normal((150, 4)), member, "noise")
-    assert abs(none.auc - none.chance) < 3 * none.chance_err

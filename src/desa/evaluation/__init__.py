@@ -1,1 +1,1 @@
-"""Tasks on top of the embedding."""
+"""Metrics, probes and tests on arrays: nothing here opens a file or knows a model."""

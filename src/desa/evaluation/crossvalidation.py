@@ -1,18 +1,19 @@
-"""Cross-validation of few stars, many times: classes and numbers from fixed features."""
+"""Cross-validation by star, repeated for few stars: classes, numbers and intervals from fixed features."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
-from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.model_selection import StratifiedKFold
 
+from desa.conformal import calibrate, intervals
+from desa.errors import SettingsError
 from desa.evaluation.few_shot import Draws, ridge
 from desa.evaluation.linear import linear_classes
 from desa.evaluation.metrics import Metric, auc, average_precision, balanced_accuracy
@@ -20,32 +21,41 @@ from desa.evaluation.score import Score
 
 Array = NDArray[np.float64]
 Fit = Callable[[Array, Array, Array], Array]
-"""(n, D) features and (n,) labels to learn from, (m, D) features -> (m,): a number, or P of class 1."""
+"""(n, D) features and (n,) labels to learn from, (m, D) features -> (m,) numbers, or (m, K) probabilities."""
 
 FOLDS, REPEATS, RESAMPLES = 5, 10, 200
-DATA = "real stars"
-OWN_HEAD = "own head, no real label"
 
 
-@dataclass(frozen=True)
-class Row:
-    """A score with what it is of.
+def folds(
+    star: NDArray[np.int64], count: int, seed: int, kind: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
+    """(N,) fold of each row, 0 .. count - 1, all rows of a star in one; of even size in stars.
 
     Parameters
     ----------
-    features, learner
-        What was learnt from, and by what.
-    score
-        The number.
+    star
+        (N,) which star a row is of.
+    count, seed
+        How many folds, and of the draw.
+    kind
+        (N,) class of each row's star; every fold then has its share of each class.
+
+    Raises
+    ------
+    SettingsError
+        If there are fewer stars than folds, or fewer than two folds.
     """
-
-    features: str
-    learner: str
-    score: Score
-
-    def tidy(self) -> dict[str, Any]:
-        """One line of the table."""
-        return {"data": DATA, "features": self.features, "learner": self.learner, **asdict(self.score)}
+    names, first, place = np.unique(star, return_index=True, return_inverse=True)
+    if count < 2 or len(names) < count:
+        raise SettingsError(f"{len(names)} stars can't be split into {count} folds")
+    if kind is None:
+        fold = np.random.default_rng(seed).permutation(len(names)) % count
+        return np.asarray(fold[place], dtype=np.int64)
+    fold = np.zeros(len(names), dtype=np.int64)
+    parts = StratifiedKFold(count, shuffle=True, random_state=seed).split(names, kind[first])
+    for number, (_, kept) in enumerate(parts):
+        fold[kept] = number
+    return fold[place]
 
 
 def _scaled(x: Array, others: Array) -> tuple[Array, Array]:
@@ -55,50 +65,56 @@ def _scaled(x: Array, others: Array) -> tuple[Array, Array]:
 
 
 def logistic(x: Array, y: Array, others: Array) -> Array:
-    """Logistic regression on standardised features, its penalty by inner cross-validation."""
+    """(m, K) by logistic regression on standardised features, its penalty by inner cross-validation."""
     own, new = _scaled(x, others)
-    layer = linear_classes(own, y.astype(np.int64), 2, seed=0).layer
+    classes = y.astype(np.int64)
+    layer = linear_classes(own, classes, int(classes.max()) + 1, seed=0).layer
     with torch.no_grad():
-        return np.asarray(layer(torch.from_numpy(new).float()).softmax(1)[:, 1].double().numpy())
+        return np.asarray(layer(torch.from_numpy(new).float()).softmax(1).double().numpy())
 
 
-def boosted_class(x: Array, y: Array, others: Array) -> Array:
-    """Gradient boosting of shallow trees."""
+def boosted_classes(x: Array, y: Array, others: Array) -> Array:
+    """(m, K) by gradient boosting of shallow trees."""
     model = GradientBoostingClassifier(n_estimators=100, max_depth=2, subsample=0.7, random_state=0)
-    return np.asarray(model.fit(x, y.astype(np.int64)).predict_proba(others)[:, 1])
+    return np.asarray(model.fit(x, y.astype(np.int64)).predict_proba(others))
 
 
 def linear(x: Array, y: Array, others: Array) -> Array:
-    """Ridge regression on standardised features, its penalty by leave-one-out."""
+    """(m,) by ridge regression on standardised features, its penalty by leave-one-out."""
     own, new = _scaled(x, others)
     return ridge(own, y, new)
 
 
 def boosted(x: Array, y: Array, others: Array) -> Array:
-    """Gradient boosting of shallow trees."""
+    """(m,) by gradient boosting of shallow trees."""
     model = GradientBoostingRegressor(n_estimators=100, max_depth=2, subsample=0.7, random_state=0)
     return np.asarray(model.fit(x, y).predict(others))
 
 
-def _folds(y: NDArray[Any], classes: bool, seed: int) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    if classes:
-        parts = int(min(FOLDS, np.bincount(y.astype(np.int64)).min()))
-        yield from StratifiedKFold(parts, shuffle=True, random_state=seed).split(y, y)
-    else:
-        yield from KFold(min(FOLDS, len(y)), shuffle=True, random_state=seed).split(y)
+def _fitted(fit: Fit, x: Array, y: Array, test: NDArray[np.bool_], train: NDArray[np.bool_]) -> Array:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return fit(x[train], y[train], x[test])
+
+
+def _least_class(y: Array) -> int:
+    counts = np.bincount(y.astype(np.int64), minlength=2)
+    if counts.min() < 2:
+        raise ValueError("fewer than 2 stars of a class: nothing to cross-validate")
+    return int(counts.min())
 
 
 def held_out(
     features: NDArray[Any], y: Array, fit: Fit, *, classes: bool, seed: int, repeats: int = REPEATS
 ) -> Array:
-    """(repeats, N) what models that did not learn from a star say of it.
+    """What models that did not learn from a star say of it: (repeats, N), or (repeats, N, K) of K classes.
 
     Parameters
     ----------
     features
         (N, D), a row a star: folds are by star.
     y
-        (N,) labels, all finite; 0 or 1 for classes, whose folds are stratified.
+        (N,) labels, all finite; 0 .. K - 1 for classes, whose folds are stratified.
     fit
         What learns.
     classes, seed, repeats
@@ -109,47 +125,128 @@ def held_out(
     ValueError
         With fewer than 2 stars of a class.
     """
-    x = np.asarray(features, dtype=np.float64)
-    if classes and np.bincount(y.astype(np.int64), minlength=2).min() < 2:
-        raise ValueError("fewer than 2 stars of a class: nothing to cross-validate")
-    found = np.full((repeats, len(y)), np.nan)
+    x, star = np.asarray(features, dtype=np.float64), np.arange(len(y))
+    kind = y.astype(np.int64) if classes else None
+    count = min(FOLDS, _least_class(y) if classes else len(y))
+    found = []
     for repeat in range(repeats):
-        for train, test in _folds(y, classes, seed + repeat):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                found[repeat, test] = fit(x[train], y[train], x[test])
+        fold = folds(star, count, seed + repeat, kind)
+        parts = [_fitted(fit, x, y, fold == number, fold != number) for number in range(count)]
+        # Back from the order of the folds to that of the stars.
+        found.append(np.concatenate(parts)[np.argsort(np.argsort(fold, kind="stable"))])
+    return np.stack(found)
+
+
+def from_few(
+    features: NDArray[Any], y: Array, fit: Fit, share: float, *, seed: int, draws: int = REPEATS
+) -> Array:
+    """(draws, N, K) probabilities of classes learnt from a share of the stars; NaN for those learnt from.
+
+    Parameters
+    ----------
+    features, y, fit, seed
+        As in `held_out`, of classes. Every draw has that share of each class, and at least 2 of it.
+    share
+        Of the stars.
+    draws
+        Choices of those stars.
+
+    Raises
+    ------
+    ValueError
+        With fewer than 3 stars of a class.
+    """
+    x, kind = np.asarray(features, dtype=np.float64), y.astype(np.int64)
+    if _least_class(y) < 3:
+        raise ValueError("fewer than 3 stars of a class: none would be left to test on")
+    members = [np.flatnonzero(kind == name) for name in range(int(kind.max()) + 1)]
+    found = np.full((draws, len(y), len(members)), np.nan)
+    for draw in range(draws):
+        rng, train = np.random.default_rng([seed, draw]), np.zeros(len(y), dtype=bool)
+        for rows in members:
+            train[rng.permutation(rows)[: max(2, round(share * len(rows)))]] = True
+        found[draw, ~train] = _fitted(fit, x, y, ~train, train)
     return found
 
 
-def class_table(task: str, label: str, y: Array, found: Array, *, seed: int) -> list[Score]:
-    """AUC, average precision and balanced accuracy: means over repeats.
+def class_table(task: str, label: str, y: Array, found: Array, *, seed: int, part: str = "") -> list[Score]:
+    """Balanced accuracy, and of two classes AUC and average precision: means over repeats.
 
-    The standard error is that of another set of stars (bootstrap over stars, all repeats together) and of
+    A star is called the class whose probability is highest over the class's share: classes are uneven. The
+    standard error is that of another set of stars (bootstrap over stars, three repeats together) and of
     other folds, added in squares.
+
+    Parameters
+    ----------
+    task, label, part
+        Of the scores.
+    y
+        (N,) classes 0 .. K - 1.
+    found
+        (repeats, N, K) probabilities, NaN where a repeat says nothing of a star.
+    seed
+        Of the bootstrap.
     """
-    truth, share = y.astype(np.int64), float(y.mean())
+    truth = y.astype(np.int64)
+    shares = np.bincount(truth) / len(truth)
 
     def balanced(t: NDArray[Any], p: NDArray[Any]) -> float:
-        # Called a member where the probability is above the share of members: classes are uneven.
-        return balanced_accuracy(t, (p > share).astype(np.int64)) if 0 < t.sum() < len(t) else np.nan
+        return balanced_accuracy(t, (p / shares).argmax(axis=1))
 
-    metrics: dict[str, tuple[Metric, float]] = {
-        "auc": (auc, 0.5),
-        "average_precision": (average_precision, share),
-        "balanced_accuracy": (balanced, 0.5),
-    }
+    metrics: dict[str, tuple[Metric, float]] = {"balanced_accuracy": (balanced, 1 / len(shares))}
+    if len(shares) == 2:
+        metrics["auc"] = (lambda t, p: auc(t, p[:, 1]), 0.5)
+        metrics["average_precision"] = (lambda t, p: average_precision(t, p[:, 1]), float(shares[1]))
+
+    def of_known(metric: Metric, t: NDArray[Any], p: Array) -> float:
+        known = np.isfinite(p).all(axis=1)
+        return metric(t[known], p[known])
+
     rng, scores = np.random.default_rng(seed), []
     picks = rng.integers(0, len(y), (RESAMPLES, len(y)))
     for name, (metric, chance) in metrics.items():
-        own = np.array([metric(truth, row) for row in found])
-        others = np.array([np.mean([metric(truth[p], row[p]) for row in found[:3]]) for p in picks])
+        own = np.array([of_known(metric, truth, each) for each in found])
+        others = [np.mean([of_known(metric, truth[p], each[p]) for each in found[:3]]) for p in picks]
         repeats = own.std(ddof=1) / np.sqrt(len(own)) if len(own) > 1 else 0.0
-        spread = np.hypot(np.nanstd(others, ddof=1), repeats)
-        scores.append(Score(task, label, name, float(own.mean()), float(spread), chance, len(y)))
+        spread = float(np.hypot(np.nanstd(others, ddof=1), repeats))
+        scores.append(Score(task, label, name, float(own.mean()), spread, chance, len(y), part))
     return scores
 
 
-def number_table(task: str, label: str, y: Array, found: Array, *, seed: int) -> list[Score]:
+def number_table(task: str, label: str, y: Array, found: Array, *, seed: int, part: str = "") -> list[Score]:
     """R2, MAE and share within 10 %: means over repeats; chance is what the other stars' median gets."""
     middle, mean = np.full(len(found), np.median(y)), np.full(len(found), y.mean())
-    return Draws(y, found, middle, mean, len(y)).scores(task, label, "", seed)
+    return Draws(y, found, middle, mean, len(y)).scores(task, label, part, seed)
+
+
+def cross_intervals(
+    predicted: Array, labels: Array, fold: NDArray[np.int64], quantiles: tuple[float, ...]
+) -> dict[float, tuple[Array, Array]]:
+    """Intervals of each fold, calibrated on the out-of-fold predictions of the other folds.
+
+    Parameters
+    ----------
+    predicted
+        (N, K, Q) quantiles by models that never saw the row's fold.
+    labels
+        (N, K).
+    fold
+        (N,).
+    quantiles
+        The Q levels.
+
+    Returns
+    -------
+    dict
+        coverage -> (low, high), (N, K) each.
+    """
+    ends: dict[float, tuple[Array, Array]] = {}
+    for number in np.unique(fold):
+        inside = fold == number
+        calibration = calibrate(predicted[~inside], labels[~inside], quantiles)
+        for nominal, (low, high) in intervals(predicted[inside], calibration).items():
+            lows, highs = ends.setdefault(
+                nominal, (np.full_like(labels, np.nan), np.full_like(labels, np.nan))
+            )
+            lows[inside], highs[inside] = low, high
+    return ends

@@ -56,6 +56,13 @@ def auc(truth: NDArray[Any], score: NDArray[Any]) -> float:
     return float((ranks[member].sum() - inside * (inside + 1) / 2) / (inside * outside))
 
 
+def auc_error(area: float, members: int, others: int) -> float:
+    """Standard error of an area under the ROC curve of so many members and others (Hanley & McNeil 1982)."""
+    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
+    variance = area * (1 - area) + (members - 1) * (q1 - area**2) + (others - 1) * (q2 - area**2)
+    return float(np.sqrt(variance / (members * others)))
+
+
 def average_precision(truth: NDArray[Any], score: NDArray[Any]) -> float:
     """Area under the precision-recall curve, step by step; NaN without a positive star."""
     order = np.argsort(-score, kind="stable")

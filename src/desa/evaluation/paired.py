@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
-from desa.evaluation.metrics import balanced_accuracy
+from desa.evaluation.metrics import auc, balanced_accuracy, mae, r2_about
 
 Array = NDArray[np.float64]
 Metric = Callable[[Array, Array], float]
@@ -39,23 +38,12 @@ class Difference:
 
 def r2(truth: Array, predicted: Array) -> float:
     """Coefficient of determination about the mean of these stars."""
-    scatter = float(((truth - truth.mean()) ** 2).sum())
-    return 1.0 - float(((truth - predicted) ** 2).sum()) / scatter if scatter > 0 else float("nan")
+    return r2_about(float(truth.mean()))(truth, predicted)
 
 
 def minus_mae(truth: Array, predicted: Array) -> float:
     """Mean absolute error, with a minus so that more is better."""
-    return -float(np.abs(truth - predicted).mean())
-
-
-def auc(truth: Array, predicted: Array) -> float:
-    """Area under the ROC curve from ranks; NaN where one class is absent."""
-    positive = truth > 0.5
-    count = int(positive.sum())
-    if count in (0, len(truth)):
-        return float("nan")
-    ranks = rankdata(predicted)
-    return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * (len(truth) - count)))
+    return -mae(truth, predicted)
 
 
 def recall(truth: Array, predicted: Array) -> float:

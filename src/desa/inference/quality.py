@@ -8,8 +8,7 @@ from enum import IntFlag
 
 import numpy as np
 
-from desa.models.inputs import best_window
-from desa.types import LightCurve, Spectrum
+from desa.types import LightCurve, Spectrum, best_window
 
 
 class Flag(IntFlag):
@@ -90,7 +89,7 @@ class Sampling:
 
 def sampling_of(curve: LightCurve, length: int) -> Sampling:
     """How well the window of most good samples is covered."""
-    good = np.flatnonzero(np.isfinite(best_window(curve.flux, length)))
+    good = np.flatnonzero(np.isfinite(curve.flux[best_window(curve.flux, length)]))
     if not len(good):
         return Sampling(0.0, 0.0, 0.0)
     span = int(good[-1] - good[0]) + 1

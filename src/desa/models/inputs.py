@@ -6,24 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from desa.types import LightCurve, Spectrum
-
-
-def best_window(flux: NDArray[np.float32], length: int) -> NDArray[np.float32]:
-    """The window with most good samples (the first such); padded with NaN at its end if shorter."""
-    if len(flux) <= length:
-        return np.pad(flux, (0, length - len(flux)), constant_values=np.nan)
-    good = np.concatenate([[0], np.cumsum(np.isfinite(flux))])
-    start = int(np.argmax(good[length:] - good[:-length]))
-    return flux[start : start + length]
+from desa.types import LightCurve, Spectrum, best_window
 
 
 def lightcurve_tensor(items: Sequence[LightCurve], length: int) -> Tensor:
-    """(B, length) relative flux, NaN in gaps: each star's window with most good samples."""
-    return torch.from_numpy(np.stack([best_window(item.flux, length) for item in items]).astype(np.float32))
+    """(B, length) relative flux, NaN in gaps and beyond a shorter one: the windows with most good samples."""
+    flux = np.full((len(items), length), np.nan, dtype=np.float32)
+    for row, item in enumerate(items):
+        window = item.flux[best_window(item.flux, length)]
+        flux[row, : len(window)] = window
+    return torch.from_numpy(flux)
 
 
 def spectrum_tensors(items: Sequence[Spectrum]) -> tuple[Tensor, Tensor, Tensor, Tensor]:

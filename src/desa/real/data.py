@@ -15,7 +15,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from desa.errors import DamagedFile, SettingsError, UnsupportedFile
+from desa.errors import DamagedFile, UnsupportedFile
 from desa.types import LAMOST_LOG_WAVELENGTH_START, LAMOST_LOG_WAVELENGTH_STEP
 
 Array = NDArray[np.float64]
@@ -202,18 +202,3 @@ def stars(ra: ArrayLike, dec: ArrayLike, gaia: ArrayLike) -> NDArray[np.int64]:
     pairs = np.concatenate([pairs.reshape(-1, 2), np.column_stack([order[same], order[same + 1]])])
     links = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(names), len(names)))
     return np.asarray(connected_components(links, directed=False)[1], dtype=np.int64)
-
-
-def folds(star: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
-    """(N,) fold of each row, 0 .. count - 1, all rows of a star in one; of even size in stars.
-
-    Raises
-    ------
-    SettingsError
-        If there are fewer stars than folds, or fewer than two folds.
-    """
-    names, place = np.unique(star, return_inverse=True)
-    if count < 2 or len(names) < count:
-        raise SettingsError(f"{len(names)} stars can't be split into {count} folds")
-    fold = np.random.default_rng(seed).permutation(len(names)) % count
-    return np.asarray(fold[place], dtype=np.int64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
-from desa.evaluation.crossvalidation import DATA, OWN_HEAD, Row
+from desa.evaluation.score import Score
 from desa.real.data import LABELS
 from desa.report.figures import LABEL_TEXT
 from desa.report.maps import save_figure
@@ -19,6 +20,31 @@ from desa.report.markdown import write_with_text
 from desa.report.page import Figure, Page, Part, Table
 
 Array = NDArray[np.float64]
+
+DATA = "real stars"
+OWN_HEAD = "own head, no real label"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A score with what it is of.
+
+    Parameters
+    ----------
+    features, learner
+        What was learnt from, and by what.
+    score
+        The number.
+    """
+
+    features: str
+    learner: str
+    score: Score
+
+    def tidy(self) -> dict[str, Any]:
+        """One line of the table."""
+        return {"data": DATA, "features": self.features, "learner": self.learner, **asdict(self.score)}
+
 
 FEW, KINDS, NUMBERS = "few labels", "kinds of light curve", "numbers of light curves"
 UNITS = {"teff": "K", "log_g": "dex", "fe_h": "dex", "prot": "d", "numax": "uHz"}

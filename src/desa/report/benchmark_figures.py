@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure as Canvas
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
+from sklearn.metrics import precision_recall_curve, roc_curve
 
+from desa.evaluation.metrics import auc, average_precision
 from desa.report.figures import LABEL_TEXT, canvas_of, png
 
 Rows = NDArray[Any]
@@ -28,9 +29,9 @@ def roc_and_precision(curves: Mapping[str, Pair]) -> bytes:
     for title, (truth, score) in curves.items():
         strong = {"lw": 2.2 if title == "DESA" else 1.1, "alpha": 1.0 if title == "DESA" else 0.8}
         false, true, _ = roc_curve(truth, score)
-        axes[0, 0].plot(false, true, label=f"{title} {roc_auc_score(truth, score):.2f}", **strong)
+        axes[0, 0].plot(false, true, label=f"{title} {auc(truth, score):.2f}", **strong)
         precision, recall, _ = precision_recall_curve(truth, score)
-        area = average_precision_score(truth, score)
+        area = average_precision(truth, score)
         axes[0, 1].plot(recall, precision, label=f"{title} {area:.2f}", **strong)
     share = float(np.mean(next(iter(curves.values()))[0]))
     axes[0, 0].plot([0, 1], [0, 1], ":", color="0.5")

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 from sklearn.manifold import TSNE
 
-from desa.evaluation.neighbours import standardised
+from desa.evaluation.few_shot import standardised
 from desa.files import written_whole
 
 Array = NDArray[np.float64]
@@ -22,7 +22,7 @@ COLOURS = ("#c0392b", "#2471a3", "#d68910", "#6c3483")
 
 def coordinates(features: ArrayLike, seed: int = 0) -> Array:
     """(N, 2) t-SNE of standardised features, started from their principal components."""
-    values = standardised(features)
+    values = standardised(np.asarray(features))
     perplexity = min(PERPLEXITY, (len(values) - 1) / 3)
     return np.asarray(TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(values))
 

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from desa.survey.order import BatchOrder, Draw, ItemSampler, UniqueStarSampler, epoch_generator
 from desa.survey.store import Survey
 from desa.survey.tensors import Labels, LightCurveBatch, PairBatch, SpectrumBatch
-from desa.types import LAMOST_PIXELS
+from desa.types import LAMOST_PIXELS, best_window
 
 __all__ = [
     "BatchOrder",
@@ -121,7 +121,7 @@ class LightCurveDataset(Dataset[LightCurveBatch]):
             if len(curve) <= self.length:
                 flux[place, :, : len(curve)] = curve
             elif self.crop == "best":
-                flux[place] = _best_crop(curve, self.length)
+                flux[place] = curve[best_window(curve, self.length)]
             else:
                 generator = epoch_generator(seed, epoch, row)
                 for view in range(self.views):
@@ -145,12 +145,6 @@ class LightCurveDataset(Dataset[LightCurveBatch]):
             if good > best_good:
                 best, best_good = crop, good
         return best
-
-
-def _best_crop(curve: NDArray[np.float32], length: int) -> NDArray[np.float32]:
-    good = np.concatenate([[0], np.cumsum(np.isfinite(curve))])
-    start = int(np.argmax(good[length:] - good[:-length]))
-    return curve[start : start + length]
 
 
 class SpectrumDataset(Dataset[SpectrumBatch]):

@@ -2,22 +2,14 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
 
-from desa.simulate.check.judge import auc_of, judged
+from desa.simulate.check.judge import judged
 from desa.simulate.check.numbers import compared, distance
 from desa.simulate.check.quarter_features import NAMES, quarter_features
 from desa.simulate.check.quarters import mock_pool, quarter_of, without
 from desa.simulate.lightcurves import simulate_lightcurve
 from desa.simulate.population import stream
 from desa.types import KEPLER_CADENCE_DAYS, LightCurve
-
-
-def test_auc_is_scikit_learns() -> None:
-    rng = np.random.default_rng(0)
-    truth = rng.random(200) < 0.3
-    score = np.round(rng.standard_normal(200) + truth, 1)
-    assert auc_of(score, truth) == pytest.approx(roc_auc_score(truth, score))
 
 
 def test_judges_find_the_column_that_tells() -> None:

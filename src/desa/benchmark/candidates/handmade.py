@@ -20,7 +20,7 @@ from desa.real.lightcurves import KeplerStar
 from desa.real.masked import fill_masks
 from desa.real.task import observed_pixels
 from desa.real.train import features_of
-from desa.types import LightCurve
+from desa.types import LightCurve, best_window
 
 Array = NDArray[np.float64]
 
@@ -71,14 +71,12 @@ def one_quarter(curve: LightCurve) -> LightCurve:
     """The stretch of `QUARTER` cadences with most good samples: all stars alike in length."""
     if len(curve) <= QUARTER:
         return curve
-    good = np.concatenate([[0], np.cumsum(curve.valid)])
-    start = int(np.argmax(good[QUARTER:] - good[:-QUARTER]))
-    part = slice(start, start + QUARTER)
+    part = best_window(curve.flux, QUARTER)
     return LightCurve(
         flux=curve.flux[part],
         flux_err=curve.flux_err[part],
-        first_cadence=curve.first_cadence + start,
-        start_bkjd=curve.start_bkjd + start * curve.cadence_days,
+        first_cadence=curve.first_cadence + part.start,
+        start_bkjd=curve.start_bkjd + part.start * curve.cadence_days,
         cadence_days=curve.cadence_days,
         star_id=curve.star_id,
         mission=curve.mission,

@@ -32,12 +32,9 @@ from desa.benchmark.candidates.handmade import (
 from desa.config import Training
 from desa.errors import ModelError
 from desa.evaluation.crossvalidation import (
-    DATA,
-    OWN_HEAD,
     REPEATS,
-    Row,
     boosted,
-    boosted_class,
+    boosted_classes,
     class_table,
     held_out,
     linear,
@@ -51,7 +48,7 @@ from desa.inference.objects import object_features
 from desa.models.network import Network
 from desa.provenance import provenance
 from desa.real.data import LABELS, LabelledSpectra, read_spectra
-from desa.real.experiments_report import write_report
+from desa.real.experiments_report import DATA, OWN_HEAD, Row, write_report
 from desa.real.lightcurves import KeplerStar, read_kepler
 from desa.real.masked import MASKED
 from desa.real.train import features_of
@@ -179,12 +176,14 @@ def lightcurve_tasks(
             continue
         arrays[f"{label}/truth"] = y
         for name, features in sets.items():
-            learners = {"logistic": logistic} | ({"boosted trees": boosted_class} if name == HANDMADE else {})
+            learners = {"logistic": logistic} | (
+                {"boosted trees": boosted_classes} if name == HANDMADE else {}
+            )
             for learner, fit in learners.items():
                 found = held_out(features[members], y, fit, classes=True, seed=seed, repeats=repeats)
                 scores = class_table("kinds of light curve", label, y, found, seed=seed)
                 rows += [Row(name, learner, score) for score in scores]
-                arrays[f"{label}/{name}, {learner}"] = found.mean(axis=0)
+                arrays[f"{label}/{name}, {learner}"] = found[..., 1].mean(axis=0)
     numbers = {
         "prot": np.array([star.period for star in chosen]),
         "numax": np.array([star.known("numax_yu") for star in chosen]),

@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
+from desa.evaluation.crossvalidation import folds
 from desa.files import written_whole
 from desa.models.network import Network
 from desa.real.baselines import baselines
-from desa.real.data import LABELS, LabelledSpectra, folds, read_spectra, stars
+from desa.real.data import LABELS, LabelledSpectra, read_spectra, stars
 from desa.real.task import observed_pixels
 from desa.real.train import EPOCHS, QUANTILES, fine_tune, predict
 

@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from desa.errors import FileRefused
-from desa.evaluation.neighbours import Separation, neighbour_error, separation
+from desa.evaluation.neighbours import neighbour_error, separation
+from desa.evaluation.score import Score
 from desa.files import written_whole
 from desa.inference.objects import object_features
 from desa.io.lamost import read_spectrum
@@ -62,7 +63,7 @@ def kinds_of(stars: list[KeplerStar]) -> dict[str, NDArray[np.bool_]]:
 
 def lightcurve_findings(
     model: Network, stars: list[KeplerStar], out: Path, seed: int
-) -> dict[str, list[Separation]]:
+) -> dict[str, list[Score]]:
     """Embed all stars, draw their map, and measure the kinds among the stars with one quarter each.
 
     Only single quarters are measured: stars with more data are of few kinds, and their length gives
@@ -85,9 +86,10 @@ def lightcurve_findings(
     single = np.array([star.form == "single quarter" or len(star.curve) < 5000 for star in stars])
     return {
         name: [
-            separation(values[single], member[single], kind, seed)
+            score
             for kind, member in kinds.items()
             if member[single].sum() >= LEAST_MEMBERS
+            for score in separation(values[single], member[single], "landmarks", kind, seed)
         ]
         for name, values in features.items()
     }
@@ -139,29 +141,32 @@ def spectrum_findings(
         save_figure(picture, out / f"map_spectra_{name.replace(' ', '_')}.png")
         found[name] = {
             "giants": [
-                separation(known[cool], member, f"giant (log g < {GIANT_LOG_G})", seed)
+                score
                 for member in (giant[cool],)
                 if member.sum() >= LEAST_MEMBERS
+                for score in separation(
+                    known[cool], member, "landmarks", f"giant (log g < {GIANT_LOG_G})", seed
+                )
             ],
             "teff": neighbour_error(known[cool], labelled.labels[cool, 0]),
         }
     return found
 
 
-def _separation_rows(table: Table, name: str, rows: list[Separation]) -> None:
-    for row in rows:
+def _separation_rows(table: Table, name: str, rows: list[Score]) -> None:
+    for found, permuted in zip(rows[::2], rows[1::2], strict=True):
         table.add_row(
             name,
-            row.kind,
-            f"{row.members} / {row.others}",
-            f"{row.auc:.3f} ± {row.auc_err:.3f}",
-            f"{row.chance:.3f} ± {row.chance_err:.3f}",
+            found.label,
+            str(found.n),
+            f"{found.value:.3f} ± {found.error:.3f}",
+            f"{permuted.value:.3f} ± {permuted.error:.3f}",
         )
 
 
-def separation_table(title: str, rows: Mapping[str, list[Separation]]) -> Table:
+def separation_table(title: str, rows: Mapping[str, list[Score]]) -> Table:
     """AUC of each kind in each set of features."""
-    table = Table("features", "kind", "members / others", "AUC (10 neighbours)", "chance", title=title)
+    table = Table("features", "kind", "members", "AUC (10 neighbours)", "chance", title=title)
     for name, found in rows.items():
         _separation_rows(table, name, found)
     return table

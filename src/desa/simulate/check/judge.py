@@ -14,6 +14,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from desa.evaluation.metrics import auc
+
 FloatArray = NDArray[np.float64]
 FOLDS: Final = 5
 SPECTRUM_KINDS: Final = ("linear", "squares", "boosting")
@@ -60,15 +62,6 @@ def _model(kind: str, columns: int) -> Any:
     return makers[kind]()
 
 
-def auc_of(score: FloatArray, is_mock: NDArray[np.bool_]) -> float:
-    """Area under the ROC curve: the chance that a mock object scores above a real one (ties half)."""
-    from scipy.stats import rankdata
-
-    ranks = rankdata(score)
-    n_mock, n_real = int(is_mock.sum()), int((~is_mock).sum())
-    return float((ranks[is_mock].sum() - n_mock * (n_mock + 1) / 2) / (n_mock * n_real))
-
-
 def verdict(
     score: FloatArray, is_mock: NDArray[np.bool_], group: NDArray[np.intp], draws: int = 200
 ) -> Verdict:
@@ -79,8 +72,8 @@ def verdict(
     found = []
     for _ in range(draws):
         rows = np.concatenate([members[k] for k in rng.integers(0, len(names), len(names))])
-        found.append(auc_of(score[rows], is_mock[rows]))
-    return Verdict(auc_of(score, is_mock), float(np.std(found)))
+        found.append(auc(is_mock[rows], score[rows]))
+    return Verdict(auc(is_mock, score), float(np.nanstd(found)))
 
 
 def judged(
@@ -128,4 +121,4 @@ def judged(
                 changed[:, column] = rng.permutation(changed[:, column])
                 shuffled[row, test] = model.predict_proba(changed)[:, 1]
     whole = verdict(score, is_mock, group)
-    return whole, [whole.auc - auc_of(row, is_mock) for row in shuffled]
+    return whole, [whole.auc - auc(is_mock, row) for row in shuffled]
