@@ -5,6 +5,8 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from astropy.table import Table
 from fastapi.testclient import TestClient
@@ -13,9 +15,14 @@ from typer.testing import CliRunner
 import desa.cli
 from desa.errors import SettingsError
 from desa.explore import serve
+from desa.explore.app import create_app
+from desa.explore.columns import NAMES
+from desa.explore.export import selection_bytes
 from desa.explore.guard import HEADERS, MOST_URL
+from desa.explore.maps import map_of
 from desa.explore.serve import bound_socket
-from helpers.sky import LIGHTCURVE_ONLY, PORT, STARS, kic, obsid
+from desa.explore.table import ExploreTable
+from helpers.sky import LIGHTCURVE_ONLY, PORT, STARS, kic, make_embedding, obsid, with_columns
 
 
 def floats(client: TestClient, path: str) -> np.ndarray:
@@ -174,12 +181,40 @@ def test_export_as_ecsv_keeps_units_and_origin(client: TestClient) -> None:
     assert table.meta["desa.model"] == "abc123def4567890"
 
 
-def test_every_column_can_be_exported(client: TestClient) -> None:
+@pytest.mark.parametrize("format", ["csv", "ecsv"])
+def test_every_column_can_be_exported(tmp_path: Path, format: str) -> None:
+    units_of_all = {key: np.arange(STARS, dtype=float) for key in NAMES if not key.startswith("map_")}
+    path = with_columns(make_embedding(tmp_path / "emb.parquet"), **units_of_all)
+    table = ExploreTable(path)
+    client = TestClient(
+        create_app(table, map_of(table, method="pca"), PORT), base_url=f"http://127.0.0.1:{PORT}"
+    )
     keys = [column["key"] for column in client.get("/api/about").json()["columns"]]
+    assert {*units_of_all} <= {*keys}
     query = ",".join(keys)
-    answer = client.post(f"/api/export?format=ecsv&columns={query}", content=rows_bytes(*range(STARS)))
-    columns = Table.read(answer.text, format="ascii.ecsv").colnames
-    assert set(columns) == {*keys, "star_id", "obsid", "modality", "data"}
+    answer = client.post(f"/api/export?format={format}&columns={query}", content=rows_bytes(*range(STARS)))
+    assert answer.status_code == 200
+    found = Table.read(answer.text, format=f"ascii.{format}")
+    assert set(found.colnames) == {*keys, "star_id", "obsid", "modality", "data"}
+    if format == "ecsv":
+        assert str(found["sph"].unit) == "ppm"
+        assert str(found["numax"].unit) == "uHz"
+
+
+def test_a_spreadsheet_runs_nothing_of_an_export(tmp_path: Path) -> None:
+    names = {0: '=HYPERLINK("http://x")', 1: "@SUM(1)", 2: "\t=1", 3: "a\r=1", 4: "-2", 5: "+3"}
+    made = pq.read_table(make_embedding(tmp_path / "emb.parquet"))
+    stars = [names.get(row, name) for row, name in enumerate(made.column("star_id").to_pylist())]
+    made = made.set_column(0, "star_id", pa.array(stars))
+    pq.write_table(made, tmp_path / "emb.parquet")
+    words = ["=cmd" if row % 2 else "word" for row in range(STARS)]
+    path = with_columns(tmp_path / "emb.parquet", **{"=1+1": np.ones(STARS), "sort": words})
+    table = ExploreTable(path)
+    content = selection_bytes(table, np.arange(STARS), ["=1+1", "sort"], "csv").decode()
+    assert "\r" not in content
+    rows = list(csv.reader(io.StringIO(content)))
+    assert len(rows) == STARS + 1
+    assert not [cell for row in rows for cell in row if cell.strip()[:1] in set("=+-@")]
 
 
 @pytest.mark.parametrize(

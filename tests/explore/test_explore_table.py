@@ -82,6 +82,10 @@ def test_kind_comes_from_the_survey_or_the_table(table: ExploreTable, tmp_path: 
     found = ExploreTable(path, real.finish())
     assert found.kind == "real"
     assert "the model has learned from mock data only" in found.warning
+    both = make_embedding(tmp_path / "both.parquet", trained_on="mock survey and real LAMOST spectra")
+    warning = ExploreTable(both, Survey.open(tmp_path / "real")).warning
+    assert "has learned from mock survey and real LAMOST spectra." in warning
+    assert "only" not in warning
 
 
 def test_a_column_of_the_table_does_not_hide_the_surveys(tmp_path: Path, folder: Path) -> None:

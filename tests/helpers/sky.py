@@ -92,7 +92,9 @@ def make_survey(path: Path) -> Survey:
     return writer.finish(labels)
 
 
-def make_embedding(path: Path, identity: str = "", stars: int = STARS) -> Path:
+def make_embedding(
+    path: Path, identity: str = "", stars: int = STARS, trained_on: str = "mock survey"
+) -> Path:
     """Joint vectors on a curve, so that star n's neighbours are n - 1 and n + 1; one star has none."""
     rng = np.random.default_rng(3)
     rows = []
@@ -106,7 +108,7 @@ def make_embedding(path: Path, identity: str = "", stars: int = STARS) -> Path:
         else:
             both = Embedding(kic(star), "joint", features, features, joint=joint)
             rows.append((both, obsid(star, 1 if star == 7 else 0)))
-    facts = {"model": "abc123def4567890", "trained_on": "mock survey", "data": f"mock survey {identity}"}
+    facts = {"model": "abc123def4567890", "trained_on": trained_on, "data": f"mock survey {identity}"}
     write_embedding(embedding_table(rows, facts), path)
     return path
 

@@ -165,6 +165,18 @@ def test_fits_tables_hold_names_in_any_script(table: Table, tmp_path: Path) -> N
     assert Table.read(tmp_path / "stars.fits")["star_id"][0] == "\\xc9toile"
 
 
+def test_a_spreadsheet_runs_nothing_of_a_csv(table: Table, tmp_path: Path) -> None:
+    changed = table.copy()
+    changed["star_id"] = ["=1+1"] * len(table)
+    changed["-cmd"] = ["a\r@b"] * len(table)
+    write_table(changed, tmp_path / "stars.csv")
+    content = (tmp_path / "stars.csv").read_text()
+    assert content.count("'=1+1") == content.count("a @b") == len(table)
+    assert "'-cmd" in content
+    write_table(changed, tmp_path / "stars.ecsv")
+    assert Table.read(tmp_path / "stars.ecsv")["star_id"][0] == "=1+1"
+
+
 def test_another_ending_or_no_place_is_said(table: Table, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"stars.txt: the ending of a table is .ecsv.*not '.txt'"):
         write_table(table, tmp_path / "stars.txt")

@@ -12,6 +12,7 @@ from astropy.table import MaskedColumn, Table
 from numpy.typing import NDArray
 
 from desa.explore.table import ExploreTable
+from desa.spreadsheet import words_only
 
 Format = Literal["csv", "ecsv"]
 
@@ -42,7 +43,8 @@ def selection_table(table: ExploreTable, rows: NDArray[np.integer], keys: Sequen
         column, values = table.columns[key], table.values(key)[rows]
         missing = ~np.isfinite(values)
         if column.categories is None:
-            unit = units.Unit(column.unit) if column.unit else None
+            # ECSV keeps any word as a unit; astropy has no ppm, and a table may bring units of its own.
+            unit = units.Unit(column.unit, parse_strict="silent") if column.unit else None
             wanted[key] = MaskedColumn(values, mask=missing, unit=unit, description=column.label)
         else:
             words = np.asarray((*column.categories, ""))[np.where(missing, -1, values).astype(int)]
@@ -59,10 +61,13 @@ def selection_table(table: ExploreTable, rows: NDArray[np.integer], keys: Sequen
 def selection_bytes(
     table: ExploreTable, rows: NDArray[np.integer], keys: Sequence[str], format: Format
 ) -> bytes:
-    """`selection_table` as a file: CSV, or ECSV with units and what the data are."""
+    """`selection_table` as a file: CSV without formulas, or ECSV with units and what the data are."""
     text = io.StringIO()
-    form = "ascii.csv" if format == "csv" else "ascii.ecsv"
-    selection_table(table, rows, keys).write(text, format=form)
+    chosen = selection_table(table, rows, keys)
+    if format == "csv":
+        words_only(chosen).write(text, format="ascii.csv")
+    else:
+        chosen.write(text, format="ascii.ecsv")
     return text.getvalue().encode()
 
 

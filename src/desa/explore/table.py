@@ -117,8 +117,10 @@ class ExploreTable:
     def warning(self) -> str:
         """What a user must know of table, model and survey, or nothing."""
         said = []
-        if self.kind == "real" and self.facts.get("trained_on", "").startswith("mock"):
-            said.append("The data are real, but the model has learned from mock data only.")
+        learned = self.facts.get("trained_on", "")
+        if self.kind == "real" and "mock" in learned:
+            what = learned if "real" in learned else "mock data only"
+            said.append(f"The data are real, but the model has learned from {what}.")
         made_of = self.facts.get("data", "")
         named = " survey " in made_of
         if self.survey is not None and named and made_of.rpartition(" ")[2] != self.survey.identity:

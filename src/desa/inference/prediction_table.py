@@ -16,6 +16,7 @@ from desa.files import written_whole
 from desa.inference.estimate import Estimate
 from desa.inference.labels import words_of
 from desa.inference.quality import Flag
+from desa.spreadsheet import words_only
 
 if TYPE_CHECKING:
     from desa.models.network import Network
@@ -154,7 +155,9 @@ def table_format(path: str | Path) -> str:
 
 
 def write_table(table: Table, path: str | Path) -> None:
-    """Write a table whole, in the format of its file's ending (`FORMATS`); CSV keeps no units.
+    """Write a table whole, in the format of its file's ending (`FORMATS`).
+
+    CSV keeps no units, and what a spreadsheet would run in it is made words (`desa.spreadsheet`).
 
     Raises
     ------
@@ -163,6 +166,8 @@ def write_table(table: Table, path: str | Path) -> None:
     """
     form = table_format(path)
     chosen = _plain(table) if form in ("fits", "votable") else table
+    if form == "ascii.csv":
+        chosen = words_only(table)
     try:
         with written_whole(path) as scratch:
             chosen.write(scratch, format=form, overwrite=True)
