@@ -13,7 +13,7 @@ from desa.errors import DamagedFile, DesaError
 from desa.inference.embed import embed_files, embed_survey, write_embedding
 from desa.inference.model import Desa
 from desa.inference.objects import match_rows
-from desa.io.kepler import stitch
+from desa.io.stitching import stitch
 from desa.pipeline import Clock
 from desa.survey.store import Survey, SurveyWriter
 from desa.types import LightCurve, Spectrum

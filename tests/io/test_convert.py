@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from desa.errors import DamagedFile, FileRefused, UnsupportedFile, WrongModality
-from desa.io.kepler import read_lightcurve
 from desa.io.memory import to_lightcurve, to_spectrum
 from desa.io.resample import onto_lamost_grid
+from desa.io.stitching import read_lightcurve
 from desa.types import LAMOST_PIXELS, LightCurve
 from helpers.archive_files import DAYS, light, write_quarter
 

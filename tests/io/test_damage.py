@@ -157,7 +157,6 @@ def test_the_name_does_not_matter(kind: str, shared: Path, tmp_path: Path) -> No
             "in magnitudes",
         ),
         ("kepler/star_labels.csv", "not a FITS file"),
-        ("lamost/dr10_compact.npz", "not a FITS file"),
     ],
 )
 def test_other_kinds_are_refused_by_name(file: str, sentence: str, shared: Path) -> None:

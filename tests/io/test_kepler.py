@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from desa.errors import DamagedFile, FileRefused, UnsupportedFile
 from desa.io import identify
-from desa.io.kepler import read_lightcurve, read_lightcurve_file, stitch
 from desa.io.quality import PRESETS, bitmask
+from desa.io.registry import read_lightcurve_file
+from desa.io.stitching import read_lightcurve, stitch
 from desa.types import LightCurve
 from helpers.archive_files import DAYS, light, write_quarter
 

@@ -14,8 +14,7 @@ from desa.errors import DamagedFile, UnsupportedFile
 from desa.io import identify, read
 from desa.io.gaia import is_gaia_source, pixel_centre
 from desa.io.inspect import describe, format_line
-from desa.io.kepler import read_lightcurve_file
-from desa.io.lamost import read_spectrum
+from desa.io.registry import read_lightcurve_file, read_spectrum
 from desa.types import Spectrum
 from helpers.archive_files import write_quarter, write_spectrum
 
@@ -153,13 +152,13 @@ def test_blown_up_values_are_bad_pixels(file: Path) -> None:
 
 def test_what_is_not_a_lamost_spectrum(file: Path) -> None:
     write_quarter(file)
-    with pytest.raises(UnsupportedFile, match="a Kepler file, not a spectrum"):
+    with pytest.raises(UnsupportedFile, match="a Kepler, K2 or TESS light curve, not a spectrum"):
         read_spectrum(file)
     write_spectrum(file)
     with pytest.raises(UnsupportedFile, match="a LAMOST spectrum, not a light curve"):
         read_lightcurve_file(file)
     write_spectrum(file, "DR5", header={"TELESCOP": "SDSS 2.5-M"})
-    with pytest.raises(UnsupportedFile, match="not a LAMOST low-resolution"):
+    with pytest.raises(UnsupportedFile, match="not a spectrum of a layout that desa knows"):
         read_spectrum(file)
     write_spectrum(file, "DR5", n=500)
     with pytest.raises(UnsupportedFile, match="of 500 pixels"):

@@ -11,10 +11,10 @@ from astropy.io import fits
 
 from desa.errors import UnsupportedFile, WrongModality
 from desa.io.inspect import describe, format_line
-from desa.io.kepler import read_lightcurve, read_lightcurve_file
-from desa.io.lamost import read_spectrum
 from desa.io.memory import to_lightcurve, to_spectrum
 from desa.io.quality import KEPLER_BITS, PRESETS, TESS_BITS, bitmask
+from desa.io.registry import read_lightcurve_file, read_spectrum
+from desa.io.stitching import read_lightcurve
 
 pytestmark = pytest.mark.real
 QUARTER_2 = "data/kepler/formats/kplr010002792-2009259160929_llc.fits.gz"

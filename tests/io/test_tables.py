@@ -12,8 +12,7 @@ from astropy.time import Time
 from astropy.timeseries import TimeSeries
 
 from desa.errors import UnsupportedFile, WrongModality
-from desa.io.memory import to_lightcurve, to_spectrum
-from desa.io.tables import is_table
+from desa.io.memory import is_table, to_lightcurve, to_spectrum
 
 DAYS = 200.0 + 0.020433598 * np.arange(600)
 FLUX = 1e4 * (1 + 1e-3 * np.sin(2 * np.pi * DAYS / 3))

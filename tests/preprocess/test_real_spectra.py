@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from desa.config import SpectrumPreprocessing
-from desa.io.lamost import read_spectrum
+from desa.io.registry import read_spectrum
 from desa.preprocess.grids import rest_wavelength
 from desa.preprocess.spectrum import SpectrumPreprocessor
 

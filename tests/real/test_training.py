@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 
 from desa.benchmark.tasks.labelled_spectra import fold_numbers
-from desa.io.lamost import read_spectrum
+from desa.io.registry import read_spectrum
 from desa.models.inputs import spectrum_tensors
 from desa.preprocess.augment import augment
 from desa.real.__main__ import main

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from desa.io.lamost import read_spectrum
+from desa.io.registry import read_spectrum
 from desa.simulate.fits_lamost import file_name, write_lamost
 from desa.simulate.spectra import simulate_spectrum
 from desa.types import Spectrum

@@ -13,8 +13,8 @@ from astropy.io import fits
 
 from desa.catalogs.labels import read_labels
 from desa.errors import SettingsError
-from desa.io.kepler import read_lightcurve, read_lightcurve_file
-from desa.io.lamost import read_spectrum
+from desa.io.registry import read_lightcurve_file, read_spectrum
+from desa.io.stitching import read_lightcurve
 from desa.simulate import survey as module
 from desa.simulate.calendar import load_calendar
 from desa.simulate.fits_kepler import file_name, write_kepler_quarter

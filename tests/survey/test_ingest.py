@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from desa.errors import SurveyError
-from desa.io.kepler import read_lightcurve, read_lightcurve_file
-from desa.io.lamost import read_spectrum
+from desa.io.registry import read_lightcurve_file, read_spectrum
+from desa.io.stitching import read_lightcurve
 from desa.survey.info import damaged_files, survey_info, survey_lines
 from desa.survey.ingest import ingest, report_rows
 from desa.survey.store import Survey

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from desa.errors import DamagedFile, FileRefused
 from desa.io.fits import GZIP_MAGIC, OpenFile, opened
-from desa.io.kepler import lightcurve_of
-from desa.io.lamost import is_lamost, spectrum_of
+from desa.io.registry import read_open
 
 
 @dataclass(frozen=True)
@@ -77,9 +76,7 @@ def _whole(file: OpenFile) -> None:
 
 def _contents(file: OpenFile) -> tuple[str, str, str]:
     try:
-        if is_lamost(file.header):
-            spectrum = spectrum_of(file)
-            return spectrum.star_id, spectrum.obsid, ""
-        return lightcurve_of(file).star_id, "", ""
+        item = read_open(file)
     except FileRefused as error:
         return "", "", error.reason
+    return item.star_id, getattr(item, "obsid", ""), ""

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desa.errors import DamagedFile
-from desa.io.layouts import Samples
 from desa.types import KEPLER_CADENCE_DAYS, FloatArray
 
 HALF_HOUR_DAYS = 30.0 / 1440.0
@@ -20,8 +19,60 @@ MAX_CADENCES = 250_000
 MAX_OVER_MEDIAN = 1e4
 """Flux this far beyond its median comes from damaged bytes; the greatest flares reach about 100."""
 
+BKJD_ZERO = 2454833.0
+KEPLER_CADENCE_ZERO_BKJD = 108.9331
+"""BKJD of cadence 0. The light travel time to the Sun moves it by up to 0.004 d: a fifth of a cadence."""
+
 _SHORT_CADENCE_OFFSET = 11_540
 """Kepler's short cadences 30 n - 11540 and the 29 after it are taken in long cadence n."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples (N,) before they are put on a grid; time in BKJD, flux in the source's own unit.
+
+    Parameters
+    ----------
+    time, cadence, flux, flux_err, quality
+        (N,) each; a cadence below 0 and a time that is NaN mean no sample.
+    cadence_days
+        Days from one cadence number to the next.
+    family
+        Whose quality bits these are: ``"Kepler"``, ``"TESS"`` or ``"KEPSEISMIC"``.
+    """
+
+    time: NDArray[np.float64]
+    cadence: NDArray[np.int64]
+    flux: NDArray[np.float64]
+    flux_err: NDArray[np.float64]
+    quality: NDArray[np.int64]
+    cadence_days: float
+    family: str = "Kepler"
+
+
+def cadences_from_time(time: NDArray[np.float64], days: float) -> NDArray[np.int64]:
+    """Cadence numbers of samples that have none.
+
+    Kepler's own numbers at Kepler's long cadence (its clock ran evenly for nine years), else counted from
+    BKJD 0; -1 where the time is NaN. Counted on from the first sample, so that a step a little off the
+    mission's neither repeats nor skips a number.
+
+    Parameters
+    ----------
+    time
+        (N,) BKJD.
+    days
+        Step.
+    """
+    cadence = np.full(len(time), -1, dtype=np.int64)
+    finite = np.isfinite(time)
+    if finite.any():
+        first = time[finite][0]
+        zero = KEPLER_CADENCE_ZERO_BKJD if abs(days / KEPLER_CADENCE_DAYS - 1) < 1e-3 else 0.0
+        cadence[finite] = round((first - zero) / days) + np.rint((time[finite] - first) / days).astype(
+            np.int64
+        )
+    return cadence
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ MAX_BYTES = 1 << 30
 """Larger streams than this are no light curve or spectrum; also what a gzip bomb is stopped at."""
 
 AGAIN = "download it again"
-_COLUMN_CARD = re.compile(rb"(TTYPE|TFORM)(\d{1,3}) *= '([^']*)'")
+COLUMN_CARD = re.compile(rb"(TTYPE|TFORM)(\d{1,3}) *= '([^']*)'")
 _SCALED = re.compile(rb"T(?:SCAL|ZERO)\d{1,3} *=")
 _FORM = re.compile(r"(\d*)([LBIJKEDA])")
 _TYPES = {"L": "S1", "B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8", "A": "S1"}
@@ -103,7 +103,7 @@ class Table:
         place = self.hdu.fileinfo()
         cards = self.raw[place["hdrLoc"] : place["datLoc"]]
         found: dict[bytes, dict[int, str]] = {b"TTYPE": {}, b"TFORM": {}}
-        for card in _COLUMN_CARD.finditer(cards):
+        for card in COLUMN_CARD.finditer(cards):
             if card.start() % 80 == 0:  # not the end of a longer keyword, such as FITTYPE1
                 found[card[1]][int(card[2])] = card[3].decode("latin-1").strip()
         count = int(self.header["TFIELDS"])
@@ -160,6 +160,18 @@ class OpenFile:
         """The primary header."""
         return self.hdus[0].header
 
+    @cached_property
+    def columns(self) -> frozenset[str]:
+        """Upper-case names of the first table's columns; empty without a table.
+
+        Raises
+        ------
+        DamagedFile
+            If the table ends early.
+        """
+        table = self.table()
+        return table.names if table else frozenset()
+
     def image(self) -> NDArray[Any]:
         """The primary image.
 
@@ -190,6 +202,19 @@ class OpenFile:
             return None
         self._whole(index)
         return Table(hdu, self.raw)
+
+    def first_table(self) -> Table:
+        """The table after the primary part.
+
+        Raises
+        ------
+        DamagedFile
+            If there is none, or it ends early.
+        """
+        table = self.table()
+        if table is None:
+            raise DamagedFile(self.path, "there is no table after the header", AGAIN)
+        return table
 
     def _whole(self, index: int | str) -> None:
         hdu = self.hdus[index]

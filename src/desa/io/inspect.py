@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from desa.errors import FileRefused
-from desa.io.registry import read
+from desa.io.registry import glances, read
 from desa.types import LightCurve
 
 
@@ -24,8 +24,8 @@ def describe(path: str | Path) -> dict[str, Any]:
     -------
     dict
         ``file``, ``status`` (``"ok"`` or ``"refused"``); then ``reason`` or ``kind``, ``star``, ``mission``
-        and ``quarters``, or ``release``, ``class`` and ``z``; ``good`` and ``total`` samples; ``snr`` (of a
-        spectrum: in g; of a light curve: inverse of the median relative error).
+        and ``quarters``, or ``survey``, ``release``, ``class`` and ``z``; ``good`` and ``total`` samples;
+        ``snr`` (of a spectrum: in g; of a light curve: inverse of the median relative error).
     """
     try:
         item = read(path)
@@ -39,15 +39,20 @@ def describe(path: str | Path) -> dict[str, Any]:
         return row | {"snr": _finite(float(1 / noise), 1), "magnitude": _finite(item.magnitude, 3)}
     row |= {
         "kind": "spectrum",
+        "survey": item.meta.get("survey", ""),
         "release": item.release,
         "class": f"{item.object_class} {item.object_subclass}".strip(),
     }
-    return row | {"snr": _finite(item.snr["g"], 1), "z": _finite(item.z, 8), "is_star": item.meta["is_star"]}
+    return row | {
+        "snr": _finite(item.snr.get("g", np.nan), 1),
+        "z": _finite(item.z, 8),
+        "is_star": item.meta.get("is_star", True),
+    }
 
 
 def inspect_files(paths: Iterable[str | Path]) -> Iterator[dict[str, Any]]:
-    """`describe` each; a bad file never stops the others."""
-    return (describe(path) for path in paths)
+    """`describe` each, and each star of a file of many; a bad file never stops the others."""
+    return (describe(source) for path in paths for source, _ in glances(path))
 
 
 def format_line(row: dict[str, Any]) -> str:
@@ -59,7 +64,7 @@ def format_line(row: dict[str, Any]) -> str:
         quarters = f", {part} {','.join(map(str, row['quarters']))}" if row["quarters"] else ""
         what, end = f"{row['mission']} light curve{quarters}", ""
     else:
-        what = f"LAMOST {row['release']} spectrum, {row['class']}"
+        what = " ".join(filter(None, (row["survey"], row["release"], "spectrum"))) + f", {row['class']}"
         end = f", z {row['z']}" + ("" if row["is_star"] else ", NOT A STAR by the survey's class")
     snr = "unknown" if row["snr"] is None else row["snr"]
     star = row["star"] or "unnamed star"

@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from desa.errors import DamagedFile, UnsupportedFile
-from desa.io.fits import OpenFile, Table, integer, number, opened, text
+from desa.errors import DamagedFile, FileRefused, UnsupportedFile
+from desa.io.fits import OpenFile, integer, number, text
 from desa.io.gaia import is_gaia_source
+from desa.io.registry import Choices, Front, Glance, Reader, reader
 from desa.types import LAMOST_LOG_WAVELENGTH_START, LAMOST_LOG_WAVELENGTH_STEP, Spectrum
 
 SUPPORTED = "desa reads LAMOST low-resolution spectra of any release"
@@ -53,40 +54,15 @@ def is_lamost(header: Any) -> bool:
     return text(header, "TELESCOP") == "LAMOST" or text(header, "ORIGIN") == "NAOC-LAMOST"
 
 
-def find_layout(file: OpenFile) -> Table | None:
-    """The one-row table of an open file's spectrum, None for an image of five rows.
-
-    Raises
-    ------
-    UnsupportedFile
-        For anything but a LAMOST low-resolution spectrum.
-    DamagedFile
-        Where the file ends early.
-    """
-    header = file.header
-    telescope = text(header, "TELESCOP")
-    if is_lamost(header):
-        if header.get("NAXIS") == 2 and header.get("NAXIS2") == 5:
-            return None
-        table = file.table()
-        if table is None:
-            raise DamagedFile(file.path, "there is no spectrum after the header", "download it again")
-        if "LOGLAM" in table.names:
-            raise UnsupportedFile(file.path, "a LAMOST medium-resolution spectrum", SUPPORTED)
-        if table.names.issuperset(_COLUMNS) and len(table) == 1:
-            return table
-    if telescope in ("Kepler", "TESS"):
-        raise UnsupportedFile(file.path, f"a {telescope} file, not a spectrum", SUPPORTED)
-    raise UnsupportedFile(file.path, "a FITS file, but not a LAMOST low-resolution spectrum", SUPPORTED)
-
-
 def _rows(file: OpenFile) -> _Rows:
-    table = find_layout(file)
-    if table is not None:
-        return _Rows(*(table.column(name, "f4")[0] for name in _COLUMNS))
-    rows = np.ascontiguousarray(file.image(), dtype=np.float32)
-    rising = rows[2][0] > 1000 and bool(np.all(np.diff(rows[2]) > 0))  # else it is DR1's normalised flux
-    return _Rows(rows[0], rows[1], rows[2] if rising else None, rows[3], rows[4])
+    if file.header.get("NAXIS") == 2:
+        rows = np.ascontiguousarray(file.image(), dtype=np.float32)
+        rising = rows[2][0] > 1000 and bool(np.all(np.diff(rows[2]) > 0))  # else DR1's normalised flux
+        return _Rows(rows[0], rows[1], rows[2] if rising else None, rows[3], rows[4])
+    table = file.first_table()
+    if len(table) != 1:
+        raise UnsupportedFile(file.path, f"a table of {len(table)} rows, not one spectrum", SUPPORTED)
+    return _Rows(*(table.column(name, "f4")[0] for name in _COLUMNS))
 
 
 def _log_start(path: str | Path, wavelength: NDArray[Any] | None, header: Any) -> float:
@@ -127,6 +103,11 @@ def star_name(header: Any) -> str:
     return text(header, "DESIG") or f"LAMOST {text(header, 'OBSID')}".strip()
 
 
+def observation(header: Any) -> str:
+    """The observation's number; the first release has only file names."""
+    return text(header, "OBSID") or Path(text(header, "FILENAME")).stem
+
+
 def _release(header: Any, has_wavelength: bool) -> str:
     version = re.search(r"DR\s*(\d+)", text(header, "DATA_V"))
     if version:
@@ -134,66 +115,73 @@ def _release(header: Any, has_wavelength: bool) -> str:
     return "DR2" if has_wavelength else "DR1"
 
 
-def read_spectrum(path: str | Path) -> Spectrum:
-    """Read one LAMOST low-resolution spectrum.
+@reader
+class LamostSpectrum(Reader[OpenFile]):
+    """Low-resolution spectra of any release."""
 
-    Parameters
-    ----------
-    path
-        A FITS file, gzipped or not, under any name.
+    kind = "spectrum"
+    one = "a LAMOST spectrum"
+    product = "LAMOST low-resolution spectra of any release"
 
-    Returns
-    -------
-    Spectrum
-        As observed (the star's velocity is in `z`); ``ivar`` is 0 where the pixel is bad. Objects that the
-        survey did not classify as stars are read too, with ``meta["is_star"]`` False.
+    def claims(self, file: Front) -> bool:
+        """Whether LAMOST's telescope is named and the arrays are there."""
+        if not is_lamost(file.header):
+            return False
+        image = file.header.get("NAXIS") == 2 and file.header.get("NAXIS2") == 5
+        return image or file.columns.issuperset(_COLUMNS)
 
-    Raises
-    ------
-    UnsupportedFile
-        For medium resolution, light curves and other whole files.
-    DamagedFile
-        For files that are empty, truncated, corrupt, or have less than `MIN_GOOD` of their pixels good.
-    """
-    with opened(path) as file:
-        return spectrum_of(file)
+    def refusal(self, file: Front) -> FileRefused | None:
+        """Other files of LAMOST."""
+        if not is_lamost(file.header):
+            return None
+        if not file.columns:
+            return DamagedFile(file.path, "there is no spectrum after the header", "download it again")
+        medium = "LOGLAM" in file.columns
+        what = "a LAMOST medium-resolution spectrum" if medium else "a LAMOST file without a known spectrum"
+        return UnsupportedFile(file.path, what, SUPPORTED)
 
+    def glance(self, file: Front, member: str) -> Glance:
+        """What the primary header says."""
+        header = file.header
+        place = number(header, "RA"), number(header, "DEC")
+        return Glance(self.kind, star_name(header), observation(header), *place, header.get("MOCK") is True)
 
-def spectrum_of(file: OpenFile) -> Spectrum:
-    """Read an open file; as `read_spectrum`."""
-    path, header, rows = file.path, file.header, _rows(file)
-    if not MIN_PIXELS <= len(rows.flux) <= MAX_PIXELS:
-        raise UnsupportedFile(path, f"a spectrum of {len(rows.flux)} pixels", SUPPORTED)
-    sane = _below_limit(np.abs(rows.flux), rows.ivar > 0)
-    good = sane & (rows.ivar > 0) & _below_limit(rows.ivar, rows.ivar > 0) & (rows.and_mask == 0)
-    if good.mean() < MIN_GOOD:
-        raise DamagedFile(path, f"only {int(good.sum())} good pixels of {len(good)}")
-    values = rows.flux[good]
-    if not values.max() > 0 or values.min() == values.max():
-        raise DamagedFile(path, "no flux, or the same in all pixels")
-    object_class = text(header, "CLASS").upper()
-    return Spectrum(
-        flux=np.where(sane, rows.flux, np.float32(0)),
-        ivar=np.where(good, rows.ivar, np.float32(0)),
-        log_wavelength_start=_log_start(path, rows.wavelength, header),
-        z=_redshift(header, object_class),
-        star_id=star_name(header),
-        obsid=text(header, "OBSID") or Path(text(header, "FILENAME")).stem,
-        release=_release(header, rows.wavelength is not None),
-        object_class=object_class,
-        object_subclass=text(header, "SUBCLASS"),
-        snr={band: _snr(header, band) for band in "ugriz"},
-        or_mask=np.where(np.abs(rows.or_mask) < 2**31, rows.or_mask, 0).astype(np.int32),
-        ra=number(header, "RA"),
-        dec=number(header, "DEC"),
-        sources=(str(path),),
-        meta={
-            "is_star": object_class in ("STAR", ""),
-            "z_err": number(header, "Z_ERR"),
-            "fiber": integer(header, "FIBERID"),
-            "helio_rv": number(header, "HELIO_RV"),
-        },
-    )
+    def read(self, file: OpenFile, member: str, choices: Choices) -> Spectrum:
+        """As observed, ``ivar`` 0 where a pixel is bad; at least `MIN_GOOD` of the pixels must be good."""
+        path, header, rows = file.path, file.header, _rows(file)
+        if not MIN_PIXELS <= len(rows.flux) <= MAX_PIXELS:
+            raise UnsupportedFile(path, f"a spectrum of {len(rows.flux)} pixels", SUPPORTED)
+        sane = _below_limit(np.abs(rows.flux), rows.ivar > 0)
+        good = sane & (rows.ivar > 0) & _below_limit(rows.ivar, rows.ivar > 0) & (rows.and_mask == 0)
+        if good.mean() < MIN_GOOD:
+            raise DamagedFile(path, f"only {int(good.sum())} good pixels of {len(good)}")
+        values = rows.flux[good]
+        if not values.max() > 0 or values.min() == values.max():
+            raise DamagedFile(path, "no flux, or the same in all pixels")
+        object_class = text(header, "CLASS").upper()
+        return Spectrum(
+            flux=np.where(sane, rows.flux, np.float32(0)),
+            ivar=np.where(good, rows.ivar, np.float32(0)),
+            log_wavelength_start=_log_start(path, rows.wavelength, header),
+            z=_redshift(header, object_class),
+            star_id=star_name(header),
+            obsid=observation(header),
+            release=_release(header, rows.wavelength is not None),
+            object_class=object_class,
+            object_subclass=text(header, "SUBCLASS"),
+            snr={band: _snr(header, band) for band in "ugriz"},
+            or_mask=np.where(np.abs(rows.or_mask) < 2**31, rows.or_mask, 0).astype(np.int32),
+            ra=number(header, "RA"),
+            dec=number(header, "DEC"),
+            sources=(str(path),),
+            meta={
+                "survey": "LAMOST",
+                "is_star": object_class in ("STAR", ""),
+                "z_err": number(header, "Z_ERR"),
+                "fiber": integer(header, "FIBERID"),
+                "helio_rv": number(header, "HELIO_RV"),
+            },
+        )
 
 
 def _below_limit(values: NDArray[np.float32], measured: NDArray[np.bool_]) -> NDArray[np.bool_]:

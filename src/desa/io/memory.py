@@ -1,28 +1,41 @@
-"""Objects in memory to desa's types: lightkurve light curves, specutils spectra, paths, our own."""
+"""Objects in memory to desa's types: lightkurve and specutils objects, tables, paths, our own.
+
+A table (pandas data frame, astropy table or time series, dictionary) is dressed as the object of lightkurve
+or specutils that is read.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from astropy import units
 from numpy.typing import NDArray
 
 from desa.errors import DamagedFile, UnsupportedFile, WrongModality
-from desa.io.cadences import MIN_SAMPLES, on_grid
+from desa.io.cadences import BKJD_ZERO, MIN_SAMPLES, Samples, cadences_from_time, on_grid
 from desa.io.fits import number
-from desa.io.kepler import read_lightcurve, star_and_mission, stitch
-from desa.io.lamost import read_spectrum
-from desa.io.layouts import BKJD_ZERO, Samples, cadences_from_time
+from desa.io.lightcurves import star_and_mission
+from desa.io.registry import read_spectrum
 from desa.io.resample import onto_lamost_grid
-from desa.io.tables import as_lightkurve, as_specutils, has_columns, is_table
+from desa.io.stitching import read_lightcurve, stitch
 from desa.types import LightCurve, Spectrum
 
 LIGHTCURVE = "the lightkurve light curve"
 SPECTRUM = "the specutils spectrum"
 ASSUMED_ERROR = 0.01
 """Error of a spectrum that comes without, as a share of its median flux."""
+
+LARGEST_BKJD = 20000.0
+"""Times without a format that are smaller count as BKJD, others as (barycentric) Julian days."""
+
+TIMES = ("time", "bkjd", "btjd", "bjd", "jd")
+FLUXES = ("flux", "pdcsap_flux", "sap_flux")
+ERRORS = ("flux_err", "flux_error", "pdcsap_flux_err", "sap_flux_err", "error", "err", "sigma")
+WAVELENGTHS = ("wavelength", "wave", "lambda", "lam")
 
 
 def to_lightcurve(source: Any) -> LightCurve:
@@ -32,7 +45,7 @@ def to_lightcurve(source: Any) -> LightCurve:
     ----------
     source
         `LightCurve`; a path; a table with columns ``time`` and ``flux`` (pandas, astropy, a dictionary: see
-        `desa.io.tables`); ``lightkurve.LightCurve`` (its ``time`` in any astropy format; its ``flux`` in
+        `as_lightkurve`); ``lightkurve.LightCurve`` (its ``time`` in any astropy format; its ``flux`` in
         any unit that is proportional to flux; samples that it has were good to whoever read it); a sequence
         of these or a ``lightkurve.LightCurveCollection``: one star's parts, each divided by its own median.
         Samples shorter than half an hour are binned.
@@ -136,7 +149,7 @@ def to_spectrum(source: Any) -> Spectrum:
     ----------
     source
         `Spectrum`; a path; a table with columns ``wavelength`` and ``flux`` (pandas, astropy, a dictionary:
-        see `desa.io.tables`); a ``specutils`` spectrum (one-dimensional, any spectral axis, wavelengths
+        see `as_specutils`); a ``specutils`` spectrum (one-dimensional, any spectral axis, wavelengths
         taken as vacuum, not shifted to the star's frame; its uncertainty as what it says it is,
         `ASSUMED_ERROR` where it has none; its redshift as the star's). It is put on LAMOST's grid, keeping
         the flux and the information; pixels outside its range or under its mask are bad. It should be of
@@ -196,4 +209,116 @@ def _from_specutils(source: Any) -> Spectrum:
         star_id=str(meta.get("OBJECT") or meta.get("object") or ""),
         release="memory",
         meta={"is_star": True},
+    )
+
+
+def is_table(source: Any) -> bool:
+    """Whether an object is a table of columns: a data frame, an astropy table, a dictionary."""
+    if isinstance(source, Mapping):
+        return True
+    columns = getattr(source, "colnames", None) or getattr(source, "columns", None)
+    plain = not (hasattr(source, "time") and hasattr(source, "flux_err") and hasattr(source, "colnames"))
+    return columns is not None and hasattr(source, "__getitem__") and plain
+
+
+def _names(source: Any) -> dict[str, str]:
+    names = source.keys() if isinstance(source, Mapping) else getattr(source, "colnames", None)
+    if names is None:
+        fits = hasattr(source.columns, "formats")
+        names = source.columns.names if fits else source.columns
+    return {str(name).lower(): str(name) for name in names}
+
+
+def _found(source: Any, wanted: Sequence[str]) -> Any:
+    """The first column there is of some names, None without."""
+    names = _names(source)
+    column: Any = next((source[names[name]] for name in wanted if name in names), None)
+    return column.to_numpy() if hasattr(column, "to_numpy") else column
+
+
+def _meta(source: Any) -> dict[str, Any]:
+    meta = getattr(source, "meta", None) or getattr(source, "attrs", None) or {}
+    return dict(meta)
+
+
+def has_columns(source: Any, modality: str) -> bool:
+    """Whether a table is of a light curve or of a spectrum, by its columns."""
+    first = TIMES if modality == "lightcurve" else (*WAVELENGTHS, "loglam")
+    return _found(source, first) is not None and _found(source, FLUXES) is not None
+
+
+def as_lightkurve(source: Any) -> Any:
+    """A table with ``time`` and ``flux`` [and ``flux_err``, ``cadenceno``] dressed as a lightkurve object.
+
+    Parameters
+    ----------
+    source
+        Times may be an astropy `Time` or numbers of days: BKJD, or Julian days where they are larger than
+        `LARGEST_BKJD`. Its ``meta`` (``attrs`` of a data frame) may name the star as lightkurve does:
+        ``LABEL``, ``RA``, ``DEC``.
+
+    Raises
+    ------
+    WrongModality
+        If it lacks ``time`` or ``flux``.
+    """
+    time, flux = _found(source, TIMES), _found(source, FLUXES)
+    if time is None or flux is None:
+        given = ", ".join(_names(source).values())
+        raise WrongModality(f"a light curve is needed, not a table without time and flux (it has {given})")
+    if not hasattr(time, "jd"):
+        days = _values(time)
+        small = float(np.nanmedian(days)) < LARGEST_BKJD if np.isfinite(days).any() else True
+        time = SimpleNamespace(jd=days + BKJD_ZERO if small else days)
+    error = _found(source, ERRORS)
+    error = np.full(len(_values(flux)), np.nan) if error is None else error
+    cadence = _found(source, ("cadenceno", "cadence"))
+    return _Dressed(time, flux, error, cadence, _meta(source))
+
+
+class _Dressed:
+    """What `desa.io.memory` reads of a lightkurve object."""
+
+    def __init__(self, time: Any, flux: Any, flux_err: Any, cadence: Any, meta: dict[str, Any]) -> None:
+        self.time, self.flux, self.flux_err, self.meta = time, flux, flux_err, meta
+        self.columns = () if cadence is None else ("cadenceno",)
+        self._cadence = cadence
+
+    def __getitem__(self, name: str) -> Any:
+        return self._cadence
+
+
+def as_specutils(source: Any) -> Any:
+    """A table with ``wavelength`` or ``loglam``, ``flux`` [and ``ivar`` or an error] dressed as specutils'.
+
+    Parameters
+    ----------
+    source
+        Wavelengths in the column's unit, Angstrom without one, in vacuum; ``loglam`` is log10 of Angstrom.
+        Its ``meta`` (``attrs``) may hold ``redshift`` and ``OBJECT``.
+
+    Raises
+    ------
+    WrongModality
+        If it lacks wavelengths or ``flux``.
+    """
+    wavelength, flux = _found(source, WAVELENGTHS), _found(source, FLUXES)
+    if wavelength is None and _found(source, ("loglam",)) is not None:
+        wavelength = np.power(10.0, _values(_found(source, ("loglam",))))
+    if wavelength is None or flux is None:
+        given = ", ".join(_names(source).values())
+        raise WrongModality(f"a spectrum is needed, not a table without wavelength and flux (it has {given})")
+    unit = getattr(wavelength, "unit", None) or units.AA
+    ivar, error = _found(source, ("ivar",)), _found(source, ERRORS)
+    told = ivar if ivar is not None else error
+    meta = _meta(source)
+    return SimpleNamespace(
+        flux=_values(flux),
+        spectral_axis=units.Quantity(_values(wavelength), unit),
+        uncertainty=None
+        if told is None
+        else SimpleNamespace(uncertainty_type="std" if ivar is None else "ivar", array=_values(told)),
+        mask=None,
+        redshift=meta.get("redshift"),
+        meta=meta,
     )

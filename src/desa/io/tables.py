@@ -1,147 +1,147 @@
-"""Light curves and spectra in tables: pandas data frames, astropy tables and time series, dictionaries.
-
-A table is dressed as the object of lightkurve or specutils that `desa.io.memory` knows.
-"""
+"""Tables that hold many stars, as Parquet files and NumPy archives: opened once, read column by column."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from types import SimpleNamespace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache, partial
+from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
-from astropy import units
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from desa.errors import WrongModality
+from desa.errors import DamagedFile, FileRefused, UnsupportedFile
+from desa.io.fits import AGAIN, MAX_BYTES
 
-BKJD_ZERO = 2454833.0
-LARGEST_BKJD = 20000.0
-"""Times without a format that are smaller count as BKJD, others as (barycentric) Julian days."""
+PARQUET_MAGIC = b"PAR1"
+ARCHIVE_MAGIC = b"PK\x03\x04"
 
-TIMES = ("time", "bkjd", "btjd", "bjd", "jd")
-FLUXES = ("flux", "pdcsap_flux", "sap_flux")
-ERRORS = ("flux_err", "flux_error", "pdcsap_flux_err", "sap_flux_err", "error", "err", "sigma")
-WAVELENGTHS = ("wavelength", "wave", "lambda", "lam")
+Columns = Mapping[str, Callable[[], NDArray[Any]]]
+"""Upper-case name -> what reads the column."""
 
 
-def is_table(source: Any) -> bool:
-    """Whether an object is a table of columns: a data frame, an astropy table, a dictionary."""
-    if isinstance(source, Mapping):
-        return True
-    columns = getattr(source, "colnames", None) or getattr(source, "columns", None)
-    plain = not (hasattr(source, "time") and hasattr(source, "flux_err") and hasattr(source, "colnames"))
-    return columns is not None and hasattr(source, "__getitem__") and plain
-
-
-def _names(source: Any) -> dict[str, str]:
-    names = source.keys() if isinstance(source, Mapping) else getattr(source, "colnames", None)
-    if names is None:
-        fits = hasattr(source.columns, "formats")
-        names = source.columns.names if fits else source.columns
-    return {str(name).lower(): str(name) for name in names}
-
-
-def _found(source: Any, wanted: Sequence[str]) -> Any:
-    """The first column there is of some names, None without."""
-    names = _names(source)
-    column: Any = next((source[names[name]] for name in wanted if name in names), None)
-    return column.to_numpy() if hasattr(column, "to_numpy") else column
-
-
-def _meta(source: Any) -> dict[str, Any]:
-    meta = getattr(source, "meta", None) or getattr(source, "attrs", None) or {}
-    return dict(meta)
-
-
-def has_columns(source: Any, modality: str) -> bool:
-    """Whether a table is of a light curve or of a spectrum, by its columns."""
-    first = TIMES if modality == "lightcurve" else (*WAVELENGTHS, "loglam")
-    return _found(source, first) is not None and _found(source, FLUXES) is not None
-
-
-def as_lightkurve(source: Any) -> Any:
-    """A table with ``time`` and ``flux`` [and ``flux_err``, ``cadenceno``] dressed as a lightkurve object.
+@dataclass(frozen=True, eq=False)
+class StoredTable:
+    """A table on disk; a column is read when it is first asked for, and kept.
 
     Parameters
     ----------
-    source
-        Times may be an astropy `Time` or numbers of days: BKJD, or Julian days where they are larger than
-        `LARGEST_BKJD`. Its ``meta`` (``attrs`` of a data frame) may name the star as lightkurve does:
-        ``LABEL``, ``RA``, ``DEC``.
+    path
+        The file, named in errors.
+    readers
+        What reads each column.
+    header
+        Nothing: what a FITS file says in its header, such a file says in columns.
+    """
+
+    path: str | Path
+    readers: Columns
+    header: Mapping[str, Any] = field(default_factory=dict)
+    _kept: dict[str, NDArray[Any]] = field(default_factory=dict)
+    _rows: dict[str, dict[int, NDArray[np.int64]]] = field(default_factory=dict)
+
+    @cached_property
+    def columns(self) -> frozenset[str]:
+        """Upper-case names of the columns."""
+        return frozenset(self.readers)
+
+    def column(self, name: str) -> NDArray[Any]:
+        """One column, or an archive's array; missing numbers are NaN.
+
+        Raises
+        ------
+        DamagedFile
+            If it can't be read.
+        """
+        if name not in self._kept:
+            with _damage_told(self.path):
+                self._kept[name] = self.readers[name]()
+        return self._kept[name]
+
+    def rows_of(self, name: str) -> Mapping[int, NDArray[np.int64]]:
+        """Value -> rows that have it in a column of whole numbers, both in ascending order."""
+        if name not in self._rows:
+            values = self.column(name).astype(np.int64)
+            order = np.argsort(values, kind="stable")
+            first = np.flatnonzero(np.diff(values[order], prepend=values[order][:1] - 1))
+            parts = np.split(order, first[1:]) if len(order) else []
+            self._rows[name] = {int(values[part[0]]): part for part in parts}
+        return self._rows[name]
+
+
+@contextmanager
+def _damage_told(path: str | Path) -> Iterator[None]:
+    """Turn whatever goes wrong inside into one sentence: damaged files meet many kinds of exception."""
+    try:
+        yield
+    except FileRefused:
+        raise
+    except Exception as error:
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise DamagedFile(path, f"damaged table ({reason})", AGAIN) from None
+
+
+def is_table_file(path: str | Path) -> bool:
+    """Whether a file is one that `open_table` opens, by its first bytes."""
+    try:
+        with Path(path).open("rb") as stream:
+            return stream.read(4) in (PARQUET_MAGIC, ARCHIVE_MAGIC)
+    except OSError:
+        return False
+
+
+def open_table(path: str | Path) -> StoredTable:
+    """Open a Parquet file or a NumPy archive; the latest ones stay open, for the many stars in them.
 
     Raises
     ------
-    WrongModality
-        If it lacks ``time`` or ``flux``.
+    DamagedFile
+        If it can't be read.
+    UnsupportedFile
+        If it is larger than `MAX_BYTES` unpacked.
     """
-    time, flux = _found(source, TIMES), _found(source, FLUXES)
-    if time is None or flux is None:
-        given = ", ".join(_names(source).values())
-        raise WrongModality(f"a light curve is needed, not a table without time and flux (it has {given})")
-    if not hasattr(time, "jd"):
-        days = _numbers(time)
-        small = float(np.nanmedian(days)) < LARGEST_BKJD if np.isfinite(days).any() else True
-        time = SimpleNamespace(jd=days + BKJD_ZERO if small else days)
-    error = _found(source, ERRORS)
-    error = np.full(len(_numbers(flux)), np.nan) if error is None else error
-    cadence = _found(source, ("cadenceno", "cadence"))
-    return _Dressed(time, flux, error, cadence, _meta(source))
+    try:
+        state = Path(path).stat()
+    except OSError as error:
+        raise DamagedFile(path, f"can't be read ({error.strerror or error})") from None
+    return _opened(str(path), state.st_size, state.st_mtime_ns)
 
 
-class _Dressed:
-    """What `desa.io.memory` reads of a lightkurve object."""
-
-    def __init__(self, time: Any, flux: Any, flux_err: Any, cadence: Any, meta: dict[str, Any]) -> None:
-        self.time, self.flux, self.flux_err, self.meta = time, flux, flux_err, meta
-        self.columns = () if cadence is None else ("cadenceno",)
-        self._cadence = cadence
-
-    def __getitem__(self, name: str) -> Any:
-        return self._cadence
-
-
-def _numbers(column: Any) -> NDArray[np.float64]:
-    """Plain numbers of a column, NaN where masked."""
-    mask = getattr(column, "mask", None)
-    bare = getattr(column, "unmasked", column)
-    values = np.array(getattr(bare, "value", bare), dtype=np.float64)
-    if mask is not None:
-        values[np.broadcast_to(np.asarray(mask, dtype=bool), values.shape)] = np.nan
-    return values
+@lru_cache(maxsize=2)
+def _opened(path: str, size: int, mtime_ns: int) -> StoredTable:
+    """A table by its path and state: a file that was changed since is opened anew."""
+    with _damage_told(path), Path(path).open("rb") as stream:
+        parquet = stream.read(4) == PARQUET_MAGIC
+        unpacked, readers = (_parquet if parquet else _archive)(Path(path))
+    if unpacked > MAX_BYTES:
+        raise UnsupportedFile(path, "larger than 1 GiB unpacked, so no table of light curves or spectra")
+    return StoredTable(path, readers)
 
 
-def as_specutils(source: Any) -> Any:
-    """A table with ``wavelength`` or ``loglam``, ``flux`` [and ``ivar`` or an error] dressed as specutils'.
+def _parquet(path: Path) -> tuple[int, Columns]:
+    file = pq.ParquetFile(path)
+    groups = (file.metadata.row_group(place) for place in range(file.metadata.num_row_groups))
 
-    Parameters
-    ----------
-    source
-        Wavelengths in the column's unit, Angstrom without one, in vacuum; ``loglam`` is log10 of Angstrom.
-        Its ``meta`` (``attrs``) may hold ``redshift`` and ``OBJECT``.
+    def column(name: str) -> NDArray[Any]:
+        return np.asarray(pq.read_table(path, columns=[name]).column(0).to_numpy())
 
-    Raises
-    ------
-    WrongModality
-        If it lacks wavelengths or ``flux``.
-    """
-    wavelength, flux = _found(source, WAVELENGTHS), _found(source, FLUXES)
-    if wavelength is None and _found(source, ("loglam",)) is not None:
-        wavelength = np.power(10.0, _numbers(_found(source, ("loglam",))))
-    if wavelength is None or flux is None:
-        given = ", ".join(_names(source).values())
-        raise WrongModality(f"a spectrum is needed, not a table without wavelength and flux (it has {given})")
-    unit = getattr(wavelength, "unit", None) or units.AA
-    ivar, error = _found(source, ("ivar",)), _found(source, ERRORS)
-    told = ivar if ivar is not None else error
-    meta = _meta(source)
-    return SimpleNamespace(
-        flux=_numbers(flux),
-        spectral_axis=units.Quantity(_numbers(wavelength), unit),
-        uncertainty=None
-        if told is None
-        else SimpleNamespace(uncertainty_type="std" if ivar is None else "ivar", array=_numbers(told)),
-        mask=None,
-        redshift=meta.get("redshift"),
-        meta=meta,
-    )
+    names = file.schema_arrow.names
+    return sum(group.total_byte_size for group in groups), {
+        name.upper(): partial(column, name) for name in names
+    }
+
+
+def _archive(path: Path) -> tuple[int, Columns]:
+    with ZipFile(path) as parts:
+        sizes = {part.filename: part.file_size for part in parts.infolist()}
+
+    def array(name: str) -> NDArray[Any]:
+        with np.load(path, allow_pickle=False) as arrays:
+            return np.asarray(arrays[name])
+
+    names = [name.removesuffix(".npy") for name in sizes if name.endswith(".npy")]
+    return sum(sizes.values()), {name.upper(): partial(array, name) for name in names}

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from desa.errors import FileRefused, UnsupportedFile
-from desa.io.cadences import on_grid
-from desa.io.kepler import read_lightcurve_file, stitch
-from desa.io.layouts import Samples, cadences_from_time
+from desa.io.cadences import Samples, cadences_from_time, on_grid
 from desa.io.quality import bitmask
+from desa.io.registry import read_lightcurve_file
+from desa.io.stitching import stitch
 from desa.real.data import number, read_table
 from desa.types import KEPLER_CADENCE_DAYS, LightCurve
 

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from desa.catalogs.crossmatch import nearest
 from desa.errors import DesaError, FileRefused
-from desa.io import read
+from desa.io.registry import Glance, glance, read, sources
+from desa.io.stitching import put_together
 from desa.pipeline import prefetch
 from desa.progress import Report
-from desa.survey.reading import put_together
-from desa.survey.scan import Glance, file_root, glance, list_files
+from desa.survey.scan import file_root, list_files
 from desa.survey.store import Survey
 from desa.types import LightCurve, Spectrum
 
@@ -48,11 +48,11 @@ def is_survey(path: str | Path) -> bool:
 
 
 def expand(paths: Sequence[str | Path]) -> list[Path]:
-    """Files, each once; a folder stands for all files in it, to any depth."""
+    """Sources, each once: a folder stands for all files in it, to any depth, a file for all stars in it."""
     found: dict[Path, None] = {}
     for path in map(Path, paths):
         inside = [file_root(path) / state.name for state in list_files(path)] if path.is_dir() else [path]
-        found |= dict.fromkeys(inside)
+        found |= dict.fromkeys(source for file in inside for source in sources(file))
     return list(found)
 
 

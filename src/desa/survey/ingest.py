@@ -27,7 +27,7 @@ from desa.survey.ingest_report import ingest_report, report_rows
 from desa.survey.pairing import Named, Pairing, pair
 from desa.survey.parallel import Workers
 from desa.survey.reading import Reading, Shard, make_shard
-from desa.survey.scan import FileState, file_root, glances, list_files
+from desa.survey.scan import FileState, file_root, list_files, sources
 from desa.survey.shards import Note, clear_scratch, json_bytes, note_of
 from desa.survey.write import KINDS, Modality, finish_survey
 
@@ -180,13 +180,15 @@ def _find(roots: Mapping[str, Path], out: Path, workers: Workers) -> dict[Modali
         root, states = file_root(roots[modality]), list_files(roots[modality], skip=out)
         names = [state.name for state in states]
         tasks = ((root, names[start : start + SCAN_FILES]) for start in range(0, len(names), SCAN_FILES))
-        seen = (item for items in workers.in_order(glances, tasks) for item in items)
-        one = _Found(root, {state.name: state for state in states})
+        parts = (part for many in workers.in_order(sources, tasks) for part in many)
+        one = _Found(root, {})
         groups: dict[str, int] = {}
-        for name, what in zip(names, seen, strict=True):
+        for state, name, what in (
+            (state, name, what) for state, part in zip(states, parts, strict=True) for name, what in part
+        ):
             if shared and what.kind and what.kind != KIND_OF[modality]:
-                del one.states[name]
                 continue
+            one.states[name] = state
             one.mock += what.mock
             one.observed += bool(what.kind) and not what.mock
             key = what.name if modality == "lightcurves" else ""

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from desa.errors import FileRefused
-from desa.io.kepler import read_lightcurve_file, stitch
-from desa.io.lamost import read_spectrum
+from desa.io.registry import read_lightcurve_file, read_spectrum
+from desa.io.stitching import LeftOut, put_together
 from desa.survey.write import Modality, write_lightcurves, write_spectra
 from desa.types import LightCurve, Spectrum
 
-LeftOut = list[dict[str, str]]
 Item = TypeVar("Item")
 
 
@@ -24,7 +23,7 @@ class Reading:
     Parameters
     ----------
     flux_column, quality
-        See `desa.io.kepler.read_lightcurve_file`.
+        See `desa.io.registry.Choices`.
     stars_only
         Leave out spectra that the survey's pipeline did not class as a star's.
     """
@@ -104,56 +103,6 @@ def _lightcurves(shard: Shard, star_id: str, files: Sequence[str], left_out: Lef
         (replace(part, star_id=star_id, sources=(name,)) for name, part in parts if part is not None),
         left_out,
     )
-
-
-def put_together(parts: Iterable[LightCurve], left_out: LeftOut) -> list[LightCurve]:
-    """A star's light curves from its files': one for each mission, product and time base.
-
-    Parameters
-    ----------
-    parts
-        Light curves of one star, each of one file.
-    left_out
-        Gets the files that are no use beside the others, and why.
-    """
-    families: list[list[LightCurve]] = []
-    for part in parts:
-        family = next((family for family in families if _belong_together(family[0], part)), None)
-        if family is None:
-            families.append([part])
-        else:
-            _add(family, part, left_out)
-    return [curve for family in families for curve in _stitched(family)]
-
-
-def _belong_together(one: LightCurve, other: LightCurve) -> bool:
-    """Whether two files' samples can share a grid: the same product, cadence and zero of cadence numbers."""
-    zeros = [part.start_bkjd - part.first_cadence * one.cadence_days for part in (one, other)]
-    return (
-        (one.mission, one.meta.get("layout")) == (other.mission, other.meta.get("layout"))
-        and abs(one.cadence_days / other.cadence_days - 1) < 1e-3
-        and abs(zeros[0] - zeros[1]) < 0.5
-    )
-
-
-def _add(family: list[LightCurve], part: LightCurve, left_out: LeftOut) -> None:
-    """Add a part; of two of the same quarter the one with more good samples stays."""
-    for place, other in enumerate(family):
-        if part.quarters and part.quarters == other.quarters:
-            better, worse = (part, other) if part.valid.sum() > other.valid.sum() else (other, part)
-            family[place] = better
-            reason = f"the same quarter as {better.sources[0]}, which has as many good samples or more"
-            left_out.append({"path": worse.sources[0], "reason": reason})
-            return
-    family.append(part)
-
-
-def _stitched(family: list[LightCurve]) -> list[LightCurve]:
-    """One light curve if the parts fit one grid, else each by itself (sectors years apart)."""
-    try:
-        return [stitch(family)]
-    except ValueError:
-        return family
 
 
 def _spectra(shard: Shard, star_id: str, files: Sequence[str], left_out: LeftOut) -> list[Spectrum]:

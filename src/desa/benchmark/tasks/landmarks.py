@@ -19,7 +19,7 @@ from desa.evaluation.neighbours import neighbour_error, separation
 from desa.evaluation.score import Score
 from desa.files import written_whole
 from desa.inference.objects import object_features
-from desa.io.lamost import read_spectrum
+from desa.io.registry import read_spectrum
 from desa.models.network import Network
 from desa.real.data import LabelledSpectra, lamost_folder, number, read_spectra, read_table
 from desa.real.lightcurves import GIANT_LOG_G, KeplerStar, Refused, read_kepler

@@ -1,0 +1,92 @@
+"""The first bytes of a FITS file: enough to say whose it is, without reading its data."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from astropy.io import fits
+
+from desa.io.fits import BLOCK, COLUMN_CARD, GZIP_MAGIC
+
+MAX_HEADER = 64 * BLOCK
+CHUNK = 8 * BLOCK
+_END = b"END" + 77 * b" "
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """What the first bytes of a file say, without its data.
+
+    Parameters
+    ----------
+    path
+        The file.
+    header
+        Its primary header; empty if that can't be read.
+    columns
+        Upper-case names of the columns of the table that follows; empty if none does.
+    """
+
+    path: str | Path
+    header: Any
+    columns: frozenset[str] = frozenset()
+
+
+def read_head(path: str | Path) -> Head:
+    """Read the primary header and, where a table follows at once, the names of its columns.
+
+    A file that can't be read, or is no FITS file, has an empty header: its reader says what is wrong.
+    """
+    content = b""
+    try:
+        with Path(path).open("rb") as stream:
+            raw = stream.read(CHUNK)
+            unpack = zlib.decompressobj(wbits=31) if raw[:2] == GZIP_MAGIC else None
+            while raw and len(content) <= MAX_HEADER and not _headers_end(content):
+                content += unpack.decompress(raw, MAX_HEADER) if unpack else raw
+                if not content.startswith(b"SIMPLE  ="):
+                    return Head(path, {})
+                raw = stream.read(CHUNK)
+    except (OSError, zlib.error):
+        return Head(path, {})
+    end = _end_card(content, 0)
+    if not 0 <= end <= MAX_HEADER:
+        return Head(path, {})
+    header = fits.Header.fromstring(content[:end].decode("latin-1"))
+    start = _next_block(end)
+    if not content.startswith(b"XTENSION", start):
+        return Head(path, header)
+    cards = COLUMN_CARD.finditer(content, start)
+    names = (card[3].decode("latin-1").strip().upper() for card in cards if _is_name(card))
+    return Head(path, header, frozenset(names))
+
+
+def _is_name(card: re.Match[bytes]) -> bool:
+    return card[1] == b"TTYPE" and card.start() % 80 == 0
+
+
+def _end_card(content: bytes, start: int) -> int:
+    """Place of the END card of the header that starts at a place, -1 where the bytes stop before it."""
+    end = content.find(_END, start)
+    while end >= 0 and end % 80:
+        end = content.find(_END, end + 1)
+    return end
+
+
+def _next_block(end: int) -> int:
+    return (end // BLOCK + 1) * BLOCK
+
+
+def _headers_end(content: bytes) -> bool:
+    """Whether the bytes hold the primary header whole, and the next one too where it follows at once."""
+    end = _end_card(content, 0)
+    if end < 0:
+        return False
+    start = _next_block(end)
+    if len(content) >= start + 8 and not content.startswith(b"XTENSION", start):
+        return True
+    return _end_card(content, start) >= 0

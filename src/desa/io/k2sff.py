@@ -1,0 +1,35 @@
+"""K2SFF light curves (Vanderburg & Johnson 2014)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from desa.io.cadences import Samples
+from desa.io.fits import OpenFile
+from desa.io.lightcurves import LightCurveFile, times
+from desa.io.registry import reader
+from desa.types import KEPLER_CADENCE_DAYS
+
+THRUSTER_FIRING = 1 << 20
+
+
+@reader
+class K2SFF(LightCurveFile):
+    """The best aperture: FCOR corrected, FRAW not; MOVING: thrusters fired."""
+
+    product = "K2SFF"
+    layout = "K2SFF"
+    needed = frozenset({"T", "FRAW", "FCOR", "CADENCENO"})
+
+    def samples(self, file: OpenFile, flux_column: str) -> Samples:
+        """FCOR or FRAW."""
+        table = file.first_table()
+        flux = table.column("FRAW" if flux_column == "sap" else "FCOR", "f8")
+        return Samples(
+            time=times(table, "T"),
+            cadence=table.column("CADENCENO", "i8"),
+            flux=flux,
+            flux_err=np.full(len(flux), np.nan),
+            quality=np.where(table.column("MOVING", "i8") > 0, THRUSTER_FIRING, 0).astype(np.int64),
+            cadence_days=KEPLER_CADENCE_DAYS,
+        )
