@@ -141,6 +141,7 @@ class Training(Section):
     clip_norm: float = Field(1.0, gt=0)
     validate_every: int = Field(100, ge=1)
     patience: int = Field(0, ge=0, description="validations without gain before stopping; 0 = never")
+    validate_start: bool = Field(False, description="validate before the first step: the start may be best")
     checkpoint_minutes: float = Field(5.0, gt=0)
     workers: int = Field(0, ge=0)
     strategy: Literal["ddp", "fsdp"] = Field("ddp", description="how several processes share an encoder")

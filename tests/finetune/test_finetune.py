@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +14,7 @@ from torch import Tensor, nn
 from desa.finetune.head import fine_tune
 from desa.finetune.training import best_temperature
 from desa.models.finetuned import Features, FineTuning, class_sets
+from desa.training.task import Interrupted
 
 SHARES = (0.6, 0.1, 0.1, 0.2)
 
@@ -140,6 +145,34 @@ def test_the_same_seed_gives_the_same_head_and_leaves_torch_alone() -> None:
     assert torch.equal(torch.rand(1), expected)
     again = fine_tune(features, label, split_of(500), FineTuning(head="perceptron", epochs=3), seed=1)
     np.testing.assert_array_equal(first.predicted, again.predicted)
+
+
+class Stopping(Mixer):
+    """Tells its own process to stop in the middle of training, once."""
+
+    left = 60
+
+    def forward(self, spectrum: Tensor, lightcurve: Tensor, prior: Tensor | None = None) -> Tensor:
+        if self.training:
+            Stopping.left -= 1
+            if Stopping.left == 0:
+                os.kill(os.getpid(), signal.SIGTERM)
+        return super().forward(spectrum, lightcurve, prior)
+
+
+def test_a_stopped_head_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    features, label = data(300)
+    chosen = FineTuning(head="perceptron", unfreeze=True, epochs=25)
+    whole = fine_tune(features, label, split_of(300), chosen, aligner=Mixer())
+    with pytest.raises(Interrupted, match="SIGTERM after step 60"):
+        fine_tune(features, label, split_of(300), chosen, aligner=Stopping(), work=tmp_path)
+    assert len(list(tmp_path.glob("perceptron-*/checkpoint.pt"))) == 1
+    again = fine_tune(features, label, split_of(300), chosen, aligner=Stopping(), work=tmp_path)
+    np.testing.assert_array_equal(again.predicted, whole.predicted)
+    assert again.model.calibration == whole.model.calibration
+    other = fine_tune(features, label + 1.0, split_of(300), chosen, aligner=Mixer(), work=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2, "other labels are another run"
+    assert not np.array_equal(other.predicted, whole.predicted)
 
 
 def test_what_cannot_be_trained_is_refused_with_a_reason() -> None:

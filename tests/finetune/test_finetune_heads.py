@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 import torch
 from astropy.table import Table
+from torch import nn
 from typer.testing import CliRunner
 
 import desa
@@ -160,6 +161,22 @@ def test_a_light_curve_head_is_for_light_curves(model: Network, survey: Survey, 
     save_with_heads(alone, found.heads, tmp_path / "with")
     table = predict_survey(desa.load(str(tmp_path / "with")), survey)
     assert len(table) == STARS // 2 and set(table["binary"]) <= {"no", "yes"}
+
+
+def test_the_callers_model_stays_where_it_is(
+    model: Network, survey: Survey, fifty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, apply = set(map(id, model.modules())), nn.Module._apply
+
+    def watched(module: nn.Module, *given: object, **named: object) -> nn.Module:
+        """What `to`, `cpu` and `cuda` come down to."""
+        assert id(module) not in own, "the model was moved"
+        return apply(module, *given, **named)
+
+    monkeypatch.setattr(nn.Module, "_apply", watched)
+    found = finetune_survey(model, survey, "depth", "regression", table=fifty, work=tmp_path / "work")
+    assert {head.variant for head in found.heads} >= {"joint", "spectrum"}
+    assert not (tmp_path / "work").exists()
 
 
 def test_unfrozen_the_dualformer_is_a_copy(

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from desa.config import LightCurvePreprocessing, settings
+from desa.config import LightCurvePreprocessing, Objective, settings
 from desa.errors import SettingsError
 from desa.models.heads import QuantileHead
 from desa.models.lightcurve import LightCurveEncoder
@@ -144,7 +144,7 @@ def test_published_has_neither_reader_nor_skip() -> None:
 
 def test_the_head_starts_at_its_bias_and_can_use_its_skip() -> None:
     torch.manual_seed(0)
-    head = QuantileHead(6, 8, 1, 5, "gelu", 0.0, skip=True).eval()
+    head = QuantileHead(6, 8, Objective(labels=("prot",)), "gelu", 0.0, skip=True).eval()
     features = torch.randn(4, 6)
     before = head(features)
     torch.testing.assert_close(before, head.layers[-1].bias.expand(4, 1, 5))

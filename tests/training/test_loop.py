@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
+import desa
 from desa.config import Training
 from desa.errors import DesaError, ModelError
 from desa.training.loop import fit, learning_rate, step_seed
@@ -205,3 +208,32 @@ def test_progress_is_shown(tmp_path: Path) -> None:
     assert (bar.completed, bar.total, bar.description) == (4, 4, "toy")
     assert "steps/s" in bar.fields["rate"]
     assert "train" in bar.fields["losses"] and "valid" in bar.fields["losses"]
+
+
+def test_there_is_no_other_gradient_loop() -> None:
+    source = Path(desa.__file__).parent
+    words = re.compile(r"\.backward\(|optim\.(?!Optimizer)")
+    texts = {path.relative_to(source): path.read_text(encoding="utf-8") for path in source.rglob("*.py")}
+    found = {str(path) for path, text in texts.items() if words.search(text)}
+    assert found == {"training/loop.py"}
+
+
+def test_groups_have_their_own_rates_and_the_start_may_be_the_best() -> None:
+    class Grouped(Toy):
+        def groups(self) -> list[tuple[list[nn.Parameter], float]]:
+            return [(list(self.blocks.parameters()), 0.0), (list(self.out.parameters()), 1.0)]
+
+    task = Grouped()
+    start = {name: value.clone() for name, value in task.state_dict().items()}
+    training = Training(
+        steps=4, learning_rate=1e-2, final_learning_rate=1e-2, weight_decay=0.0, validate_every=2
+    )
+    fit(task, batches, None, training, None)
+    changed = {name for name, value in task.state_dict().items() if not torch.equal(value, start[name])}
+    assert changed == {"out.weight", "out.bias"}
+
+    task.load_state_dict(start)
+    wild = training.model_copy(update={"learning_rate": 1e3, "validate_start": True})
+    history = fit(task, batches, VALIDATION, wild, None)
+    assert history.best_step == 0
+    assert all(torch.equal(value, start[name]) for name, value in task.state_dict().items())

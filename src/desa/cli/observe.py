@@ -120,6 +120,7 @@ def finetune(
             logarithm=log,
             seed=seed,
             progress=progress,
+            work=output / "work",
         )
     save_with_heads(loaded, found.heads, output)
     print_table(score_table(found), screen())

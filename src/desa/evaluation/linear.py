@@ -1,6 +1,6 @@
-"""Heads for few labels: a linear map with the penalty chosen by cross-validation, and a small perceptron.
+"""A head for few labels: a linear map with the penalty chosen by cross-validation.
 
-The linear head has a closed form: 50 labels are enough for it to do no worse than their mean. Its quantiles
+It has a closed form: 50 labels are enough for it to do no worse than their mean. Its quantiles
 are the fitted line plus quantiles of residuals of stars that the line was not fitted to.
 """
 
@@ -32,19 +32,6 @@ FOLDS = 5
 
 NEWTON = 800
 """Weights up to which a logistic regression is fitted by Newton's method."""
-
-
-class Perceptron(nn.Sequential):
-    """Dropout, linear, GELU, dropout, linear."""
-
-    def __init__(self, features: int, outputs: int, hidden: int, dropout: float) -> None:
-        super().__init__(
-            nn.Dropout(dropout),
-            nn.Linear(features, hidden),
-            nn.GELU(),
-            nn.Dropout(dropout),
-            nn.Linear(hidden, outputs),
-        )
 
 
 @dataclass(frozen=True)

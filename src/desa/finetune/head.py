@@ -1,12 +1,13 @@
 """Fine-tuning: a head for a label of one's own on the encoders' features, with or without the aligner.
 
-Nothing here reads or writes files. The stars' splits are used as everywhere: weights are fitted on ``train``,
+The stars' splits are used as everywhere: weights are fitted on ``train``,
 chosen and stopped early on ``valid``, calibrated on ``calibration``, scored on ``test``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,7 @@ def fine_tune(
     seed: int = 0,
     task: str = "finetune",
     name: str = "label",
+    work: Path | None = None,
 ) -> FineTuneResult:
     """Train a head for one label.
 
@@ -94,11 +96,15 @@ def fine_tune(
         Of weights, folds and batches.
     task, name
         Of the scores.
+    work
+        Folder for checkpoints: the same call goes on where it was interrupted. None: no file is written.
 
     Raises
     ------
     ValueError
         With fewer than 5 labelled training stars, stars of one class only, or features that are not finite.
+    Interrupted
+        If a signal stopped it.
     """
     values = np.asarray(label, dtype=np.float64)
     split = _with_valid(np.asarray(split), np.isfinite(values), seed)
@@ -107,7 +113,7 @@ def fine_tune(
     for part in (used.spectrum, used.lightcurve):
         if part is not None and not torch.isfinite(part[np.isfinite(values)]).all():
             raise ValueError("features of stars with the label hold NaN or infinite values")
-    trainer = Trainer(used, values, index, settings, aligner, seed)
+    trainer = Trainer(used, values, index, settings, aligner, seed, work)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model, chosen = trainer.best()

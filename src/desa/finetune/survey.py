@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import shutil
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -59,6 +61,7 @@ def finetune_survey(
     logarithm: bool = False,
     seed: int = 0,
     progress: Report | None = None,
+    work: Path | None = None,
 ) -> NewHeads:
     """Train heads for a label on a survey's stars; the encoders stay as they are.
 
@@ -89,6 +92,8 @@ def finetune_survey(
         Of weights, folds and batches.
     progress
         Called with (stars, stars) while features are computed.
+    work
+        Folder for checkpoints, gone when the heads are done: a run that was killed goes on from there.
 
     Raises
     ------
@@ -107,7 +112,6 @@ def finetune_survey(
     labelled = np.flatnonzero(np.isfinite(numbers))
     rows = _features(model, survey, labelled, progress)
     found = NewHeads([], [])
-    model.cpu()
     for variant, parts in VARIANTS.items():
         if any(part not in rows for part in parts):
             found.left_out.append((variant, "the model has no encoder for it"))
@@ -123,7 +127,8 @@ def finetune_survey(
         inputs = Features(
             *(torch.from_numpy(rows[part][known]) if part in parts else None for part in VARIANTS["joint"])
         )
-        aligner = aligner_of(model, variant)
+        # A copy: the caller's model stays on its device.
+        aligner = copy.deepcopy(aligner_of(model, variant)).cpu()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)  # of penalties too weak to be chosen
@@ -135,11 +140,14 @@ def finetune_survey(
                     aligner=aligner,
                     seed=seed,
                     name=shown,
+                    work=work,
                 )
         except ValueError as error:
             found.left_out.append((variant, str(error)))
             continue
         found.heads.append(_user_head(result, shown, variant, logarithm, survey))
+    if work is not None:
+        shutil.rmtree(work, ignore_errors=True)
     if not found.heads:
         reasons = "; ".join(f"{variant}: {reason}" for variant, reason in found.left_out)
         raise SettingsError(f"'{label}': no head can be trained ({reasons})")

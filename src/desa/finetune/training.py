@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +15,15 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from desa.config import Training
 from desa.conformal import calibrate, conformal_quantile
-from desa.evaluation.linear import LinearFit, Perceptron, linear_classes, linear_quantiles, standardised
+from desa.evaluation.linear import LinearFit, linear_classes, linear_quantiles, standardised
 from desa.losses import pinball
 from desa.models.finetuned import ROWS, Features, FineTuned, FineTuning, SideBySide
-from desa.models.heads import FineTuningHead
+from desa.models.heads import new_head
+from desa.survey.order import BatchOrder, ItemSampler
+from desa.training.loop import fit
+from desa.training.task import Interrupted, Task
 
 PARTS = ("train", "valid", "calibration", "test")
 Rows = NDArray[np.int64]
@@ -40,7 +46,7 @@ class Trainer:
         (N,) the label.
     index
         Split -> rows with the label.
-    settings, aligner, seed
+    settings, aligner, seed, work
         As in `desa.finetune.head.fine_tune`.
 
     Raises
@@ -57,9 +63,10 @@ class Trainer:
         settings: FineTuning,
         aligner: nn.Module | None,
         seed: int,
+        work: Path | None = None,
     ) -> None:
         self.features, self.values, self.index, self.settings = features, values, index, settings
-        self.aligner, self.seed = (aligner or SideBySide()).eval(), seed
+        self.aligner, self.seed, self.work = (aligner or SideBySide()).eval(), seed, work
         if len(index["train"]) < 5:
             raise ValueError(f"{len(index['train'])} labelled stars to train on; at least 5 are needed")
         with torch.no_grad():
@@ -87,21 +94,14 @@ class Trainer:
         if kind == "linear":
             model.head = self._solve(model, self.index["train"]).layer
         if kind != "linear" or self.settings.unfreeze:
-            self._descend(model)
+            self._descend(model, kind)
         return model.eval()
 
     def _fresh(self, kind: str) -> FineTuned:
         """An untrained head; features and label are standardised by the training stars."""
         chosen, size = self.settings, self.embedding.shape[1]
-        head: nn.Module = nn.Linear(size, chosen.outputs)
-        if kind == "perceptron":
-            head = Perceptron(size, chosen.outputs, chosen.hidden, chosen.dropout)
-        if kind == "transformer":
-            head = FineTuningHead(
-                size, chosen.outputs, chosen.width, chosen.blocks, chosen.heads, chosen.dropout
-            )
         aligner = copy.deepcopy(self.aligner) if chosen.unfreeze else self.aligner
-        model = FineTuned(chosen, aligner, head, size)
+        model = FineTuned(chosen, aligner, new_head(kind, size, chosen), size)
         centre, scale = standardised(self.embedding, torch.from_numpy(self.index["train"]))
         model.centre.copy_(centre)
         model.scale.copy_(scale)
@@ -136,20 +136,22 @@ class Trainer:
         held = self.calibrate(model, fit.held_out, rows, *self._raw(model, "calibration"))
         return {**held, "stars": "calibration split"}
 
-    def _targets(self, rows: Rows, model: FineTuned) -> Tensor:
+    def targets(self, index: Tensor, model: FineTuned) -> Tensor:
+        """What the head should say of some stars, by their rows."""
+        values = self.values[index.numpy()]
         if self.settings.classes:
-            return torch.from_numpy(self.values[rows].astype(np.int64))
-        scaled = (self.values[rows] - float(model.label_centre)) / float(model.label_scale)
+            return torch.from_numpy(values.astype(np.int64))
+        scaled = (values - float(model.label_centre)) / float(model.label_scale)
         return torch.from_numpy(scaled.astype(np.float32))
 
-    def _loss(self, raw: Tensor, target: Tensor) -> Tensor:
+    def loss_of(self, raw: Tensor, target: Tensor) -> Tensor:
+        """Cross entropy of classes, quantile loss of numbers."""
         if self.settings.classes:
             return F.cross_entropy(raw, target)
         return pinball(raw[:, None], target[:, None], self.settings.quantiles)
 
-    def _of(self, model: FineTuned, rows: Rows) -> Tensor:
-        """What the head says of some stars."""
-        index = torch.from_numpy(rows)
+    def read(self, model: FineTuned, index: Tensor) -> Tensor:
+        """What the head says of some stars, by their rows."""
         if model.aligner is self.aligner:
             return model.read(self.embedding[index])
         return model.read(model.aligner(*self.features.rows(index).parts))
@@ -158,7 +160,11 @@ class Trainer:
     def _raw(self, model: FineTuned, part: str) -> tuple[NDArray[np.float64], Rows]:
         """What the head says of a split, and its rows."""
         rows, model = self.index[part], model.eval()
-        found = [self._of(model, rows[i : i + ROWS]) for i in range(0, len(rows), ROWS)]
+        found = (
+            [self.read(model, part) for part in torch.split(torch.from_numpy(rows), ROWS)]
+            if len(rows)
+            else []
+        )
         raw = torch.cat(found) if found else torch.zeros(0, self.settings.outputs)
         return raw.double().numpy(), rows
 
@@ -166,35 +172,56 @@ class Trainer:
     def loss(self, model: FineTuned, rows: Rows) -> float:
         """Loss on some stars, in evaluation mode."""
         model.eval()
-        parts = [self._of(model, rows[i : i + ROWS]) for i in range(0, len(rows), ROWS)]
-        return float(self._loss(torch.cat(parts), self._targets(rows, model)))
+        index = torch.from_numpy(rows)
+        raw = torch.cat([self.read(model, part) for part in torch.split(index, ROWS)])
+        return float(self.loss_of(raw, self.targets(index, model)))
 
-    def _descend(self, model: FineTuned) -> None:
-        """AdamW with early stopping on the valid split; the best epoch's weights stay (the start counts)."""
-        chosen, train = self.settings, self.index["train"]
-        groups = [{"params": list(model.head.parameters()), "lr": chosen.learning_rate}]
-        if chosen.unfreeze:
-            rate = chosen.learning_rate * chosen.aligner_rate
-            groups.append({"params": list(model.aligner.parameters()), "lr": rate})
-        optimizer = torch.optim.AdamW([g for g in groups if g["params"]], weight_decay=chosen.weight_decay)
-        generator = np.random.default_rng(self.seed)
-        best, kept, waited = self.loss(model, self.index["valid"]), copy.deepcopy(model.state_dict()), 0
-        for _ in range(chosen.epochs):
-            model.train()
-            order = generator.permutation(train)
-            for rows in np.array_split(order, math.ceil(len(order) / chosen.batch_size)):
-                optimizer.zero_grad()
-                loss = self._loss(self._of(model, rows), self._targets(rows, model))
-                loss.backward()  # type: ignore[no-untyped-call]
-                nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-                optimizer.step()
-            now = self.loss(model, self.index["valid"])
-            waited += 1
-            if now < best:
-                best, kept, waited = now, copy.deepcopy(model.state_dict()), 0
-            if waited >= chosen.patience:
-                break
-        model.load_state_dict(kept)
+    def _descend(self, model: FineTuned, kind: str) -> None:
+        """Gradient descent until the valid split gets no better; the best epoch's weights stay.
+
+        Raises
+        ------
+        Interrupted
+            If a signal stopped it.
+        """
+        chosen, train, valid = self.settings, self.index["train"], self.index["valid"]
+        each = math.ceil(len(train) / chosen.batch_size)
+        training = Training(
+            steps=each * chosen.epochs,
+            batch_size=math.ceil(len(train) / each),
+            learning_rate=chosen.learning_rate,
+            weight_decay=chosen.weight_decay,
+            validate_every=each,
+            validate_start=True,
+            patience=chosen.patience,
+        )
+
+        def batches(skip: int) -> Iterator[Tensor]:
+            sampler = ItemSampler(train, self.seed, shuffle=True)
+            for draw in BatchOrder(sampler, training.batch_size, epochs=None, skip=skip):
+                yield torch.from_numpy(train[draw.items])
+
+        digest = self._digest(kind)
+        history = fit(
+            FitHead(self, model),
+            batches,
+            torch.split(torch.from_numpy(valid), ROWS),
+            training,
+            self.work and self.work / f"{kind}-{digest}",
+            seed=self.seed,
+            resume=True,
+            identity={"data": digest},
+        )
+        if history.stopped == "signal":
+            raise Interrupted(f"stopped by {history.signal} after step {history.step} of {training.steps}")
+
+    def _digest(self, kind: str) -> str:
+        """Hash of everything that a head of a kind is trained on."""
+        digest = hashlib.blake2b(f"{kind} {self.settings} {self.seed}".encode(), digest_size=8)
+        rows = (self.index[part] for part in PARTS)
+        for array in (self.embedding.numpy(), self.values, *rows):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
 
     def calibrate(
         self,
@@ -233,6 +260,44 @@ class Trainer:
             "thresholds": [value if math.isfinite(value) else None for value in thresholds],
             "counts": len(rows),
         }
+
+
+class FitHead(Task):
+    """A head on cached features, and the aligner under it where that is trained too; batches are rows.
+
+    Parameters
+    ----------
+    trainer
+        Has the features, the labels and the loss.
+    model
+        Its head is trained in place.
+    """
+
+    name = "head"
+
+    def __init__(self, trainer: Trainer, model: FineTuned) -> None:
+        super().__init__()
+        # In a tuple the model is no submodule: a frozen aligner, the caller's, is neither trained nor stored.
+        self.given, self.head = (trainer, model), model.head
+        self.aligner = model.aligner if trainer.settings.unfreeze else None
+
+    def loss(self, index: Tensor) -> Tensor:
+        """Loss of some stars, by their rows."""
+        trainer, model = self.given
+        return trainer.loss_of(trainer.read(model, index), trainer.targets(index, model))
+
+    def groups(self) -> list[tuple[list[nn.Parameter], float]]:
+        """The head, and the aligner at a rate of its own."""
+        aligner = [] if self.aligner is None else list(self.aligner.parameters())
+        return [(list(self.head.parameters()), 1.0), (aligner, self.given[0].settings.aligner_rate)]
+
+    def training_step(self, batch: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss of some stars."""
+        return self.loss(batch), {}
+
+    def validation_step(self, batch: Tensor, generator: torch.Generator) -> dict[str, tuple[float, float]]:
+        """The same, in evaluation mode."""
+        return {"loss": (float(self.loss(batch)) * len(batch), float(len(batch)))}
 
 
 def best_temperature(logits: Tensor, target: Tensor) -> float:

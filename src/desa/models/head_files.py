@@ -22,11 +22,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from desa.errors import ModelError, SettingsError
-from desa.evaluation.linear import Perceptron
 from desa.files import written_whole
 from desa.inference.estimate import Estimate, number_estimates
 from desa.models.finetuned import Features, FineTuned, FineTuning, SideBySide
-from desa.models.heads import FineTuningHead
+from desa.models.heads import new_head
 
 if TYPE_CHECKING:
     from desa.models.network import Network
@@ -200,17 +199,6 @@ def _rebuilt(model: Network, facts: Mapping[str, Any], state: Mapping[str, Tenso
     tuned.load_state_dict(dict(own))
     tuned.calibration = dict(facts["calibration"])
     return tuned.to(model.device).eval()
-
-
-def new_head(kind: str, features: int, settings: FineTuning) -> nn.Module:
-    """An untrained head of a kind."""
-    if kind == "perceptron":
-        return Perceptron(features, settings.outputs, settings.hidden, settings.dropout)
-    if kind == "transformer":
-        return FineTuningHead(
-            features, settings.outputs, settings.width, settings.blocks, settings.heads, settings.dropout
-        )
-    return nn.Linear(features, settings.outputs)
 
 
 def head_estimates(heads: Sequence[UserHead], features: Mapping[str, NDArray[np.float32]]) -> list[Estimate]:

@@ -1,8 +1,8 @@
-"""What sits on the encoders: quantiles of labels, SimSiam's predictor, the fine-tuning transformer."""
+"""What sits on the encoders: quantiles of labels, SimSiam's predictor, heads for users' own labels."""
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from desa.config import Objective
 from desa.models.layers import join_heads, split_heads
+
+if TYPE_CHECKING:
+    from desa.models.finetuned import FineTuning
 
 
 class QuantileHead(nn.Module):
@@ -22,8 +25,8 @@ class QuantileHead(nn.Module):
     ----------
     features, hidden
         Widths.
-    labels, quantiles
-        How many of each.
+    objective
+        Its labels and quantiles.
     activation
         ``"silu"`` (spectrum, as published) or ``"gelu"`` (light curve).
     dropout
@@ -39,14 +42,14 @@ class QuantileHead(nn.Module):
         self,
         features: int,
         hidden: int,
-        labels: int,
-        quantiles: int,
+        objective: Objective,
         activation: str,
         dropout: float,
         batch_norm: bool = True,
         skip: bool = False,
     ) -> None:
         super().__init__()
+        labels, quantiles = len(objective.labels), len(objective.quantiles)
         self.labels, self.quantiles = labels, quantiles
         self.layers = nn.Sequential(
             nn.Linear(features, hidden),
@@ -66,28 +69,6 @@ class QuantileHead(nn.Module):
         if self.skip is not None:
             found = found + self.skip(features)
         return cast(Tensor, found.unflatten(-1, (self.labels, self.quantiles)))
-
-
-def head_for(
-    features: int,
-    hidden: int,
-    objective: Objective,
-    activation: str,
-    dropout: float,
-    batch_norm: bool = True,
-    skip: bool = False,
-) -> QuantileHead:
-    """The quantile head of an encoder."""
-    return QuantileHead(
-        features,
-        hidden,
-        len(objective.labels),
-        len(objective.quantiles),
-        activation,
-        dropout,
-        batch_norm,
-        skip,
-    )
 
 
 class SimSiamPredictor(nn.Sequential):
@@ -123,6 +104,19 @@ class TransformerBlock(nn.Module):
         return cast(Tensor, x + self.mlp(self.mlp_norm(x)))
 
 
+class Perceptron(nn.Sequential):
+    """Dropout, linear, GELU, dropout, linear."""
+
+    def __init__(self, features: int, outputs: int, hidden: int, dropout: float) -> None:
+        super().__init__(
+            nn.Dropout(dropout),
+            nn.Linear(features, hidden),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, outputs),
+        )
+
+
 class FineTuningHead(nn.Module):
     """A transformer over features as scalar tokens, mean over tokens, MLP to the outputs.
 
@@ -140,10 +134,10 @@ class FineTuningHead(nn.Module):
         self,
         features: int,
         outputs: int,
-        width: int = 64,
-        blocks: int = 8,
-        heads: int = 8,
-        dropout: float = 0.1,
+        width: int,
+        blocks: int,
+        heads: int,
+        dropout: float,
     ) -> None:
         super().__init__()
         self.embedding = nn.Linear(1, width)
@@ -158,3 +152,24 @@ class FineTuningHead(nn.Module):
         """(B, features) -> (B, outputs)."""
         tokens = self.embedding(features[..., None]) + self.place
         return cast(Tensor, self.mlp(self.norm(self.blocks(tokens)).mean(1)))
+
+
+def new_head(kind: str, features: int, settings: FineTuning) -> nn.Module:
+    """An untrained head for a user's own label: (B, features) -> (B, outputs).
+
+    Parameters
+    ----------
+    kind
+        ``"linear"``, ``"perceptron"`` or ``"transformer"``.
+    features
+        Width of what it reads.
+    settings
+        Sizes, and the number of outputs.
+    """
+    if kind == "perceptron":
+        return Perceptron(features, settings.outputs, settings.hidden, settings.dropout)
+    if kind == "transformer":
+        return FineTuningHead(
+            features, settings.outputs, settings.width, settings.blocks, settings.heads, settings.dropout
+        )
+    return nn.Linear(features, settings.outputs)

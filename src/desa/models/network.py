@@ -13,7 +13,7 @@ from desa import preprocess
 from desa.config import Objective, Settings
 from desa.errors import ModelError
 from desa.models.dualformer import DualFormer, DualFormerOutput
-from desa.models.heads import SimSiamPredictor, head_for
+from desa.models.heads import QuantileHead, SimSiamPredictor
 from desa.models.layers import Rotary
 from desa.models.lightcurve import LightCurveEncoder
 from desa.models.reference import Reference, read_references, write_references
@@ -63,7 +63,7 @@ class Network(nn.Module):
         if "lightcurve" in parts:
             size = settings.lightcurve
             self.lightcurve_encoder = LightCurveEncoder(size)
-            self.lightcurve_head = head_for(
+            self.lightcurve_head = QuantileHead(
                 2 * size.features,
                 size.head_hidden,
                 settings.objective_lightcurve,
@@ -73,7 +73,7 @@ class Network(nn.Module):
             )
         if "spectrum" in parts:
             self.spectrum_encoder = SpectrumEncoder(settings.spectrum)
-            self.spectrum_head = head_for(
+            self.spectrum_head = QuantileHead(
                 self.spectrum_encoder.features,
                 settings.spectrum.head_hidden,
                 settings.objective_spectrum,

@@ -62,7 +62,7 @@ def fit(
     train_batches: Callable[[int], Iterable[Batch]],
     validation_batches: Iterable[Batch] | None,
     training: Training,
-    out: Path,
+    out: Path | None,
     *,
     seed: int = 0,
     device: str | torch.device = "cpu",
@@ -86,7 +86,8 @@ def fit(
     training
         Steps, learning rate and the like.
     out
-        The run's folder: ``metrics.jsonl``, ``tensorboard/``, ``checkpoint.pt``.
+        The run's folder: ``metrics.jsonl``, ``tensorboard/``, ``checkpoint.pt``. None: nothing is written,
+        and a run that was stopped can't be resumed.
     seed
         Of masking, dropout and all else random in the steps.
     dtype
@@ -107,7 +108,7 @@ def fit(
     DesaError
         If the training data is empty or the loss stops being finite.
     """
-    run = _Run(task, training, Path(out), seed, torch.device(device), dtype, strategy, dict(identity or {}))
+    run = _Run(task, training, out, seed, torch.device(device), dtype, strategy, dict(identity or {}))
     run.prepare(compile=compile)
     run.restore(resume=resume)
     if run.history.stopped and run.history.stopped != "signal":
@@ -140,7 +141,7 @@ class _Run:
         self,
         task: Task,
         training: Training,
-        out: Path,
+        out: Path | None,
         seed: int,
         device: torch.device,
         dtype: str,
@@ -152,7 +153,7 @@ class _Run:
         self.world = distributed.current()
         self.sharded = strategy == "fsdp" and self.world.size > 1
         self.identity = {"task": task.name, "seed": seed, "world": self.world.size, **identity}
-        self.checkpoints = Checkpoints(out, sharded=self.sharded)
+        self.checkpoints = None if out is None else Checkpoints(out, sharded=self.sharded)
         self.history = History()
         self.best: dict[str, Any] | None = None
         self.generator = torch.Generator(device)
@@ -161,15 +162,15 @@ class _Run:
 
     def prepare(self, *, compile: bool) -> None:
         """Move, compile, wrap; make the optimizer."""
-        self.out.mkdir(parents=True, exist_ok=True)
         self.task.to(self.device)
         if compile:
             for module in self.task.compilable():
                 module.compile()
         self.module = distributed.distribute(self.task, self.world, self.strategy, self.device)
-        self.parameters = [p for p in self.task.parameters() if p.requires_grad]
+        groups = [(parameters, factor) for parameters, factor in self.task.groups() if parameters]
+        self.parameters = [p for parameters, _ in groups for p in parameters]
         self.optimizer = torch.optim.AdamW(
-            self.parameters,
+            [{"params": parameters, "factor": factor} for parameters, factor in groups],
             lr=self.training.learning_rate,
             weight_decay=self.training.weight_decay,
             fused=not self.sharded,
@@ -177,6 +178,9 @@ class _Run:
 
     def restore(self, *, resume: bool) -> None:
         """Take up the folder's checkpoint, or clear the folder of one."""
+        if self.checkpoints is None:
+            return
+        self.checkpoints.out.mkdir(parents=True, exist_ok=True)
         if not resume:
             self.checkpoints.clear()
             return
@@ -203,6 +207,8 @@ class _Run:
         """Step until the steps, the patience or the user's patience are used up."""
         history, training = self.history, self.training
         before, started = history.seconds, time.monotonic()
+        if validation is not None and training.validate_start and history.step == 0:
+            self.validate(validation, tracker)
         while not history.stopped:
             values = self.step(batches)
             history.step += 1
@@ -226,7 +232,7 @@ class _Run:
         self.module.train()
         rate = learning_rate(self.training, self.history.step)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["factor"]
         started = time.perf_counter()
         waited, sums = 0.0, dict[str, Tensor]()
         for micro in range(self.training.accumulate):
@@ -321,9 +327,10 @@ class _Run:
             history.stopped = "early"
 
     def save(self) -> None:
-        """Write a checkpoint."""
-        state = {"step": self.history.step, "history": asdict(self.history), "identity": self.identity}
-        self.checkpoints.save(self.task, self.optimizer, state, self.best)
+        """Write a checkpoint, where there is a folder for it."""
+        if self.checkpoints is not None:
+            state = {"step": self.history.step, "history": asdict(self.history), "identity": self.identity}
+            self.checkpoints.save(self.task, self.optimizer, state, self.best)
         self.saved_at = time.monotonic()
 
     def use_best(self) -> None:

@@ -42,6 +42,10 @@ class Task(nn.Module):
         """Metrics of the whole validation set that no sum of batches gives."""
         return {}
 
+    def groups(self) -> list[tuple[list[nn.Parameter], float]]:
+        """What is trained: parameters, and the factor on the learning rate that each group has."""
+        return [([p for p in self.parameters() if p.requires_grad], 1.0)]
+
     def compilable(self) -> list[nn.Module]:
         """The modules worth `torch.compile`."""
         return []

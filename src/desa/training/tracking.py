@@ -55,7 +55,7 @@ class Tracker:
     Parameters
     ----------
     out
-        The run's folder; gets ``metrics.jsonl`` and ``tensorboard/``.
+        The run's folder; gets ``metrics.jsonl`` and ``tensorboard/``. None: nothing is written.
     step
         Records after this step are dropped first: a resumed run writes them again.
     total
@@ -70,7 +70,7 @@ class Tracker:
 
     def __init__(
         self,
-        out: Path,
+        out: Path | None,
         *,
         step: int = 0,
         total: int = 0,
@@ -78,11 +78,11 @@ class Tracker:
         progress: Progress | None = None,
         active: bool = True,
     ) -> None:
-        self.active = active
-        self._progress = progress if active else None
+        self.active = active and out is not None
+        self._progress = progress if self.active else None
         self._bar: TaskID | None = None
         self._losses: dict[str, str] = {}
-        if not active:
+        if not active or out is None:
             return
         from torch.utils.tensorboard import SummaryWriter  # slow to import, and only trainers need it
 
