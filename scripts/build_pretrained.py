@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from desa.catalogs.label_names import LABELS
 from desa.config import Settings, settings
 from desa.conformal import calibrate, empirical_coverage, intervals
 from desa.evaluation.crossvalidation import folds
@@ -35,7 +36,6 @@ from desa.real.lightcurves import PERIODS, read_kepler
 from desa.real.scores import as_json, cross_coverage, score
 from desa.real.train import QUANTILES, features_of, fine_tune, predict, pretrain, real_settings
 from desa.simulate.survey import simulate_survey
-from desa.survey.schema import LABELS
 from desa.survey.store import Survey, SurveyWriter
 from desa.training.pairs import pairs_of
 from desa.training.predictions import lightcurve_predictions

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from desa.catalogs.declared import catalog, declarations, described, parse_priority, recognised, translated
+from desa.catalogs.label_names import LABELS
 from desa.catalogs.labels import read_labels
 from desa.catalogs.merge import merge, origins, read_many
 from desa.cli import app
@@ -21,7 +22,6 @@ from desa.download.catalogs import ask_cds, get
 from desa.download.http import Patience
 from desa.errors import ArchiveError, SettingsError
 from desa.survey.ingest import ingest
-from desa.survey.schema import LABELS
 from desa.survey.store import Survey
 from helpers import bad_server as bad
 from helpers.samples import write_quarter

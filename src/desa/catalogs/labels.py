@@ -19,8 +19,8 @@ from astropy import units
 from astropy.table import Table
 
 from desa.catalogs.declared import recognised, translated
+from desa.catalogs.label_names import LABELS, NUMBER_LABELS, TEXT_LABELS
 from desa.errors import DamagedFile, UnsupportedFile
-from desa.survey.schema import LABELS, NUMBER_LABELS, TEXT_LABELS
 
 MISSING = -900.0
 """Tables write -999 or -9999 for what they do not know; no label is that low."""

@@ -15,9 +15,9 @@ from scipy.sparse.csgraph import connected_components
 
 from desa.catalogs.crossmatch import nearest
 from desa.catalogs.declared import declarations
+from desa.catalogs.label_names import LABELS, label_type
 from desa.catalogs.labels import KEYS, LabelTable, read_labels
 from desa.errors import SettingsError
-from desa.survey.schema import LABELS, label_type
 
 Ints = NDArray[np.int64]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from desa.survey.schema import LABELS
+from desa.catalogs.label_names import LABELS
 from desa.survey.splits import SPLITS
 from desa.survey.store import Survey
 

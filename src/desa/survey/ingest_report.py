@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from desa.catalogs.label_names import LABELS
 from desa.catalogs.labels import LabelTable
 from desa.survey.pairing import Pairing
-from desa.survey.schema import LABELS
 from desa.survey.shards import Note
 from desa.survey.splits import SPLITS, split_of
 from desa.survey.write import Modality

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from desa.catalogs.crossmatch import groups, nearest
+from desa.catalogs.label_names import label_type
 from desa.catalogs.labels import LabelTable, file_stem
-from desa.survey.schema import label_type
 from desa.survey.stars import gaia_of, kic_of
 
 CATALOGUES = ("KIC ", "EPIC ", "TIC ", "Gaia ")

@@ -47,15 +47,6 @@ SPECTRA = pa.schema(
 )
 """One spectrum a row, as observed; ivar 0 where a pixel is bad."""
 
-NUMBER_LABELS = (
-    *("teff", "log_g", "fe_h", "alpha_fe", "prot", "age", "mass", "radius", "log_l"),
-    *("bp_rp", "m_g", "ruwe", "numax", "dnu", "sph"),
-)
-TEXT_LABELS = ("cmd_class", "binary_kind")
-LABELS = (*NUMBER_LABELS, *TEXT_LABELS, "binary")
-"""Canonical label names; a number's error is ``<name>_err``. Units: K, dex, dex, dex, d, Gyr, solar masses,
-solar radii, log10 solar, mag, mag, 1, uHz, uHz, ppm."""
-
 STARS = pa.schema(
     [
         ("star_id", pa.string()),
@@ -72,13 +63,6 @@ STARS = pa.schema(
 """Columns every star table has; label columns follow."""
 
 _HALF_MAX = float(np.finfo(np.float16).max)
-
-
-def label_type(name: str) -> pa.DataType:
-    """Arrow type of a label column."""
-    if name in TEXT_LABELS:
-        return pa.string()
-    return pa.bool_() if name == "binary" else pa.float64()
 
 
 def _lists(arrays: Sequence[NDArray[Any]], kind: pa.DataType) -> pa.ListArray:

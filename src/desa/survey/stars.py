@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from desa.catalogs.label_names import LABELS, label_type
 from desa.errors import SurveyError
-from desa.survey.schema import LABELS, STARS, label_type
+from desa.survey.schema import STARS
 from desa.survey.shards import Note
 from desa.survey.splits import split_of
 

@@ -24,9 +24,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from desa.catalogs.label_names import LABELS
 from desa.errors import SurveyError
 from desa.survey import schema
-from desa.survey.schema import BANDS, FORMAT, LABELS
+from desa.survey.schema import BANDS, FORMAT
 from desa.survey.shards import Shards, json_bytes, note_of
 from desa.survey.write import KINDS, SHARD_ROWS, Modality, finish_survey, write_lightcurves, write_spectra
 from desa.types import LightCurve, Spectrum
@@ -120,7 +121,7 @@ class SurveyWriter:
         Parameters
         ----------
         stars
-            ``star_id`` and labels (canonical names, see `desa.survey.schema`), or None. Counts, splits and
+            ``star_id`` and labels (canonical names, see `desa.catalogs.label_names`), or None. Counts, splits and
             what the objects say of position and magnitude are filled in.
         report
             Content of ``report.json``.
