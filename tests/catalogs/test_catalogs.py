@@ -68,8 +68,9 @@ def test_declarations_hold_together():
         declared.catalogs
     )
     for name, entry in declared.catalogs.items():
-        assert set(entry.labels) <= set(LABELS) and bool(entry.vizier) != bool(entry.url)
-        assert set(entry.verified) == {"vizier" if entry.vizier else "url", "columns", "cuts"}
+        assert set(entry.labels) <= set(LABELS) and not (entry.vizier and entry.url)
+        places = {place for place in ("vizier", "url") if getattr(entry, place)}
+        assert set(entry.verified) == {*places, "columns", "cuts"}
         assert all(name in declared.priority[label] for label in entry.labels)
         assert all(set(cut.labels) <= set(entry.labels) for cut in entry.cuts)
         lines = described(entry)
@@ -79,6 +80,29 @@ def test_declarations_hold_together():
         assert all(label in declared.catalogs[name].labels for name in names)
     with pytest.raises(SettingsError, match="is no catalog that desa knows; they are mcquillan2014"):
         catalog("gaia_dr7")
+
+
+def test_being_in_a_table_is_a_label_and_the_first_column_with_a_value_counts(tmp_path):
+    nan = float("nan")
+    columns = {"KIC": [1, 2], "Per": [2.5, 3.0], "BJD0": [1.0, 2.0], "Morph": [0.1, 0.9], "Teff": [0, 0]}
+    kirk = read_labels(written(tmp_path, "kirk.parquet", columns))
+    assert kirk.source == "kirk2016" and kirk.values == {
+        "binary": [True, True],
+        "binary_kind": ["eclipsing", "eclipsing"],
+    }
+    stars = {
+        "KIC": [1, 2, 3],
+        "Prot_santos": [10.0, nan, nan],
+        "Prot_mcquillan": [11.0, 22.0, nan],
+        "EB_period_kirk": [nan, None, 3.0],
+        "numax_yu": [nan, 50.0, nan],
+    }
+    found = read_labels(written(tmp_path, "stars.parquet", stars))
+    assert found.source == "kepler_star_labels" and found.values["prot"] == [10.0, 22.0, None]
+    assert found.values["binary_kind"] == [None, None, "eclipsing"]
+    assert found.values["binary"] == [None, None, True] and found.values["numax"] == [None, 50.0, None]
+    with pytest.raises(SettingsError, match="in no archive"):
+        get(catalog("kepler_star_labels"), tmp_path)
 
 
 def test_errors_of_both_sides_and_units():
@@ -280,11 +304,22 @@ def test_real_tables_are_recognised_and_merged(shared):
         "santos2019_rotation_KM": "santos2019",
         "santos2021_rotation_FG": "santos2021",
         "bouma2024_koi_gyro_ages": "bouma2024",
+        "kirk2016_eclipsing_binaries": "kirk2016",
+        "yu2018_red_giants": "yu2018",
+        "huber2014_q1q16_input_parameters": "huber2014",
+        "reinhold2015_rotation_gyroage": "reinhold2015",
     }
     for file, name in names.items():
         assert recognised(dict.fromkeys(pq.read_schema(folder / f"{file}.parquet").names)).name == name
-    for file in ("kirk2016_eclipsing_binaries", "yu2018_red_giants", "lamost_dr1_stellar_labels"):
-        assert recognised(dict.fromkeys(pq.read_schema(folder / f"{file}.parquet").names), file) is None
+    unknown = pq.read_schema(folder / "lamost_dr1_stellar_labels.parquet").names
+    assert recognised(dict.fromkeys(unknown), "lamost_dr1_stellar_labels") is None
     merged, _ = merge([folder / f"{file}.parquet" for file in list(names)[:2]])
     counts = origins(merged)["prot"]
     assert counts["santos2019"] == 15640 and merged.num_rows == sum(counts.values())
+    classes = read_labels(folder / "keplerq9v3_targets.txt")
+    known = [
+        kind for kind, kic in zip(classes.values["variable_class"], classes.keys["kic"], strict=True) if kic
+    ]
+    assert classes.source == "audenaert2021" and len(known) == 8480 and len(set(known)) == 8
+    stars = read_labels(shared / "data/kepler/star_labels.csv")
+    assert stars.source == "kepler_star_labels" and stars.values["binary_kind"].count("eclipsing") > 20

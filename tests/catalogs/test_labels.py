@@ -7,7 +7,7 @@ import pytest
 from astropy import units as u
 from astropy.table import MaskedColumn, QTable, Table
 
-from desa.catalogs.labels import canonical_name, file_stem, read_labels
+from desa.catalogs.labels import _identifier, canonical_name, file_stem, read_labels
 from desa.errors import DamagedFile, UnsupportedFile
 
 
@@ -50,6 +50,16 @@ def test_text_tables(tmp_path, delimiter):
     assert table.values["prot"] == [19.1, None] and table.values["binary"] == [True, False]
     (tmp_path / "labels.csv.gz").write_bytes(gzip.compress(path.read_bytes()))
     assert read_labels(tmp_path / "labels.csv.gz").values == table.values
+
+
+def test_columns_that_only_comments_name(tmp_path):
+    path = tmp_path / "targets.txt"
+    comments = "# Targets\n# Column 1: KIC\n# Column 2: variable_class\n#---\n"
+    path.write_text(f"{comments}1026895,APERIODIC\nconstant_7,CONSTANT\n")
+    table = read_labels(path)
+    assert table.keys == {"kic": [1026895, None]}
+    assert table.values == {"variable_class": ["APERIODIC", "CONSTANT"]}
+    assert [_identifier(name) for name in ("KIC 007", "kplr007", "Gaia DR3 77", "tic7")] == [7, 7, 77, None]
 
 
 @pytest.mark.parametrize(("form", "name"), [("fits", "a.bin"), ("ascii.ecsv", "b"), ("votable", "c.fits")])

@@ -15,6 +15,7 @@ from astropy import units
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from desa.catalogs.label_names import TEXT_LABELS
 from desa.errors import SettingsError
 
 MISSING = -900.0
@@ -33,7 +34,9 @@ class Column(_Declared):
     Parameters
     ----------
     names
-        What it may be called.
+        What it may be called; of several that are there, each row takes the first that has a value.
+    value
+        What the label is for every row with a value, where the column itself only says so by being there.
     errors
         Columns of its error, each with the names it may have; two are the upper and lower error, whose
         sizes are averaged.
@@ -42,6 +45,7 @@ class Column(_Declared):
     """
 
     names: tuple[str, ...]
+    value: str | bool | None = None
     errors: tuple[tuple[str, ...], ...] = ()
     unit: str = ""
 
@@ -92,7 +96,7 @@ class Catalog(_Declared):
     vizier
         Table at VizieR; empty where it is elsewhere.
     url
-        Address of the whole table, where it is not at VizieR.
+        Address of the whole table, where it is not at VizieR; with neither, it is to be had from its authors.
     token
         Whether that address asks for the user's LAMOST token.
     by_position
@@ -252,18 +256,25 @@ def translated(
         for label in cut.labels or entry.labels:
             good[label] &= passing
     for label, declared in entry.labels.items():
-        if column := _find(columns, declared.names):
-            out |= _label(label, declared, columns, column, good[label])
+        there = [name for each in declared.names if (name := _find(columns, [each]))]
+        if there:
+            given = [
+                next((value for value in row if value is not None and value == value), None)
+                for row in zip(*(columns[name] for name in dict.fromkeys(there)), strict=True)
+            ]
+            out |= _label(label, declared, columns, given, good[label])
     return out, notes
 
 
 def _label(
-    label: str, declared: Column, columns: Mapping[str, Sequence[Any]], column: str, good: Any
+    label: str, declared: Column, columns: Mapping[str, Sequence[Any]], given: list[Any], good: Any
 ) -> dict[str, list[Any]]:
-    if label in ("cmd_class", "binary"):
-        return {label: [value if ok else None for value, ok in zip(columns[column], good, strict=True)]}
+    if declared.value is not None:
+        given = [None if value is None else declared.value for value in given]
+    if label in (*TEXT_LABELS, "binary"):
+        return {label: [value if ok else None for value, ok in zip(given, good, strict=True)]}
     factor = units.Unit(declared.unit).to(_UNITS[label]) if declared.unit else 1.0
-    values = _numbers(columns[column]) * factor
+    values = _numbers(given) * factor
     values[~good | (values <= MISSING)] = np.nan
     out = {label: _plain(values)}
     found = [name for names in declared.errors if (name := _find(columns, names))]
@@ -299,13 +310,13 @@ def described(entry: Catalog) -> list[str]:
     """What a table is, in lines for people."""
     order = declarations().priority
     lines = [f"{entry.name}: {entry.title}", f"  {entry.citation} ({entry.bibcode})"]
-    lines.append(f"  where: {f'VizieR {entry.vizier}' if entry.vizier else entry.url}")
+    lines.append(f"  where: {f'VizieR {entry.vizier}' if entry.vizier else entry.url or 'its authors'}")
     lines += [f"  {key}: column {' or '.join(names)}" for key, names in entry.keys.items()]
     for label, column in entry.labels.items():
         errors = " and ".join(names[0] for names in column.errors)
         unit = f" [{column.unit}]" if column.unit else ""
         place = f"choice {order[label].index(entry.name) + 1} of {len(order[label])}"
-        said = f", error {errors}" if errors else ""
+        said = (f", error {errors}" if errors else "") + (f": {column.value}" if column.value else "")
         lines.append(f"  {label}: column {' or '.join(column.names)}{unit}{said}; {place}")
     for cut in entry.cuts:
         about = ", ".join(cut.labels) or "all labels"

@@ -59,6 +59,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "cmd_class": (),
     "binary": ("is_binary",),
     "binary_kind": ("binary_type",),
+    "variable_class": ("variability_class", "variable_type"),
     "sph": ("s_ph",),
 }
 KEYS = ("kic", "gaia", "obsid", "star_id", "file")
@@ -128,13 +129,21 @@ def canonical_name(column: str) -> str | None:
     return f"{label}_err" if label in NUMBER_LABELS else None
 
 
+_NUMBER = re.compile(r"(?:kic|kplr|kepler|gaia(?: *e?dr\d)?)?[ _-]*(\d+)", re.IGNORECASE)
+_COLUMN = re.compile(rb"^# *Column \d+ *: *(.+)$", re.IGNORECASE | re.MULTILINE)
+
+
 def _csv(raw: bytes) -> dict[str, list[Any]]:
     lines = [line for line in raw.split(b"\n", 200) if line.strip() and not line.startswith(b"#")]
     header = lines[0].decode("utf-8", "replace") if lines else ""
     delimiter = max(",\t;|", key=header.count)
     skipped = b"\n".join(line for line in raw.split(b"\n") if not line.startswith(b"#"))
+    # Tables without a header often name their columns in comments: "# Column 1: KIC identifier".
+    named = [name.decode("utf-8", "replace").strip() for name in _COLUMN.findall(raw)]
+    given = named if len(named) == len(header.split(delimiter)) else None
     table = pa_csv.read_csv(
         io.BytesIO(skipped),
+        read_options=pa_csv.ReadOptions(column_names=given),
         parse_options=pa_csv.ParseOptions(delimiter=delimiter),
         convert_options=pa_csv.ConvertOptions(strings_can_be_null=True),
     )
@@ -192,7 +201,7 @@ def _text(value: Any) -> str | None:
 def _identifier(value: Any) -> int | None:
     """A catalogue number; a Gaia number that went through a float has lost its last digits."""
     if isinstance(value, str):
-        found = re.search(r"(\d+)\s*$", value)
+        found = _NUMBER.fullmatch(value.strip())
         return int(found.group(1)) if found else None
     if value is None or (isinstance(value, float) and not (np.isfinite(value) and 0 < value < 2**53)):
         return None

@@ -36,7 +36,7 @@ def list_catalogs() -> None:
 
     table = Table("name", "labels", "where", "citation")
     for name, entry in declarations().catalogs.items():
-        where = entry.vizier or entry.url.split("?")[0]
+        where = entry.vizier or entry.url.split("?")[0] or "its authors"
         table.add_row(name, ", ".join(entry.labels), where, entry.citation)
     screen().print(table)
 

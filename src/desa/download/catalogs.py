@@ -105,6 +105,8 @@ def get(
     """
     if entry.url:
         return _by_address(entry, folder, token, patience)
+    if not entry.vizier:
+        raise SettingsError(f"{entry.name} is in no archive: {entry.citation} have it")
     target = folder / f"{entry.name}.parquet"
     if target.exists():
         return target

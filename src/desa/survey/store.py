@@ -121,8 +121,8 @@ class SurveyWriter:
         Parameters
         ----------
         stars
-            ``star_id`` and labels (canonical names, see `desa.catalogs.label_names`), or None. Counts, splits and
-            what the objects say of position and magnitude are filled in.
+            ``star_id`` and labels (canonical names, see `desa.catalogs.label_names`), or None. Counts,
+            splits and what the objects say of position and magnitude are filled in.
         report
             Content of ``report.json``.
         """
