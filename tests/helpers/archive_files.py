@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from astropy.io import fits
 
 DAYS = 0.02043359821692
@@ -94,3 +96,44 @@ def write_spectrum(
     hdus[0].header.update(cards)
     fits.HDUList(hdus).writeto(path, overwrite=True)
     return arrays
+
+
+def write_table(path: Path, columns: dict[str, Any]) -> None:
+    """A Parquet file."""
+    pq.write_table(pa.table(columns), path)
+
+
+def pipeline_table(*kics: int, n: int = 300, first: int = 3000) -> dict[str, np.ndarray]:
+    """Columns of a table of pipeline light curves, stars in the given order, rows mixed."""
+    cadence = np.tile(np.arange(first, first + n), len(kics))
+    columns = {
+        "KIC": np.repeat(kics, n).astype("i4"),
+        "CADENCENO": cadence.astype("i4"),
+        "TIME": 108.933 + DAYS * cadence,
+        "SAP_FLUX": np.concatenate([light(n, kic) for kic in kics]).astype("f4"),
+        "PDCSAP_FLUX": np.concatenate([light(n, kic + 1) for kic in kics]).astype("f4"),
+        "PDCSAP_FLUX_ERR": np.full(n * len(kics), 3, "f4"),
+        "SAP_QUALITY": np.zeros(n * len(kics), "i4"),
+    }
+    order = np.random.default_rng(0).permutation(n * len(kics))
+    return {name: values[order] for name, values in columns.items()}
+
+
+def write_archive(path: Path, *obsids: int, n: int = PIXELS) -> np.ndarray:
+    """A compact archive of LAMOST spectra, and the table of their headers; returns the flux (N, n)."""
+    flux = np.stack([light(n, obsid) / 1e4 for obsid in obsids]).astype("f2")
+    good = np.ones(flux.shape, bool)
+    good[:, :20] = False
+    loglam = 3.5682 + 1e-4 * np.arange(n)
+    with path.open("wb") as stream:
+        np.savez(
+            stream,
+            obsid=np.array(obsids),
+            flux_over_median_f16=flux,
+            good_packed=np.packbits(good, axis=1),
+            loglam=loglam,
+        )
+    lines = ["obsid,ra,dec,tsource,tcomment,objname,subclass,z,snru,snrg,snrr,snri,snrz,teff,logg,feh,KIC"]
+    lines += [f"{obsid},{obsid / 10},20.0,LEGUE,,,G2,1e-4,10,50,60,70,40,5700,4.4,0.1," for obsid in obsids]
+    path.with_name(f"{path.stem.removesuffix('_compact')}_labels.csv").write_text("\n".join(lines))
+    return flux

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from desa.errors import DamagedFile, FileRefused, UnsupportedFile
 from desa.io import read
 from desa.types import LightCurve
-from helpers.archive_files import write_quarter, write_spectrum
+from helpers.archive_files import pipeline_table, write_archive, write_quarter, write_spectrum, write_table
 
 KINDS = {
     "kepler": "kepler/formats/kplr010002792-2009259160929_llc.fits.gz",
@@ -78,7 +78,10 @@ WRITTEN: dict[str, Callable[[Path], object]] = {
     "lamost dr1": lambda path: write_spectrum(path, "DR1"),
     "lamost dr5": lambda path: write_spectrum(path, "DR5"),
     "lamost dr10": lambda path: write_spectrum(path, "DR10"),
+    "light-curve table": lambda path: write_table(path, pipeline_table(1, n=1200)),
+    "lamost archive": lambda path: write_archive(path, 1),
 }
+BESIDE = ("whole_labels.csv", "file_labels.csv")
 
 
 @pytest.mark.real
@@ -90,6 +93,9 @@ def test_damaged_files(kind: str, shared: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", WRITTEN)
 def test_damaged_files_written_here(kind: str, tmp_path: Path) -> None:
     WRITTEN[kind](tmp_path / "whole")
+    for name in BESIDE:
+        if (tmp_path / BESIDE[0]).exists():
+            (tmp_path / name).write_bytes((tmp_path / BESIDE[0]).read_bytes())
     _damage((tmp_path / "whole").read_bytes(), "written " + kind, tmp_path)
 
 

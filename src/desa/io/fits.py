@@ -70,7 +70,9 @@ def _check_start(path: str | Path, raw: bytes) -> None:
         raise UnsupportedFile(path, "a web page, not a FITS file", "download the file itself")
     if not raw.strip(b"\0"):
         raise DamagedFile(path, "nothing but zero bytes", AGAIN)
-    raise UnsupportedFile(path, "not a FITS file", "desa reads FITS light curves and LAMOST spectra")
+    raise UnsupportedFile(
+        path, "not a FITS file", "desa reads FITS files, and tables of stars in Parquet and NumPy files"
+    )
 
 
 @dataclass(frozen=True, eq=False)

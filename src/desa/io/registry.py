@@ -18,6 +18,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
+import numpy as np
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
@@ -168,7 +169,8 @@ def open_file(path: str | Path) -> Iterator[OpenFile | StoredTable]:
         If it can't be read or is of no form that holds stars.
     """
     if is_table_file(path):
-        yield open_table(path)
+        with np.errstate(all="ignore"):
+            yield open_table(path)
     else:
         with opened(path) as file:
             yield file

@@ -43,6 +43,7 @@ class StoredTable:
     header: Mapping[str, Any] = field(default_factory=dict)
     _kept: dict[str, NDArray[Any]] = field(default_factory=dict)
     _rows: dict[str, dict[int, NDArray[np.int64]]] = field(default_factory=dict)
+    _names: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def columns(self) -> frozenset[str]:
@@ -71,6 +72,12 @@ class StoredTable:
             parts = np.split(order, first[1:]) if len(order) else []
             self._rows[name] = {int(values[part[0]]): part for part in parts}
         return self._rows[name]
+
+    def names(self, name: str, prefix: str = "") -> tuple[str, ...]:
+        """The values of a column of whole numbers, each once, ascending, as text after a prefix."""
+        if name not in self._names:
+            self._names[name] = tuple(f"{prefix}{value}" for value in self.rows_of(name))
+        return self._names[name]
 
 
 @contextmanager
