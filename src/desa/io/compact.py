@@ -183,7 +183,7 @@ def _rows(file: StoredTable, layout: Layout, member: str) -> NDArray[np.int64]:
         rows = file.rows_of(layout.star)[int(member.removeprefix("KIC "))]
     else:
         rows = np.arange(len(file.column(layout.time)))
-    rows = rows[np.isfinite(file.column(layout.time)[rows])]
+    rows = np.compress(np.isfinite(file.column(layout.time)[rows]), rows)
     if not len(rows):
         raise DamagedFile(file.path, f"no sample{' of ' + member if member else ''} has a time")
     return rows

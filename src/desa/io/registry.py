@@ -26,7 +26,7 @@ from desa.errors import FileRefused, UnsupportedFile
 from desa.io.fits import OpenFile, opened
 from desa.io.heads import Head, read_head
 from desa.io.quality import bitmask
-from desa.io.tables import StoredTable, is_table_file, open_table
+from desa.io.tables import StoredTable, damage_told, is_table_file, open_table
 from desa.types import LightCurve, Spectrum
 
 Kind = Literal["lightcurve", "spectrum"]
@@ -169,7 +169,7 @@ def open_file(path: str | Path) -> Iterator[OpenFile | StoredTable]:
         If it can't be read or is of no form that holds stars.
     """
     if is_table_file(path):
-        with np.errstate(all="ignore"):
+        with damage_told(path), np.errstate(all="ignore"):
             yield open_table(path)
     else:
         with opened(path) as file:

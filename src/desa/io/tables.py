@@ -59,7 +59,7 @@ class StoredTable:
             If it can't be read.
         """
         if name not in self._kept:
-            with _damage_told(self.path):
+            with damage_told(self.path):
                 self._kept[name] = self.readers[name]()
         return self._kept[name]
 
@@ -81,7 +81,7 @@ class StoredTable:
 
 
 @contextmanager
-def _damage_told(path: str | Path) -> Iterator[None]:
+def damage_told(path: str | Path) -> Iterator[None]:
     """Turn whatever goes wrong inside into one sentence: damaged files meet many kinds of exception."""
     try:
         yield
@@ -121,7 +121,7 @@ def open_table(path: str | Path) -> StoredTable:
 @lru_cache(maxsize=2)
 def _opened(path: str, size: int, mtime_ns: int) -> StoredTable:
     """A table by its path and state: a file that was changed since is opened anew."""
-    with _damage_told(path), Path(path).open("rb") as stream:
+    with damage_told(path), Path(path).open("rb") as stream:
         parquet = stream.read(4) == PARQUET_MAGIC
         unpacked, readers = (_parquet if parquet else _archive)(Path(path))
     if unpacked > MAX_BYTES:
