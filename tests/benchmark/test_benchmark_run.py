@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from desa.benchmark import jobs
+from desa.benchmark.collect import collect, predictions
 from desa.benchmark.jobs import Place, validation_scores
 from desa.benchmark.report import report
-from desa.benchmark.results import collect, predictions
 from desa.benchmark.runner import run
 from desa.errors import SettingsError
 from desa.survey.store import Survey

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from desa.benchmark.collect import predictions
 from desa.benchmark.jobs import Place
 from desa.benchmark.plan import Plan
 from desa.benchmark.registry import SPECS
-from desa.benchmark.results import Results, predictions
+from desa.benchmark.results import Results
 from desa.report import benchmark_figures as figures
 from desa.report.page import Figure
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from desa.benchmark.candidates import controls
 from desa.config import Settings
 from desa.errors import SurveyError
+from desa.files import written_whole
 from desa.inference.encode import lightcurve_features, spectrum_features
 from desa.models.network import Network
 from desa.survey.batches import LightCurveDataset
@@ -23,6 +24,52 @@ from desa.training.pairs import Pairs, pairs_of, standardisation
 
 Array = NDArray[np.float32]
 ENCODERS, FEATURES = "encoders", "features"
+
+
+@dataclass(frozen=True)
+class Track:
+    """Which stars, of which kind of survey, candidates are made for and tasks are done on.
+
+    Parameters
+    ----------
+    name
+        As messages say it.
+    needs
+        What a star must have: ``"spectrum"``, ``"lightcurve"``, or both.
+    subject
+        Name of the candidate that the others are tested against.
+    kind
+        Of the survey; empty for any.
+    given
+        The encoders are those of a model that is given, not trained here.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    subject: str
+    kind: str = ""
+    given: bool = False
+
+    def suits(self, survey: Survey, *, given: bool) -> bool:
+        """Whether a survey, with a given model or without one, has anything for this track."""
+        if (self.kind and self.kind != survey.kind) or (self.given and not given):
+            return False
+        return len(self.stars(survey)) > 0
+
+    def stars(self, survey: Survey) -> Pairs:
+        """One row a star that has all it needs; row -1 stands for a modality that the track does not read."""
+        if len(self.needs) == 2:
+            return pairs_of(survey).best(survey.spectrum_column("snr_g"))
+        star = survey.spectrum_star if "spectrum" in self.needs else survey.lightcurve_star
+        rows, none = np.arange(len(star)), np.full(len(star), -1)
+        if "spectrum" in self.needs:
+            return Pairs(star, none, rows).best(survey.spectrum_column("snr_g"))
+        return Pairs(star, rows, none).where(np.unique(star, return_index=True)[1])
+
+
+PAIRS = Track("stars with both", ("spectrum", "lightcurve"), "desa")
+REAL_SPECTRA = Track("real spectra", ("spectrum",), "spectrum_encoder", "real", given=True)
+REAL_LIGHTCURVES = Track("real light curves", ("lightcurve",), "lightcurve_encoder", "real", given=True)
 
 
 @dataclass(frozen=True)
@@ -36,22 +83,28 @@ class Inputs:
     settings
         All settings.
     folder
-        The benchmark's folder, with ``encoders/`` trained.
+        The benchmark's folder, with ``encoders/`` trained where no model is given.
+    model
+        Folder of a model whose encoders are used in place of trained ones.
+    track
+        Which stars.
     """
 
     survey: Survey
     settings: Settings
     folder: Path
+    model: Path | None = None
+    track: Track = PAIRS
 
     @cached_property
     def spectrum_model(self) -> Network:
         """The spectrum encoder."""
-        return Network.load(self.folder / ENCODERS / "spectrum" / "model")
+        return Network.load(self.model or self.folder / ENCODERS / "spectrum" / "model")
 
     @cached_property
     def lightcurve_model(self) -> Network:
         """The light-curve encoder."""
-        return Network.load(self.folder / ENCODERS / "lightcurve" / "model")
+        return Network.load(self.model or self.folder / ENCODERS / "lightcurve" / "model")
 
     @cached_property
     def spectrum(self) -> Array:
@@ -70,8 +123,8 @@ class Inputs:
 
     @cached_property
     def stars(self) -> Pairs:
-        """One pair a star: what the tasks are done on, in this order."""
-        return self.pairs.best(self.survey.spectrum_column("snr_g"))
+        """One row a star: what the tasks are done on, in this order."""
+        return self.track.stars(self.survey)
 
     @cached_property
     def split(self) -> NDArray[np.str_]:
@@ -137,8 +190,6 @@ class Inputs:
         """An array of the folder, made at its first use."""
         path = self.folder / FEATURES / f"{name}.npy"
         if not path.exists():
-            from desa.files import written_whole
-
             with written_whole(path) as scratch, scratch.open("wb") as stream:
                 np.save(stream, make())
         return np.asarray(np.load(path))
@@ -192,8 +243,3 @@ def check(inputs: Inputs) -> None:
             f"{inputs.survey.path}: too few stars with both a light curve and a spectrum for a benchmark "
             f"({said}; at least 40 train, 10 valid and 10 test are needed)"
         )
-
-
-def use_threads(count: int) -> None:
-    """Threads of this process's tensor operations."""
-    torch.set_num_threads(count)

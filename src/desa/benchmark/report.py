@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from desa.benchmark.collect import searched
 from desa.benchmark.findings import findings, wins
 from desa.benchmark.jobs import Place
 from desa.benchmark.paper import PAPER_KWH
 from desa.benchmark.plan import Plan
 from desa.benchmark.registry import SPECS, ModelSpec
-from desa.benchmark.results import Results, searched
+from desa.benchmark.results import Results
 from desa.benchmark.sections import SECTIONS
 from desa.benchmark.tables import Column, score_table, test_table
 from desa.benchmark.tasks.registry import PROBE_LABELS

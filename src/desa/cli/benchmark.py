@@ -73,8 +73,8 @@ def benchmark(
         return
     if model:
         raise typer.BadParameter("--model goes with --real: a benchmark trains its own models")
+    from desa.benchmark.collect import collect
     from desa.benchmark.report import report
-    from desa.benchmark.results import collect
     from desa.benchmark.runner import planned, run
     from desa.progress import progress_bar
     from desa.survey.store import Survey as Store
