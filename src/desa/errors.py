@@ -59,3 +59,7 @@ class ModelError(DesaError):
 
 class ArchiveError(DesaError):
     """An archive that can't be asked, or a folder of downloads that can't be filled."""
+
+
+class OutputError(DesaError):
+    """A file or folder that can't be written: full, not allowed, taken by another run, or somebody else's."""

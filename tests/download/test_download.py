@@ -18,9 +18,9 @@ from pydantic import SecretStr
 from desa.download import folder as downloads
 from desa.download.folder import Job, download
 from desa.download.http import Patience, Refused, Remote, fetch
-from desa.download.manifest import Journal
+from desa.download.manifest import Journal, Row
 from desa.download.pace import Pace, Stopped
-from desa.errors import ArchiveError
+from desa.errors import ArchiveError, OutputError
 from desa.survey.scan import list_files
 from helpers import bad_server as bad
 from helpers.samples import write_quarter, write_spectrum
@@ -273,12 +273,12 @@ def test_a_full_disk_ends_the_run(site, quarter, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device", str(target))
 
     monkeypatch.setattr(downloads, "settle", full)
-    with pytest.raises(ArchiveError, match="the disk is full; make room"):
+    with pytest.raises(OutputError, match=r"the disk is full \(.*wanted.*free\); make room"):
         run([job(site, quarter)], tmp_path)
 
 
 def test_two_runs_in_one_folder(tmp_path):
-    with downloads._locked(tmp_path), pytest.raises(ArchiveError, match="another run"):
+    with downloads.claimed_for_downloads(tmp_path), pytest.raises(OutputError, match="another run"):
         run([], tmp_path)
 
 
@@ -325,17 +325,23 @@ def test_stopping_ends_waits(site, tmp_path):
     assert not site.asked
 
 
+class Numbered(Row):
+    name: str
+    n: int = 0
+
+
 def test_journal_drops_a_torn_line(tmp_path):
     path = tmp_path / "m.jsonl"
-    journal = Journal(path, "name")
+    journal = Journal(path, "name", Numbered)
     journal.add({"name": "a", "n": 1})
     journal.add({"name": "a", "n": 2})
     with path.open("a") as stream:
         stream.write('{"name": "b", "n"')
-    again = Journal(path, "name")
+    again = Journal(path, "name", Numbered)
     assert again.rows == {"a": {"name": "a", "n": 2}}
     again.add({"name": "c"})
-    assert set(Journal(path, "name").rows) == {"a", "c"}
-    path.write_text("rubbish\n")
-    with pytest.raises(ArchiveError, match="line 1 is damaged"):
-        Journal(path, "name")
+    assert set(Journal(path, "name", Numbered).rows) == {"a", "c"}
+    for wrong in ("rubbish", '{"name": 7}', '{"name": "a", "n": "1"}', "[" * 100_000):
+        path.write_text(f"{wrong}\n")
+        with pytest.raises(ArchiveError, match="line 1 is damaged"):
+            Journal(path, "name", Numbered)

@@ -14,6 +14,12 @@ import pytest
 from desa.simulate.plan import SHARD_STARS
 from desa.simulate.survey import simulate_survey
 
+HALF = {
+    "store": ("spectra/.data-00009.arrow.part", "spectra/.notes.txt.part"),
+    "fits": ("lightcurves/020000007/.kplr020000007-1_llc.fits.part", "lightcurves/020000007/.x.fits.part"),
+}
+"""What a killed run of ours left half-written, and a file of somebody else's beside it."""
+
 STARS = SHARD_STARS + 24
 CODE = """
 import sys
@@ -48,7 +54,11 @@ def test_killed_and_started_again_gives_the_same_bytes(kind: str, tmp_path: Path
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     assert process.wait(60) == -signal.SIGKILL
-    (tmp_path / "killed" / "deep").mkdir()
-    (tmp_path / "killed" / "deep" / ".half.fits.123.part").write_bytes(b"what a killed process was writing")
+    half, foreign = (tmp_path / "killed" / name for name in HALF[kind])
+    for path in (half, foreign):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"what a killed process was writing")
     subprocess.run(command, check=True)
+    assert foreign.read_bytes() == b"what a killed process was writing"
+    foreign.unlink()
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from desa.errors import SurveyError
+from desa.errors import OutputError, SurveyError
 from desa.io.registry import read_lightcurve_file, read_spectrum
 from desa.io.stitching import read_lightcurve
 from desa.survey.info import damaged_files, survey_info, survey_lines
@@ -183,11 +183,11 @@ def test_what_can_not_be_ingested(archive, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(SurveyError, match="no files"):
         ingest(tmp_path / "empty", None, None, tmp_path / "t", processes=1)
-    with pytest.raises(SurveyError, match="something else"):
+    with pytest.raises(OutputError, match="something else"):
         ingest(archive / "lc", None, None, archive, processes=1)
     with pytest.raises(SurveyError, match="real, mock"):
         ingest(archive / "lc", None, None, tmp_path / "u", kind="fake")
-    with pytest.raises(SurveyError, match="a file, not a folder"):
+    with pytest.raises(OutputError, match="a file, not a folder"):
         ingest(archive / "lc", None, None, archive / "labels.csv")
 
 
@@ -223,7 +223,7 @@ def test_killed_in_the_middle_and_run_again(tmp_path):
     assert 0 < len(done) < 6
     with pytest.raises(SurveyError, match="unfinished"):
         Survey.open(out)
-    (out / "spectra/.data-00005.arrow.99.part").write_bytes(b"half of a file")
+    (out / "spectra/.data-00005.arrow.part").write_bytes(b"half of a file")
     kept = {name: (out / f"spectra/data-{name}.arrow").stat().st_mtime_ns for name in done}
 
     def again(folder):
@@ -238,7 +238,7 @@ def test_killed_in_the_middle_and_run_again(tmp_path):
     for name in ("survey.json", "stars.parquet", "spectra/state.json"):
         (out / name).unlink()
     (out / "spectra/data-00002-of-00006.arrow").rename(out / "spectra/data-00002.arrow")
-    (out / ".survey.json.99.part").write_bytes(b"{")
+    (out / ".survey.json.part").write_bytes(b"{")
     again(out)
     assert files_of(out) == files_of(tmp_path / "whole")
 

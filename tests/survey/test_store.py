@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from desa.errors import SurveyError
+from desa.errors import OutputError, SurveyError
 from desa.survey.store import Survey, SurveyWriter
 from helpers.samples import curve, small_survey, spectrum
 
@@ -106,6 +106,9 @@ def test_writer_goes_on_where_it_was(tmp_path):
         first.add_lightcurve(item)
     with pytest.raises(SurveyError, match="unfinished"):
         Survey.open(tmp_path / "s")
+    with pytest.raises(OutputError, match="another run"):
+        SurveyWriter(tmp_path / "s", "mock")
+    first.close()
     second = SurveyWriter(tmp_path / "s", "mock", shard_size=6, fingerprint="a")
     assert second.lightcurves_done == 12
     for item in objects()[12:]:

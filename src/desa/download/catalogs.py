@@ -19,8 +19,7 @@ from desa.download.http import Patience, Refused, Remote, fetch
 from desa.download.manifest import FOLDER, settle
 from desa.download.pace import Pace
 from desa.errors import ArchiveError, SettingsError
-from desa.files import written_whole
-from desa.io.fits import GZIP_MAGIC
+from desa.files import GZIP_MAGIC, written_whole
 
 MATCH_ARCSEC = 1.0
 MAX_BYTES = 16 << 30

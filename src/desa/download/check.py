@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from desa.errors import DamagedFile, FileRefused
-from desa.io.fits import GZIP_MAGIC, OpenFile, opened
+from desa.files import GZIP_MAGIC, read_bytes
+from desa.io.fits import MAX_BYTES, OpenFile, opened
 from desa.io.registry import read_open
 
 
@@ -52,13 +53,13 @@ def check_file(path: Path, name: str) -> Sound:
     DamagedFile, UnsupportedFile
         If it is not a whole FITS file. One that is whole but of no use to desa is described, not refused.
     """
-    raw = path.read_bytes()
     try:
         with opened(path) as file:
             _whole(file)
             star_id, obsid, refused = _contents(file)
     except FileRefused as error:
         raise type(error)(name, error.reason, error.advice) from None
+    raw = read_bytes(path, MAX_BYTES)
     return Sound(hashlib.sha256(raw).hexdigest(), len(raw), star_id, obsid, raw[:2] == GZIP_MAGIC, refused)
 
 

@@ -7,9 +7,7 @@ checksums say. What is there is in ``.fetch/manifest.jsonl``, what could not be 
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import re
 import shutil
 import threading
@@ -23,10 +21,11 @@ from typing import Any
 
 from desa.download.check import Sound, check_file
 from desa.download.http import Patience, Refused, Remote, fetch
-from desa.download.manifest import FOLDER, Journal, settle
+from desa.download.manifest import FOLDER, Fetched, Journal, settle
 from desa.download.pace import Pace, Stopped
 from desa.errors import ArchiveError, DamagedFile, FileRefused
-from desa.files import written_whole
+from desa.files import NO_ROOM, full, regular, written_whole
+from desa.folders import claimed, inside
 from desa.progress import Report
 
 RESERVE = 512 << 20
@@ -121,12 +120,13 @@ def download(
     Raises
     ------
     ArchiveError
-        If the disk has no room, the folder can't be written or another run is filling it.
+        If the disk has no room.
+    OutputError
+        If the folder is somebody else's, can't be written, gets full, or another run is filling it.
     KeyboardInterrupt
         Passed on when every thread has stopped; the next run goes on from there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
+    with claimed_for_downloads(folder):
         run = _Run(folder, Pace(rate), patience, progress or (lambda done, total: None), len(jobs))
         todo = run.to_do(jobs)
         _check_room(folder, run, todo)
@@ -135,20 +135,12 @@ def download(
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, which the system frees when the process ends, however it ends."""
-    import fcntl
-
-    (folder / FOLDER / "parts").mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder / FOLDER / "lock", os.O_CREAT | os.O_RDWR)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ArchiveError(f"{folder}: another run is filling this folder; wait for it to end") from None
+def claimed_for_downloads(folder: Path) -> Iterator[None]:
+    """Take a folder for downloads: see `desa.folders.claimed`."""
+    places = (FOLDER, f"{FOLDER}/parts")
+    with claimed(folder, "folder of downloads", places=places, ours=lambda path: (path / FOLDER).is_dir()):
+        (folder / FOLDER / "parts").mkdir(parents=True, exist_ok=True)
         yield
-    finally:
-        os.close(handle)
 
 
 def _check_room(folder: Path, run: _Run, todo: Sequence[Job]) -> None:
@@ -170,7 +162,7 @@ class _Run:
 
     def __init__(self, folder: Path, pace: Pace, patience: Patience, progress: Report, total: int) -> None:
         self.folder = folder
-        self.manifest = Journal(folder / FOLDER / "manifest.jsonl", "name")
+        self.manifest = Journal(folder / FOLDER / "manifest.jsonl", "name", Fetched)
         self._pace, self._patience = pace, patience
         self._progress, self._total = progress, total
         self._results: dict[str, tuple[str, str]] = {}
@@ -189,7 +181,7 @@ class _Run:
         todo = []
         for job in jobs:
             row = self.manifest.rows.get(job.name)
-            if row and _as_listed(self.folder / str(row["path"]), row):
+            if row and _as_listed(inside(self.folder, str(row["path"])), row):
                 self._note(job, "already", "")
             else:
                 todo.append(job)
@@ -220,9 +212,16 @@ class _Run:
             except Stopped:
                 return
             except OSError as error:
-                self._end(ArchiveError(f"{self.folder}: {_disk_trouble(error)}"))
+                self._end(self._trouble(error, job))
             except Exception as error:  # raised again by `work`, when the other threads have stopped
                 self._end(error)
+
+    def _trouble(self, error: OSError, job: Job) -> Exception:
+        if error.errno in NO_ROOM:
+            wanted = job.remote.size or job.typical_size
+            return full(self.folder, wanted, known=job.remote.size is not None)
+        reason = error.strerror or error
+        return ArchiveError(f"{self.folder}: can't be written ({reason}); the same command goes on from here")
 
     def _end(self, error: Exception) -> None:
         self._fatal = error
@@ -258,15 +257,26 @@ class _Run:
 
     def _found(self, job: Job) -> tuple[Sound, Path, bool] | None:
         """A whole file under its own name that the manifest does not know: a run was killed in between."""
-        for path in (self.folder / job.path, self.folder / f"{job.path}.gz"):
+        for name in (job.path, f"{job.path}.gz"):
+            path = inside(self.folder, name)
+            if path is None:
+                raise Refused(f"{name} leads out of the folder, or through a link")
             if path.is_file():
                 try:
                     sound = self._checked(job, path)
                 except FileRefused:
+                    self._not_ours(job, path)
                     continue
                 if job.remote.size in (None, sound.size) or sound.gzipped:
                     return sound, path, False
+                self._not_ours(job, path)
         return None
+
+    def _not_ours(self, job: Job, path: Path) -> None:
+        """Refuse to replace a file that no run of ours put there."""
+        row = self.manifest.rows.get(job.name)
+        if row is None or inside(self.folder, str(row["path"])) != path:
+            raise Refused(f"{path} is another file, which desa did not put there; move it away")
 
     def _bring(self, job: Job) -> tuple[Sound, Path, bool]:
         """Fetch until the file is whole; one that desa refuses must come twice alike to be believed."""
@@ -329,14 +339,9 @@ def write_failures(folder: Path, failed: Sequence[tuple[str, str]]) -> None:
         scratch.write_text("".join(lines))
 
 
-def _as_listed(path: Path, row: dict[str, Any]) -> bool:
+def _as_listed(path: Path | None, row: dict[str, Any]) -> bool:
+    """Whether a file is where the manifest says, below the folder and not through a link."""
     try:
-        return bool(path.stat().st_size == row["bytes"])
+        return path is not None and regular(path).stat().st_size == row["bytes"]
     except OSError:
         return False
-
-
-def _disk_trouble(error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "the disk is full; make room and run the same command again"
-    return f"can't be written ({error.strerror or error}); the same command goes on from here"

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from desa import __version__
 from desa.download.pace import Pace, retry_after
-from desa.files import written_whole
+from desa.files import read_bytes, regular, written_whole
 
 CHUNK = 1 << 16
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -141,9 +141,9 @@ class _Partial:
     def start(self) -> tuple[int, str]:
         """Bytes to go on from and the version they are of; nothing where they are of another address."""
         try:
-            note = json.loads(self._note.read_text())
-            size = self.path.stat().st_size
-        except (OSError, ValueError):
+            note = json.loads(read_bytes(self._note, 1 << 16))
+            size = regular(self.path).stat().st_size
+        except (OSError, ValueError, RecursionError):
             return 0, ""
         if not isinstance(note, dict) or note.get("url") != self.url or not note.get("version"):
             return 0, ""
@@ -151,7 +151,7 @@ class _Partial:
 
     def begin(self, version: str) -> None:
         """Forget what is there; note which version comes now."""
-        self.forget()
+        self.forget()  # also a link that somebody put there: nothing is written through it
         with written_whole(self._note) as scratch:
             scratch.write_text(json.dumps({"url": self.url, "version": version}))
 

@@ -5,29 +5,47 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 
 from desa.catalogs.labels import read_labels
-from desa.download.folder import Job
+from desa.download.folder import Job, claimed_for_downloads
 from desa.download.http import Remote
-from desa.download.manifest import FOLDER, Journal
+from desa.download.manifest import FOLDER, Journal, Row, Size, Text
 from desa.download.pace import Pace
 from desa.errors import ArchiveError, SettingsError
+from desa.files import read_bytes
 from desa.progress import Report
 
 MAST_DOWNLOAD = "https://mast.stsci.edu/api/v0.1/Download/file?uri="
 LAMOST_SITE = "https://www.lamost.org"
 LIST_AT_ONCE = 50
+LONGEST_TABLE = 4 << 30
 TYPICAL_QUARTER = 480_000
 TYPICAL_SPECTRUM = 120_000
 MAX_BYTES = 64 << 20
 """Neither a quarter (0.5 MB) nor a spectrum (0.15 MB) comes near."""
 
 _QUARTER = re.compile(r"kplr(\d{9})-\d{13}_llc\.fits")
+_Name = Annotated[str, Field(pattern=f"^{_QUARTER.pattern}$", max_length=64)]
 _RELEASE = re.compile(r"dr(\d{1,2})(?:[_/]v(\d+(?:\.\d+)?))?", re.IGNORECASE)
 _VERSIONS = {4: "2", 5: "3", 6: "2", 7: "2.0", 8: "2.0", 9: "2.0", 10: "2.0", 11: "2.0"}
+
+
+class Listed(Row):
+    """What MAST lists of a star.
+
+    Parameters
+    ----------
+    kic
+        The star.
+    files
+        Name, address in the archive and size of each of its files.
+    """
+
+    kic: Size
+    files: Annotated[list[tuple[_Name, Text, Size]], Field(max_length=1000)]
 
 
 class Observations(Protocol):
@@ -86,7 +104,7 @@ def wanted(given: Sequence[int], table: Path | None, key: str) -> list[int]:
 def _column(table: Path, key: str) -> list[int]:
     """Numbers of a table's column, or of a plain list of numbers, one a line."""
     try:
-        lines = table.read_bytes().split()
+        lines = read_bytes(table, LONGEST_TABLE).split()
     except OSError as error:
         raise ArchiveError(f"{table}: can't be read ({error.strerror or error})") from None
     if lines and all(line.isdigit() for line in lines):
@@ -133,17 +151,8 @@ def kepler_jobs(
     ArchiveError
         If MAST can't be asked.
     """
-    listed = Journal(folder / FOLDER / "listed.jsonl", "kic")
-    missing = [kic for kic in kics if str(kic) not in listed]
-    pace = Pace(rate)
-    for start in range(0, len(missing), LIST_AT_ONCE):
-        part = missing[start : start + LIST_AT_ONCE]
-        if progress:
-            progress(len(kics) - len(missing) + start, len(kics))
-        for kic, files in _ask(service, part, pace).items():
-            listed.add({"kic": kic, "files": files})
-    if progress:
-        progress(len(kics), len(kics))
+    with claimed_for_downloads(folder):
+        listed = _listed(kics, folder, service, Pace(rate), progress)
     jobs, without = [], []
     for kic in kics:
         files = listed.rows[str(kic)]["files"]
@@ -154,6 +163,23 @@ def kepler_jobs(
             path = f"{kic:09d}"[:4] + f"/{kic:09d}/{name}"
             jobs.append(Job(name, path, remote, star_id=f"KIC {kic}", typical_size=TYPICAL_QUARTER))
     return jobs, without
+
+
+def _listed(
+    kics: Sequence[int], folder: Path, service: Observations, pace: Pace, progress: Report | None
+) -> Journal:
+    """What MAST lists of stars; asked for those that it was not asked for before."""
+    listed = Journal(folder / FOLDER / "listed.jsonl", "kic", Listed)
+    missing = [kic for kic in kics if str(kic) not in listed]
+    for start in range(0, len(missing), LIST_AT_ONCE):
+        part = missing[start : start + LIST_AT_ONCE]
+        if progress:
+            progress(len(kics) - len(missing) + start, len(kics))
+        for kic, files in _ask(service, part, pace).items():
+            listed.add({"kic": kic, "files": files})
+    if progress:
+        progress(len(kics), len(kics))
+    return listed
 
 
 def _ask(service: Observations, kics: Sequence[int], pace: Pace) -> dict[int, list[tuple[str, str, int]]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import re
 import warnings
@@ -20,13 +19,13 @@ from astropy.utils.exceptions import AstropyWarning
 from numpy.typing import NDArray
 
 from desa.errors import DamagedFile, FileRefused, UnsupportedFile
+from desa.files import GZIP_MAGIC, TooLarge, read_bytes, said_size, unpacked
 
-GZIP_MAGIC = b"\x1f\x8b"
 BLOCK = 2880
 """FITS files come in blocks of so many bytes."""
 
-MAX_BYTES = 1 << 30
-"""Larger streams than this are no light curve or spectrum; also what a gzip bomb is stopped at."""
+MAX_BYTES = 1 << 28
+"""Larger files or gzip streams are no light curve or spectrum: a month of 20-second cadences has 15 MB."""
 
 AGAIN = "download it again"
 COLUMN_CARD = re.compile(rb"(TTYPE|TFORM)(\d{1,3}) *= '([^']*)'")
@@ -44,19 +43,18 @@ def file_bytes(path: str | Path) -> bytes:
         If it can't be read, is empty, or the gzip stream is truncated or fails its checksum.
     """
     try:
-        raw = Path(path).read_bytes()
+        raw = read_bytes(path, MAX_BYTES)
+        if raw[:2] == GZIP_MAGIC:
+            raw = unpacked(raw, path, MAX_BYTES)
+    except TooLarge:
+        most = said_size(MAX_BYTES)
+        raise UnsupportedFile(path, f"larger than {most}, so neither a light curve nor a spectrum") from None
+    except (EOFError, zlib.error) as error:
+        raise DamagedFile(path, f"the gzip stream is damaged ({error})", AGAIN) from None
     except OSError as error:
         raise DamagedFile(path, f"can't be read ({error.strerror or error})") from None
-    if raw[:2] == GZIP_MAGIC:
-        try:
-            with gzip.GzipFile(fileobj=io.BytesIO(raw)) as stream:
-                raw = stream.read(MAX_BYTES + 1)
-        except (OSError, EOFError, zlib.error) as error:
-            raise DamagedFile(path, f"the gzip stream is damaged ({error})", AGAIN) from None
     if not raw:
         raise DamagedFile(path, "the file is empty", AGAIN)
-    if len(raw) > MAX_BYTES:
-        raise UnsupportedFile(path, "larger than 1 GiB, so neither a light curve nor a spectrum")
     return raw
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from astropy.io import fits
 
-from desa.io.fits import BLOCK, COLUMN_CARD, GZIP_MAGIC
+from desa.files import GZIP_MAGIC, open_regular
+from desa.io.fits import BLOCK, COLUMN_CARD
 
 MAX_HEADER = 64 * BLOCK
 CHUNK = 8 * BLOCK
@@ -43,7 +44,7 @@ def read_head(path: str | Path) -> Head:
     """
     content = b""
     try:
-        with Path(path).open("rb") as stream:
+        with open_regular(path) as stream:
             raw = stream.read(CHUNK)
             unpack = zlib.decompressobj(wbits=31) if raw[:2] == GZIP_MAGIC else None
             while raw and len(content) <= MAX_HEADER and not _headers_end(content):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
 from desa.errors import DamagedFile, UnsupportedFile
+from desa.files import read_bytes
 from desa.io.fits import number
 from desa.io.lamost import star_name
 from desa.io.registry import Choices, Front, Glance, Reader, reader
-from desa.io.tables import StoredTable, open_table
+from desa.io.tables import MAX_BYTES, StoredTable, open_table
 from desa.types import Spectrum
 
 Array = NDArray[np.float64]
@@ -104,11 +106,11 @@ def _headers(path: str | Path) -> Mapping[str, Mapping[str, str]]:
 @lru_cache(maxsize=2)
 def _read_headers(path: str, size: int, mtime_ns: int) -> Mapping[str, Mapping[str, str]]:
     try:
-        with Path(path).open(newline="", encoding="utf-8") as stream:
-            rows = [
-                {name.upper(): value or "" for name, value in row.items() if name}
-                for row in csv.DictReader(stream)
-            ]
+        content = io.StringIO(read_bytes(path, MAX_BYTES).decode(), newline="")
+        rows = [
+            {name.upper(): value or "" for name, value in row.items() if name}
+            for row in csv.DictReader(content)
+        ]
         return {row["OBSID"]: row for row in rows}
     except (OSError, ValueError, KeyError, csv.Error) as error:
         raise DamagedFile(path, f"not a table of observations that can be read ({error})") from None

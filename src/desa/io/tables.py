@@ -15,7 +15,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from desa.errors import DamagedFile, FileRefused, UnsupportedFile
-from desa.io.fits import AGAIN, MAX_BYTES
+from desa.files import open_regular
+from desa.io.fits import AGAIN
+
+MAX_BYTES = 1 << 30
+"""Of a table, unpacked."""
 
 PARQUET_MAGIC = b"PAR1"
 ARCHIVE_MAGIC = b"PK\x03\x04"
@@ -95,7 +99,7 @@ def damage_told(path: str | Path) -> Iterator[None]:
 def is_table_file(path: str | Path) -> bool:
     """Whether a file is one that `open_table` opens, by its first bytes."""
     try:
-        with Path(path).open("rb") as stream:
+        with open_regular(path) as stream:
             return stream.read(4) in (PARQUET_MAGIC, ARCHIVE_MAGIC)
     except OSError:
         return False
@@ -121,7 +125,7 @@ def open_table(path: str | Path) -> StoredTable:
 @lru_cache(maxsize=2)
 def _opened(path: str, size: int, mtime_ns: int) -> StoredTable:
     """A table by its path and state: a file that was changed since is opened anew."""
-    with damage_told(path), Path(path).open("rb") as stream:
+    with damage_told(path), open_regular(path) as stream:
         parquet = stream.read(4) == PARQUET_MAGIC
         unpacked, readers = (_parquet if parquet else _archive)(Path(path))
     if unpacked > MAX_BYTES:

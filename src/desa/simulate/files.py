@@ -26,7 +26,7 @@ from desa.simulate.fits_lamost import write_lamost
 from desa.simulate.labels import observed_labels, true_labels
 from desa.simulate.lightcurves import lightcurve_of
 from desa.simulate.lightcurves import observe as observe_kepler
-from desa.simulate.plan import Plan, write_part
+from desa.simulate.plan import PARTS, Plan, write_part
 from desa.simulate.population import draw_star, stream
 
 CATALOGUE: Final = {
@@ -54,6 +54,16 @@ CATALOGUE: Final = {
     "binary_kind": "binary_kind",
 }
 """Our names and those of public catalogues (Santos, Huber, Mathur, Yu, Gaia); errors are ``e_`` + name."""
+
+
+PLACES: Final = ("lightcurves", "lightcurves/*", "spectra", "spectra/*", PARTS)
+"""Folders that are written to."""
+
+PATTERNS: Final = (
+    *("lightcurves/*/kplr*.fits", "spectra/*/spec-*.fits", f"{PARTS}/*.parquet"),
+    *("labels.csv", "truth.parquet"),
+)
+"""Files that are written."""
 
 
 def lightcurve_folder(path: Path, kic: int) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -195,5 +196,7 @@ def write_kepler_quarter(
     for hdu in hdus:
         hdu.add_checksum(when="mock")  # not the time of day: the same star is the same bytes
     with written_whole(target) as scratch:
-        hdus.writeto(scratch, overwrite=True)
+        content = io.BytesIO()
+        hdus.writeto(content)
+        scratch.write_bytes(content.getvalue())
     return target

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import re
 import warnings
 from collections.abc import Iterator, Mapping
@@ -163,11 +165,10 @@ def write_lamost(spectrum: Spectrum, path: str | Path, labels: Mapping[str, Any]
     with written_whole(target) as scratch, warnings.catch_warnings():
         # A long comment is cut by astropy with a warning; values are never cut.
         warnings.simplefilter("ignore", fits.verify.VerifyWarning)
-        # astropy compresses by the file's name, which the scratch file does not keep.
-        inner = scratch.with_name(scratch.name + (".gz" if target.suffix == ".gz" else ""))
-        fits.HDUList([primary, table]).writeto(inner, overwrite=True)
-        if inner != scratch:
-            inner.replace(scratch)
+        content = io.BytesIO()
+        fits.HDUList([primary, table]).writeto(content)
+        packed = target.suffix == ".gz"
+        scratch.write_bytes(gzip.compress(content.getvalue(), mtime=0) if packed else content.getvalue())
     return target
 
 

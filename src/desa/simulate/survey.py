@@ -20,15 +20,24 @@ import pyarrow as pa
 import desa
 from desa.errors import SettingsError
 from desa.files import clear_parts
+from desa.folders import claimed
 from desa.progress import Report
 from desa.simulate import files, observe
 from desa.simulate.labels import observed_labels, true_labels
 from desa.simulate.lightcurves import simulate_lightcurve
-from desa.simulate.plan import SHARD_STARS, Plan, has_part, plan_of, read_parts, write_part
+from desa.simulate.plan import PARTS, SHARD_STARS, Plan, has_part, plan_of, read_parts, write_part
 from desa.simulate.population import draw_star, stream
 from desa.survey.parallel import Workers
 from desa.survey.shards import note_of
-from desa.survey.write import Modality, finish_survey, write_lightcurves, write_spectra
+from desa.survey.write import (
+    PLACES,
+    Modality,
+    clear_scratch,
+    finish_survey,
+    is_survey_folder,
+    write_lightcurves,
+    write_spectra,
+)
 
 Format = Literal["store", "fits"]
 
@@ -123,30 +132,47 @@ def simulate_survey(
     ------
     SettingsError
         For numbers that make no survey.
+    OutputError
+        If `out` is somebody else's folder, can't be written, or another run is filling it.
     """
     plan = plan_of(n_stars, seed, quarters, shard_stars)
-    path = Path(out)
-    path.mkdir(parents=True, exist_ok=True)
+    path, report = Path(out), progress or _silent
     if format not in ("store", "fits"):
         raise SettingsError(f"a mock survey's format is store or fits, not {format!r}")
-    make, is_done = (make_shard, _is_done) if format == "store" else (files.make_shard, has_part)
-    clear_parts(path)
+    if format == "fits":
+        with claimed(path, "set of mock archive files", places=files.PLACES):
+            clear_parts(path, *files.PATTERNS)
+            _make(plan, path, files.make_shard, has_part, processes, executor, report)
+            files.finish(path, read_parts(plan, path))
+        return path
+    with claimed(path, "survey", places=(*PLACES, PARTS), ours=is_survey_folder):
+        clear_scratch(path)
+        clear_parts(path, f"{PARTS}/*.parquet")
+        _make(plan, path, make_shard, _is_done, processes, executor, report)
+        stars = read_parts(plan, path)
+        counts: dict[Modality, int] = {"lightcurves": plan.shards, "spectra": plan.shards}
+        finish_survey(path, kind="mock", counts=counts, stars=stars, report=report_of(plan, stars))
+    return path
+
+
+def _make(
+    plan: Plan,
+    path: Path,
+    make: Callable[[Plan, Path, int], int],
+    is_done: Callable[[Plan, Path, int], bool],
+    processes: int,
+    executor: Executor | None,
+    report: Report,
+) -> None:
+    """Make the shards that are not there yet."""
     todo = [shard for shard in range(plan.shards) if not is_done(plan, path, shard)]
-    made = n_stars - sum(len(plan.stars_of(shard)) for shard in todo)
-    report = progress or _silent
-    report(made, n_stars)
+    made = plan.n_stars - sum(len(plan.stars_of(shard)) for shard in todo)
+    report(made, plan.n_stars)
     if todo:
         (path / "survey.json").unlink(missing_ok=True)
     for shard in _run(partial(make, plan, path), todo, processes, executor):
         made += len(plan.stars_of(shard))
-        report(made, n_stars)
-    stars = read_parts(plan, path)
-    if format == "fits":
-        files.finish(path, stars)
-    else:
-        counts: dict[Modality, int] = {"lightcurves": plan.shards, "spectra": plan.shards}
-        finish_survey(path, kind="mock", counts=counts, stars=stars, report=report_of(plan, stars))
-    return path
+        report(made, plan.n_stars)
 
 
 def _silent(done: int, total: int) -> None:

@@ -7,10 +7,8 @@ nothing else: a run that was killed is run again and keeps the shards it finishe
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -22,14 +20,15 @@ import pyarrow.compute as pc
 from desa.catalogs.labels import LabelTable
 from desa.catalogs.merge import read_many
 from desa.errors import SurveyError
+from desa.folders import claimed
 from desa.progress import Report
 from desa.survey.ingest_report import ingest_report, report_rows
 from desa.survey.pairing import Named, Pairing, pair
 from desa.survey.parallel import Workers
 from desa.survey.reading import Reading, Shard, make_shard
 from desa.survey.scan import FileState, file_root, list_files, sources
-from desa.survey.shards import Note, clear_scratch, json_bytes, note_of
-from desa.survey.write import KINDS, Modality, finish_survey
+from desa.survey.shards import Note, json_bytes, note_of
+from desa.survey.write import KINDS, PLACES, Modality, clear_scratch, finish_survey, is_survey_folder
 
 __all__ = ["ingest", "report_rows"]
 
@@ -100,8 +99,10 @@ def ingest(
     Raises
     ------
     SurveyError
-        If a folder does not exist or holds nothing that can be used, or `out` is something else, or real
-        files are mixed with simulated ones.
+        If a folder does not exist or holds nothing that can be used, or real files are mixed with simulated
+        ones.
+    OutputError
+        If `out` is somebody else's folder, can't be written, or another run is filling it.
     FileRefused
         If the table of labels can't be used.
     """
@@ -117,7 +118,7 @@ def ingest(
     table = read_many(tables) if tables else None
     quality = int(quality) if isinstance(quality, str) and quality.isdigit() else quality
     reading = Reading(flux_column, quality, stars_only)
-    with _claimed(path), Workers(processes) as workers:
+    with claimed(path, "survey", places=PLACES, ours=is_survey_folder), Workers(processes) as workers:
         found = _find({m: Path(root) for m, root in roots.items() if root is not None}, path, workers)
         kind = _kind(found, kind)
         pairing, shards = _plan(found, table, match_arcsec, path, reading)
@@ -138,33 +139,6 @@ def ingest(
         counts = {m: len(shards[m]) for m in MODALITIES}
         finish_survey(path, kind=kind, counts=counts, stars=stars, report=report)
     return report
-
-
-@contextmanager
-def _claimed(path: Path) -> Iterator[None]:
-    """Make sure that the folder is a survey's (or new), and that no other run works in it."""
-    parts = ("survey.json", *MODALITIES)
-    if path.exists() and not path.is_dir():
-        raise SurveyError(f"{path}: a file, not a folder")
-    if path.is_dir() and any(path.iterdir()) and not any((path / part).exists() for part in parts):
-        raise SurveyError(f"{path}: a folder of something else than a survey; give a new one")
-    path.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        _lock(path, handle)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _lock(path: Path, handle: int) -> None:
-    """Take the folder's lock, which the system frees when the process ends, however it ends."""
-    import fcntl
-
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise SurveyError(f"{path}: another run is making this survey; wait for it to end") from None
 
 
 def _find(roots: Mapping[str, Path], out: Path, workers: Workers) -> dict[Modality, _Found]:
@@ -264,8 +238,7 @@ def _make(
     todo = [s for s in every if note_of(out / s.modality, s.index, s.fingerprint) is None]
     total = sum(shard.files for shard in every)
     done = total - sum(shard.files for shard in todo)
-    for modality in MODALITIES:
-        clear_scratch(out / modality)
+    clear_scratch(out)
     if todo:
         (out / "survey.json").unlink(missing_ok=True)
     if progress:

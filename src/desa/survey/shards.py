@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from desa.errors import SurveyError
-from desa.files import written_whole
+from desa.files import clear_parts, written_whole
 from desa.survey.schema import FORMAT, dataset_info
 
 Note = dict[str, Any]
@@ -27,6 +28,8 @@ Note = dict[str, Any]
 
 BATCH_ROWS = 256
 NOTES = "shards"
+_DATA = re.compile(r"data-(\d{5,})(-of-\d{5,})?\.arrow")
+_NOTE = re.compile(r"(\d{5,})\.json")
 
 
 def json_bytes(content: Any) -> bytes:
@@ -46,8 +49,15 @@ def _note_path(folder: Path, index: int) -> Path:
 
 def data_file(folder: Path, index: int) -> Path | None:
     """The data of shard `index` under whichever name it has, None if there is none."""
-    files = sorted(folder.glob(f"data-{index:05d}*.arrow"))
+    files = _data_files(folder, index)
     return files[0] if files else None
+
+
+def _data_files(folder: Path, index: int | None = None) -> list[Path]:
+    """The data files of one shard, or of all: those whose names are ours."""
+    pattern = "data-*.arrow" if index is None else f"data-{index:05d}*.arrow"
+    found = {path: _DATA.fullmatch(path.name) for path in sorted(folder.glob(pattern))}
+    return [path for path, name in found.items() if name and index in (None, int(name[1]))]
 
 
 def note_of(folder: Path, index: int, fingerprint: str | None = None) -> Note | None:
@@ -90,7 +100,7 @@ def write_shard(
         Files of its inputs that could not be used: ``path`` and ``reason``.
     """
     _note_path(folder, index).unlink(missing_ok=True)
-    for old in folder.glob(f"data-{index:05d}*.arrow"):
+    for old in _data_files(folder, index):
         old.unlink()
     target = folder / f"data-{index:05d}.arrow"
     with written_whole(target) as scratch:
@@ -114,11 +124,9 @@ def write_shard(
     return note
 
 
-def clear_scratch(folder: Path) -> None:
-    """Remove what a killed run left half-written."""
-    for place in (folder, folder / NOTES):
-        for scratch in place.glob(".*.part"):
-            scratch.unlink(missing_ok=True)
+def clear_modality(folder: Path) -> None:
+    """Remove what a killed run left half-written in a modality's folder."""
+    clear_parts(folder, "data-*.arrow", "dataset_info.json", "state.json", f"{NOTES}/*.json")
 
 
 def seal(folder: Path, schema: pa.Schema, count: int) -> list[Note]:
@@ -144,13 +152,14 @@ def seal(folder: Path, schema: pa.Schema, count: int) -> list[Note]:
         data.replace(folder / name)
         notes.append({"file": name} | note)
     names = {note["file"] for note in notes}
-    for path in folder.glob("data-*.arrow"):
+    for path in _data_files(folder):
         if path.name not in names:
             path.unlink()
     for path in (folder / NOTES).glob("*.json"):
-        if int(path.stem) >= count:
+        found = _NOTE.fullmatch(path.name)
+        if found and int(found[1]) >= count:
             path.unlink()
-    clear_scratch(folder)
+    clear_modality(folder)
     _describe(folder, schema, notes)
     return notes
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,20 @@ from numpy.typing import NDArray
 
 from desa.catalogs.label_names import LABELS
 from desa.errors import SurveyError
+from desa.folders import claimed
 from desa.survey import schema
 from desa.survey.schema import BANDS, FORMAT
 from desa.survey.shards import Shards, json_bytes, note_of
-from desa.survey.write import KINDS, SHARD_ROWS, Modality, finish_survey, write_lightcurves, write_spectra
+from desa.survey.write import (
+    KINDS,
+    PLACES,
+    SHARD_ROWS,
+    Modality,
+    finish_survey,
+    is_survey_folder,
+    write_lightcurves,
+    write_spectra,
+)
 from desa.types import LightCurve, Spectrum
 
 LISTS: dict[Modality, tuple[str, ...]] = {
@@ -55,6 +66,11 @@ class SurveyWriter:
         Rows a file, of both modalities; None: `SHARD_ROWS`.
     fingerprint
         Hash of everything that the objects come from. Empty: nothing is kept.
+
+    Raises
+    ------
+    OutputError
+        If the folder is somebody else's, can't be written, or another run is filling it.
     """
 
     def __init__(
@@ -65,7 +81,8 @@ class SurveyWriter:
         self.path, self.kind = Path(path), kind
         self._sizes = {name: shard_size or rows for name, rows in SHARD_ROWS.items()}
         self._fingerprint = hashlib.sha256(json_bytes([fingerprint, self._sizes])).hexdigest()
-        self.path.mkdir(parents=True, exist_ok=True)
+        self._claim = ExitStack()
+        self._claim.enter_context(claimed(self.path, "survey", places=PLACES, ours=is_survey_folder))
         (self.path / "survey.json").unlink(missing_ok=True)
         self._shards: dict[Modality, int] = {"lightcurves": 0, "spectra": 0}
         self._done = {modality: self._resume(modality) if fingerprint else 0 for modality in self._shards}
@@ -115,6 +132,10 @@ class SurveyWriter:
             write_spectra(self.path, index, self._spectra, fingerprint=self._fingerprint)
             self._shards["spectra"], self._spectra = index + 1, []
 
+    def close(self) -> None:
+        """Let the folder go, unfinished: another run can go on from here."""
+        self._claim.close()
+
     def finish(self, stars: pa.Table | None = None, report: dict[str, Any] | None = None) -> Survey:
         """Write the star table and make the survey whole.
 
@@ -128,7 +149,8 @@ class SurveyWriter:
         """
         self._flush_lightcurves()
         self._flush_spectra()
-        finish_survey(self.path, kind=self.kind, counts=self._shards, stars=stars, report=report or {})
+        with self._claim:
+            finish_survey(self.path, kind=self.kind, counts=self._shards, stars=stars, report=report or {})
         return Survey.open(self.path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -11,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from desa.errors import SurveyError
-from desa.files import written_whole
+from desa.files import clear_parts, read_bytes, written_whole
 from desa.survey import schema
 from desa.survey.schema import FORMAT
-from desa.survey.shards import Note, clear_scratch, json_bytes, seal, write_json, write_shard
+from desa.survey.shards import NOTES, Note, clear_modality, json_bytes, seal, write_json, write_shard
 from desa.survey.stars import complete_stars, index_table
 from desa.types import LightCurve, Spectrum
 
@@ -23,6 +24,27 @@ KINDS = ("real", "mock", "unknown")
 SCHEMAS = {"lightcurves": schema.LIGHTCURVES, "spectra": schema.SPECTRA}
 SHARD_ROWS = {"lightcurves": 128, "spectra": 1024}
 """Rows a file: some 50 MB of full light curves, 30 MB of spectra."""
+
+
+PLACES = tuple(f"{modality}{below}" for modality in SCHEMAS for below in ("", f"/{NOTES}"))
+"""Folders in a survey's folder that are written to."""
+
+
+def is_survey_folder(path: Path) -> bool:
+    """Whether a folder holds a survey, finished by whatever version of desa."""
+    try:
+        content = json.loads(read_bytes(path / "survey.json", 1 << 28))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and {"format", "kind", "identity", "tables"} <= set(content)
+
+
+def clear_scratch(path: Path) -> None:
+    """Remove what a killed run left half-written in a survey's folder, which this run has claimed."""
+    tables = (f"{name}.parquet" for name in ("stars", *SCHEMAS))
+    clear_parts(path, "survey.json", "report.json", *tables)
+    for modality in SCHEMAS:
+        clear_modality(path / modality)
 
 
 def write_lightcurves(
