@@ -1,4 +1,4 @@
-"""How well `desa.anomalies` finds hidden oddities in mock surveys, against isolation forest and LOF.
+"""How well `desa.find_anomalies` finds hidden oddities in mock surveys, against isolation forest and LOF.
 
 MOCK data throughout. A fresh mock survey of ordinary stars gets four kinds of oddities, each as many as 1 %
 of the stars: ``composite`` (a hot star's light added to a cool one's spectrum), ``pairing`` (light curve and
@@ -29,7 +29,7 @@ from sklearn.ensemble import IsolationForest
 from sklearn.metrics import average_precision_score
 from sklearn.neighbors import LocalOutlierFactor
 
-from desa.anomalies import anomalies as ours
+from desa.anomalies import ranking
 from desa.inference.embed import embed_survey
 from desa.inference.model import Desa
 from desa.search.data import vectors_of
@@ -39,8 +39,8 @@ from desa.simulate.population import FIRST_KIC, StarParameters, draw_star, strea
 from desa.simulate.pulsators import pulsation
 from desa.simulate.spectra import Component, simulate_spectrum
 from desa.simulate.survey import simulate_star
+from desa.survey.selection import best_pairs
 from desa.survey.store import Survey, SurveyWriter
-from desa.training.pairs import pairs_of
 from desa.types import LightCurve, Spectrum
 
 KINDS = ("composite", "pairing", "emission", "delta_sct")
@@ -148,7 +148,7 @@ def make_within(path: Path, survey: Survey, seed: int) -> tuple[Survey, set[str]
     params = {
         name: draw_star(0, int(name.split()[1]) - FIRST_KIC) for name in survey.stars["star_id"].to_pylist()
     }
-    pairs = pairs_of(survey).best(survey.spectrum_column("snr_g"))
+    pairs = best_pairs(survey)
     names = survey.stars.column("star_id").to_pylist()
     order = np.random.default_rng(seed).permutation(len(pairs))
     fresh = [row for row in order if survey.split[pairs.star[row]] in ("valid", "test")]
@@ -220,12 +220,12 @@ def score(survey: Survey, model: Desa, reference: pa.Table, reference_survey: Su
     kinds = kinds_of(joint.column("star_id").to_pylist())
     methods = baselines(joint, reference.filter(pc.is_valid(reference.column("joint"))), seed)
     given = {"model": model, "survey": survey}
-    found = ours.anomalies(joint, reference=reference, reference_survey=reference_survey, **given)
-    alone = ours.anomalies(joint, **given) if joint.num_rows >= ours.LEAST_STARS else found
+    found = ranking.find_anomalies(joint, reference=reference, reference_survey=reference_survey, **given)
+    alone = ranking.find_anomalies(joint, **given) if joint.num_rows >= ranking.LEAST_STARS else found
     for name, result in (("desa", found), ("desa, no reference", alone)):
         of_star = dict(zip(result["star_id"], result["score"], strict=True))
         methods[name] = np.array([of_star[star] for star in joint.column("star_id").to_pylist()])
-    for part in [column for column in found.colnames if column in {f"p_{name}" for name in ours.PARTS}]:
+    for part in [column for column in found.colnames if column in {f"p_{name}" for name in ranking.PARTS}]:
         of_star = dict(zip(found["star_id"], found[part], strict=True))
         methods[f"part {part[2:]}"] = np.array(
             [-of_star[star] for star in joint.column("star_id").to_pylist()]

@@ -25,8 +25,7 @@ from desa.config import Settings, settings
 from desa.conformal import calibrate, empirical_coverage, intervals
 from desa.evaluation.crossvalidation import folds
 from desa.evaluation.retrieval import retrieval
-from desa.inference.encode import lightcurve_features, spectrum_features
-from desa.inference.objects import match_rows, object_features
+from desa.inference.encode import lightcurve_features, spectrum_features, split_quantiles, star_features
 from desa.models.network import Network
 from desa.models.reference import Reference, fit_reference
 from desa.progress import progress_bar
@@ -36,12 +35,11 @@ from desa.real.lightcurves import PERIODS, read_kepler
 from desa.real.scores import as_json, cross_coverage, score
 from desa.real.train import QUANTILES, features_of, fine_tune, predict, pretrain, real_settings
 from desa.simulate.survey import simulate_survey
+from desa.survey.selection import best_pairs
 from desa.survey.store import Survey, SurveyWriter
-from desa.training.pairs import pairs_of
-from desa.training.predictions import lightcurve_predictions
 from desa.training.stages import align, pretrain_lightcurve
 from desa.training.tracking import training_progress
-from desa.types import LAMOST_PIXELS, LightCurve
+from desa.types import LAMOST_PIXELS, PARTS, LightCurve, Star
 
 TARGET = Path(__file__).parents[1] / "src" / "desa" / "pretrained"
 TRAINED_ON = (
@@ -184,7 +182,7 @@ def calibrate_periods(model: Network, data: Path) -> dict[str, Any]:
     known = np.isfinite(period[:, 0])
     curves = [star.curve for star, there in zip(found, known, strict=True) if there]
     truth = np.log10(period[known])
-    features = object_features(model, curves, None)[0]
+    features = torch.from_numpy(star_features(model, [Star("", curve) for curve in curves])["lightcurve"])
     assert features is not None
     with torch.inference_mode():
         quantiles = model.lightcurve_quantiles(features).numpy()
@@ -208,7 +206,7 @@ def calibrate_periods(model: Network, data: Path) -> dict[str, Any]:
 
 def mock_periods(model: Network, survey: Survey) -> dict[str, Any]:
     """Errors of the rotation periods on the mock survey's test split."""
-    quantiles, truth = lightcurve_predictions(model, survey, "test")
+    quantiles, truth = split_quantiles(model, survey, "lightcurve", "test")
     error = np.abs(quantiles[:, 0, LEVELS.index(0.5)] - truth[:, 0])[np.isfinite(truth[:, 0])]
     return {
         "stars": len(error),
@@ -219,13 +217,16 @@ def mock_periods(model: Network, survey: Survey) -> dict[str, Any]:
 
 def mock_matches(model: Network, survey: Survey) -> dict[str, Any]:
     """How often a mock test star's light curve finds its spectrum among the first ten, by each alone."""
-    pairs = pairs_of(survey).best(survey.spectrum_column("snr_g"))
+    pairs = best_pairs(survey)
     test = pairs.where(survey.split[pairs.star] == "test")
     features = {
         "spectrum": spectrum_features(model, survey)[test.spectrum],
         "lightcurve": lightcurve_features(model, survey)[test.lightcurve],
     }
-    vectors = [match_rows(model, kind, torch.from_numpy(rows)) for kind, rows in features.items()]
+    vectors = [
+        model.require("dualformer").alone(torch.from_numpy(rows), PARTS.index(kind)).detach().numpy()
+        for kind, rows in features.items()
+    ]
     stacked = [np.stack(rows) for rows in vectors if rows is not None]
     scores, _ = retrieval(stacked[0], stacked[1], np.full(len(test), "test"), seed=SEED)
     found = next(s for s in scores if (s.label, s.metric) == ("spectrum of light curve", "recall_10"))

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from desa.types import Embedding, LightCurve, Spectrum, Star
 
 if TYPE_CHECKING:
-    from desa.anomalies.anomalies import anomalies
+    from desa.anomalies.ranking import find_anomalies
     from desa.inference.model import Desa
     from desa.search.index import Index
 
 __version__ = "0.1.0"
-__all__ = ["Embedding", "Index", "LightCurve", "Spectrum", "Star", "anomalies", "load"]
+__all__ = ["Embedding", "Index", "LightCurve", "Spectrum", "Star", "find_anomalies", "load"]
 
-LAZY = {"Index": "desa.search.index", "anomalies": "desa.anomalies.anomalies"}
+LAZY = {"Index": "desa.search.index", "find_anomalies": "desa.anomalies.ranking"}
 """Names that are brought when they are first used, so that importing desa stays quick."""
 
 

@@ -29,8 +29,9 @@ from desa.report.figures import embedding_map, predicted_against_true, training_
 from desa.report.page import Figure, Page, Part, Table, write_page
 from desa.simulate.survey import simulate_survey
 from desa.survey.ingest import ingest
+from desa.survey.selection import Pairs, best_pairs
 from desa.survey.store import Survey
-from desa.training.pairs import Pairs, pairs_of, standardisation
+from desa.training.pairs import standardisation
 from desa.training.stages import align, joined_model, pretrain_lightcurve, pretrain_spectrum
 from desa.training.tracking import read_metrics
 
@@ -161,7 +162,7 @@ def _through_fits(out: Path, seed: int, processes: int) -> list[Path]:
 
 def _embed(model: Network, survey: Survey, out: Path, files: list[Path]) -> dict[str, int]:
     """Embed the survey and the FITS files; write both tables."""
-    table = embed_survey(model, survey, cache=out / "joint" / "features")
+    table = embed_survey(model, survey)
     write_embedding(table, out / "embedding.parquet")
     of_files, left_out = embed_files(model, files)
     write_embedding(of_files, out / "embedding_of_files.parquet")
@@ -201,7 +202,7 @@ def feature_sets(
     tuple
         name -> (N, D), and the pairs whose rows they are.
     """
-    pairs = pairs_of(survey).best(survey.spectrum_column("snr_g"))
+    pairs = best_pairs(survey)
     train = survey.split[pairs.star] == "train"
     spectra, curves = spectrum_features(model, survey), lightcurve_features(model, survey)
     if before.settings.dualformer.standardise:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float32]
+
+Part = Literal["spectrum", "lightcurve"]
+PARTS: tuple[Part, ...] = ("spectrum", "lightcurve")
+"""The modalities of a star, each with its encoder."""
 
 KEPLER_CADENCE_DAYS = 0.020433598
 """Kepler's long cadence, 29.4244 min (Kepler Archive Manual)."""
@@ -169,12 +173,36 @@ class Spectrum:
 
 @dataclass(frozen=True, eq=False)
 class Star:
-    """One star with whatever was observed of it."""
+    """One star with whatever was observed of it.
+
+    Parameters
+    ----------
+    star_id
+        Its name; empty if unknown.
+    lightcurve
+        The light curve that is used, or None.
+    spectra
+        Its spectra, the best first.
+    labels
+        What is known of it, by label.
+    """
 
     star_id: str
     lightcurve: LightCurve | None = None
     spectra: tuple[Spectrum, ...] = ()
     labels: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def spectrum(self) -> Spectrum | None:
+        """The best spectrum, None without any."""
+        return self.spectra[0] if self.spectra else None
+
+    @property
+    def modality(self) -> str:
+        """``"joint"`` where there are both, else ``"spectrum"`` or ``"lightcurve"``."""
+        if self.lightcurve is None:
+            return "spectrum"
+        return "joint" if self.spectra else "lightcurve"
 
 
 @dataclass(frozen=True, eq=False)

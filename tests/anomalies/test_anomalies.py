@@ -19,7 +19,7 @@ from statsmodels.stats.multitest import multipletests
 from typer.testing import CliRunner
 
 import desa
-from desa.anomalies import anomalies as module
+from desa.anomalies import ranking as module
 from desa.cli import app
 from desa.config import settings
 from desa.errors import DesaError, ModelError, SettingsError
@@ -57,7 +57,7 @@ def reference() -> pa.Table:
 
 
 def test_p_values_of_ordinary_stars_are_what_they_say(reference: pa.Table) -> None:
-    found = desa.anomalies(table_of(names_of(1500, 500_000), *features(1500, 2)), reference=reference)
+    found = desa.find_anomalies(table_of(names_of(1500, 500_000), *features(1500, 2)), reference=reference)
     for column in ("p_joint", "p_spectrum", "p_lightcurve", "p_disagreement"):
         for level in (0.02, 0.1, 0.5):
             error = np.sqrt(level * (1 - level) * (1 / 1500 + 1 / 300))
@@ -73,7 +73,7 @@ def test_wrong_pairings_are_found_that_a_forest_misses(reference: pa.Table, comp
     order = np.argsort(spectrum[odd] @ np.linalg.svd(spectrum, full_matrices=False)[2][0])
     curve[np.flatnonzero(odd)[order]] = curve[np.flatnonzero(odd)[order[::-1]]]
     table = table_of(names_of(1500, 500_000), spectrum, curve)
-    found = desa.anomalies(table, reference=reference if compared else None)
+    found = desa.find_anomalies(table, reference=reference if compared else None)
     truth = np.isin(found["star_id"], names_of(15, 500_000))
     ours = average_precision_score(truth, found["score"])
     forest = IsolationForest(random_state=0).fit(np.hstack(features(1500, 1)))
@@ -89,7 +89,7 @@ def test_wrong_pairings_are_found_that_a_forest_misses(reference: pa.Table, comp
 def test_a_star_far_from_all_leads_the_list_with_its_reason(reference: pa.Table) -> None:
     spectrum, curve = features(300, 4)
     curve[7] += 30 * np.random.default_rng(1).normal(size=10)
-    found = desa.anomalies(table_of(names_of(300, 500_000), spectrum, curve), reference=reference)
+    found = desa.find_anomalies(table_of(names_of(300, 500_000), spectrum, curve), reference=reference)
     assert found["star_id"][0] == "KIC 500007"
     assert "its light curve is unlike" in found["reason"][0]
     assert found["p_spectrum"][0] > 0.02
@@ -106,7 +106,7 @@ def test_missing_modalities_take_no_part(reference: pa.Table) -> None:
     table = table.set_column(
         table.schema.get_field_index("features_lightcurve"), "features_lightcurve", short
     )
-    found = desa.anomalies(table, reference=reference)
+    found = desa.find_anomalies(table, reference=reference)
     without = np.isin(found["star_id"], names_of(50, 500_000))
     assert np.isnan(found["p_lightcurve"][without]).all() and np.isnan(found["p_disagreement"][without]).all()
     assert np.isfinite(found["score"]).all() and np.isfinite(found["p_value"]).all()
@@ -116,16 +116,16 @@ def test_missing_modalities_take_no_part(reference: pa.Table) -> None:
 def test_what_can_not_be_compared_is_refused(reference: pa.Table) -> None:
     few = table_of(names_of(50, 500_000), *features(50, 6))
     for call, kind, words in (
-        (lambda: desa.anomalies(few), SettingsError, "too few stars"),
-        (lambda: desa.anomalies(few, reference=few), SettingsError, "too few stars"),
+        (lambda: desa.find_anomalies(few), SettingsError, "too few stars"),
+        (lambda: desa.find_anomalies(few, reference=few), SettingsError, "too few stars"),
         (
-            lambda: desa.anomalies(few.replace_schema_metadata({}), reference=reference),
+            lambda: desa.find_anomalies(few.replace_schema_metadata({}), reference=reference),
             ModelError,
             "another model",
         ),
-        (lambda: desa.anomalies(few.select(["star_id"])), SettingsError, "none of joint"),
-        (lambda: desa.anomalies(few, reference=reference, parts=["joy"]), SettingsError, "no part joy"),
-        (lambda: desa.anomalies("/no/table.parquet"), DesaError, "no such file"),
+        (lambda: desa.find_anomalies(few.select(["star_id"])), SettingsError, "none of joint"),
+        (lambda: desa.find_anomalies(few, reference=reference, parts=["joy"]), SettingsError, "no part joy"),
+        (lambda: desa.find_anomalies("/no/table.parquet"), DesaError, "no such file"),
     ):
         with pytest.raises(kind, match=words):
             call()
@@ -191,14 +191,14 @@ def test_emission_is_found_and_named(surveys: list[Survey]) -> None:
     ordinary = table_of(names_of(400, 100_000), *features(400, 7))
     table = table_of(names_of(60, 500_000), *features(60, 8))
     given = {"model": model, "survey": surveys[1], "reference": ordinary, "reference_survey": surveys[0]}
-    found = desa.anomalies(table, **given)  # type: ignore[arg-type]
+    found = desa.find_anomalies(table, **given)  # type: ignore[arg-type]
     assert found["star_id"][0] == "KIC 500000"
     assert "unexplained emission at 65" in found["reason"][0] and "H alpha" in found["reason"][0]
     assert found["p_lines"][0] == found["p_lines"].min()
     assert {"p_residual", "p_lines"} <= set(found.colnames)
-    assert not {"p_residual", "p_lines"} & set(desa.anomalies(table, reference=ordinary).colnames)
+    assert not {"p_residual", "p_lines"} & set(desa.find_anomalies(table, reference=ordinary).colnames)
     with pytest.raises(SettingsError, match="another survey"):
-        desa.anomalies(table, **{**given, "survey": surveys[0]})  # type: ignore[arg-type]
+        desa.find_anomalies(table, **{**given, "survey": surveys[0]})  # type: ignore[arg-type]
 
 
 def test_noisy_spectra_are_not_odd_for_their_noise(surveys: list[Survey]) -> None:

@@ -205,11 +205,11 @@ def test_the_encoder_s_periods_are_in_days_whatever_its_head_gives(
     objective = model.settings.objective_lightcurve.model_copy(update={"labels": (label,)})
     model.settings = model.settings.model_copy(update={"objective_lightcurve": objective})
 
-    def exact(model: object, survey: Survey, split: str) -> tuple[np.ndarray, np.ndarray]:
+    def exact(model: object, survey: Survey, part: str, split: str) -> tuple[np.ndarray, np.ndarray]:
         values = survey.labels(label)[survey.lightcurve_star[survey.split[survey.lightcurve_star] == split]]
         return np.repeat(values[:, None, None], len(objective.quantiles), axis=2), values[:, None]
 
-    monkeypatch.setattr("desa.benchmark.tasks.encoders.lightcurve_predictions", exact)
+    monkeypatch.setattr("desa.benchmark.tasks.encoders.split_quantiles", exact)
     spec = SPECS["only_lightcurve"]
     outcome = rotation(Material(inputs, spec, finished.model_folder("only_lightcurve", 0), 0))
     scores = {(score.label, score.metric): score.value for score in outcome.scores}

@@ -12,7 +12,6 @@ from desa.config import settings
 from desa.errors import DamagedFile, DesaError
 from desa.inference.embed import embed_files, embed_survey, write_embedding
 from desa.inference.model import Desa
-from desa.inference.objects import match_rows
 from desa.io.stitching import stitch
 from desa.pipeline import Clock
 from desa.survey.store import Survey, SurveyWriter
@@ -111,8 +110,8 @@ def test_a_modality_alone_takes_the_mean_star_in_place_of_the_other(model: Desa)
     torch.testing.assert_close(former.alone(own, 1), former(other, own).p_lightcurve)
     given = {**SMALL, "dualformer": {**SMALL["dualformer"], "prior": "photometric"}}
     with_prior = Desa(settings("mini", **given))
-    assert match_rows(with_prior, "lightcurve", own) is None
-    assert match_rows(Desa(settings("mini", **SMALL), ["lightcurve"]), "lightcurve", own) is None
+    for other_model in (with_prior, Desa(settings("mini", **SMALL), ["lightcurve"])):
+        assert other_model.eval().embed(curve("KIC 1")).match_lightcurve is None
 
 
 def test_parquet_there_and_back(model: Desa, survey: Survey, tmp_path: Path) -> None:
@@ -174,7 +173,7 @@ def test_files_are_stitched_and_paired(model: Desa) -> None:
         ("joint", "KIC 1", "21"),
         ("joint", "KIC 9", "22"),
         ("lightcurve", "KIC 7", ""),
-        ("spectrum", "", "23"),
+        ("spectrum", "file alone", "23"),
     }
     both = stitch([FILES["q1"], FILES["q2"]])
     own = model.embed(both, FILES["near"])

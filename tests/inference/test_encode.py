@@ -10,10 +10,11 @@ import torch
 
 from desa.errors import ModelError
 from desa.inference import encode as features
-from desa.inference.encode import lightcurve_features, spectrum_features
+from desa.inference.encode import lightcurve_features, spectrum_features, star_features
 from desa.inference.model import Desa
 from desa.pipeline import Clock
 from desa.survey.store import Survey, SurveyWriter
+from desa.types import Star
 from helpers.tiny import Trained, curve, tiny_settings
 
 
@@ -23,17 +24,18 @@ def test_features_are_the_models_own(trained: Trained) -> None:
     curves = lightcurve_features(model, survey)
     assert spectra.shape == (survey.n_spectra, 8) and curves.shape == (survey.n_lightcurves, 24)
     for row in (0, 11, survey.n_spectra - 1):
-        own = model.embed(spectrum=survey.spectrum(row)).features_spectrum
-        np.testing.assert_allclose(spectra[row], own, rtol=1e-3, atol=1e-5)
-    own = model.embed(lightcurve=survey.lightcurve(3)).features_lightcurve
-    np.testing.assert_allclose(curves[3], own, rtol=1e-3, atol=1e-5)
+        own = star_features(model, [Star("", None, (survey.spectrum(row),))])["spectrum"]
+        np.testing.assert_allclose(spectra[row], own[0], rtol=1e-3, atol=1e-5)
+    both = star_features(model, [Star("", survey.lightcurve(3)), Star("", survey.lightcurve(4))])
+    np.testing.assert_allclose(curves[3:5], both["lightcurve"], rtol=1e-3, atol=1e-5)
+    assert np.isnan(both["spectrum"]).all(), "no spectrum was given"
 
 
 def test_cache_is_used_and_memory_mapped(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = spectrum_features(trained.model, trained.survey, tmp_path)
-    monkeypatch.setattr(features, "_fill", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr(features, "encode", lambda *_: pytest.fail("computed again"))
     again = spectrum_features(trained.model, trained.survey, tmp_path)
     np.testing.assert_array_equal(first, again)
     assert isinstance(again.base, np.memmap) or isinstance(again, np.memmap)

@@ -13,7 +13,7 @@ import desa
 from desa.config import settings
 from desa.conformal import calibrate
 from desa.errors import ModelError
-from desa.models.network import Network
+from desa.inference.model import Desa
 from desa.models.reference import fit_reference
 
 PRIOR = np.array([0.8, 4.6, 1.0], dtype=np.float32)
@@ -35,13 +35,13 @@ def spectrum(seed: int, name: str = "") -> desa.Spectrum:
 
 
 @pytest.fixture(scope="module")
-def model() -> Network:
+def model() -> Desa:
     torch.manual_seed(0)
     small = {"preprocess_lightcurve": {"length": 2048}, "dualformer": {"prior": "photometric"}}
-    return Network(settings("mini", **small)).eval()
+    return Desa(settings("mini", **small)).eval()
 
 
-def test_one_star(model: Network) -> None:
+def test_one_star(model: Desa) -> None:
     found = model.embed(curve(1, "KIC 1"), spectrum(2), PRIOR)
     assert found.modality == "joint"
     assert found.star_id == "KIC 1"
@@ -54,7 +54,7 @@ def test_one_star(model: Network) -> None:
     assert np.allclose(alone.vector, found.features_spectrum, atol=1e-5)
 
 
-def test_many_stars_are_each_as_alone(model: Network) -> None:
+def test_many_stars_are_each_as_alone(model: Desa) -> None:
     curves = [curve(1, "a"), None, curve(3, "c", 1500)]
     spectra = [spectrum(4), spectrum(5, "b"), spectrum(6)]
     priors = np.stack([PRIOR, PRIOR, 2 * PRIOR])
@@ -66,7 +66,7 @@ def test_many_stars_are_each_as_alone(model: Network) -> None:
         assert np.allclose(found[k].joint, alone.joint, atol=1e-4)
 
 
-def test_missing_prior_is_not_a_number(model: Network) -> None:
+def test_missing_prior_is_not_a_number(model: Desa) -> None:
     missing = model.embed(curve(1), spectrum(2))
     nan = model.embed(curve(1), spectrum(2), [np.nan] * 3)
     assert np.array_equal(missing.joint, nan.joint)
@@ -76,19 +76,19 @@ def test_missing_prior_is_not_a_number(model: Network) -> None:
         model.embed(curve(1), spectrum(2), [1.0] * 6)
 
 
-def test_what_makes_no_sense_is_refused(model: Network) -> None:
+def test_what_makes_no_sense_is_refused(model: Desa) -> None:
     with pytest.raises(ValueError, match="give a light curve"):
         model.embed()
     with pytest.raises(ValueError, match="2 light curves and 1 spectra"):
         model.embed([curve(1), curve(2)], [spectrum(1)])
     with pytest.raises(ValueError, match="star 1"):
         model.embed([curve(1), None])
-    one = Network(settings("mini"), ["spectrum"])
+    one = Desa(settings("mini"), ["spectrum"])
     with pytest.raises(ModelError, match="no lightcurve encoder"):
         one.embed(curve(1))
 
 
-def test_predictions_carry_quantiles_and_intervals(model: Network) -> None:
+def test_predictions_carry_quantiles_and_intervals(model: Desa) -> None:
     rng = np.random.default_rng(0)
     levels = model.settings.objective_spectrum.quantiles
     model.calibration["spectrum"] = calibrate(
@@ -106,7 +106,7 @@ def test_predictions_carry_quantiles_and_intervals(model: Network) -> None:
     assert model.predict(spectrum=spectrum(2))["teff"].median == pytest.approx(teff.median, rel=1e-4)
 
 
-def test_saved_and_loaded_is_the_same(model: Network, tmp_path: Path) -> None:
+def test_saved_and_loaded_is_the_same(model: Desa, tmp_path: Path) -> None:
     model.metadata = {"data": "mock"}
     rows = np.random.default_rng(3).normal(size=(60, model.require("spectrum_encoder").features))
     reference = fit_reference(rows[:40], rows[40:])
@@ -123,7 +123,7 @@ def test_saved_and_loaded_is_the_same(model: Network, tmp_path: Path) -> None:
     assert all(not tensor.is_meta for tensor in (*again.parameters(), *again.buffers()))
 
 
-def test_half_precision_is_half_the_size_and_nearly_the_same(model: Network, tmp_path: Path) -> None:
+def test_half_precision_is_half_the_size_and_nearly_the_same(model: Desa, tmp_path: Path) -> None:
     model.save(tmp_path / "full")
     model.save(tmp_path / "half", half=True)
     sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("full", "half")]
@@ -136,7 +136,7 @@ def test_half_precision_is_half_the_size_and_nearly_the_same(model: Network, tmp
         assert 0 < np.abs(a - b).max() < 3e-3 * np.abs(a).max(), name
 
 
-def test_damaged_models_are_refused(model: Network, tmp_path: Path) -> None:
+def test_damaged_models_are_refused(model: Desa, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no model here"):
         desa.load(str(tmp_path))
     model.save(tmp_path)
@@ -152,7 +152,7 @@ def test_damaged_models_are_refused(model: Network, tmp_path: Path) -> None:
         desa.load(str(tmp_path))
 
 
-def test_bfloat16_agrees_within_its_tolerance(model: Network, tmp_path: Path) -> None:
+def test_bfloat16_agrees_within_its_tolerance(model: Desa, tmp_path: Path) -> None:
     model.save(tmp_path)
     reduced = desa.load(str(tmp_path)).fast("bfloat16")
     full, half = (m.embed(curve(1), spectrum(2), PRIOR) for m in (model, reduced))

@@ -12,7 +12,7 @@ from scipy.signal import medfilt, savgol_filter
 
 from desa.config import LightCurvePreprocessing, SpectrumPreprocessing, settings
 from desa.errors import FileRefused
-from desa.models.network import Network
+from desa.inference.model import Desa
 from desa.preprocess.published import (
     PublishedLightCurve,
     PublishedSpectrum,
@@ -58,7 +58,7 @@ def test_spectrum_equals_the_published_pixels(reference: dict[str, torch.Tensor]
 def test_a_file_gives_a_converted_model_the_published_pixels(
     reference: dict[str, torch.Tensor], shared: Path
 ) -> None:
-    model, seen = Network(settings("mini", preprocess_spectrum={"mode": "published"}), ["spectrum"]), []
+    model, seen = Desa(settings("mini", preprocess_spectrum={"mode": "published"}), ["spectrum"]), []
     encoder = model.require("spectrum_encoder")
     encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     file = shared / "data" / "lamost" / "dr10_fits" / "spec-59523-EG003455N132216M01_sp02-035.fits.gz"

@@ -10,7 +10,6 @@ from rich.console import Console
 
 from desa.benchmark.tasks.labelled_spectra import fold_numbers
 from desa.io.registry import read_spectrum
-from desa.models.inputs import spectrum_tensors
 from desa.preprocess.augment import augment
 from desa.real.__main__ import main
 from desa.real.data import read_spectra
@@ -20,6 +19,7 @@ from desa.real.task import observed_pixels, shuffled_batches
 from desa.real.train import QUANTILES, TYPICAL, new_model, predict, real_settings
 from desa.simulate.emulator import load_emulator
 from desa.simulate.real_continua import MockMaker, draw_labels, upper_envelope
+from desa.survey.tensors import SpectrumBatch
 from helpers.folder import write_lamost
 
 
@@ -135,7 +135,8 @@ def test_compact_spectra_give_the_pixels_of_their_fits_files(shared: Path) -> No
         if row is not None:
             found.append((spectrum, row))
     assert len(found) >= 2
-    direct = model.preprocess_spectrum(*spectrum_tensors([spectrum for spectrum, _ in found]))
+    batch = SpectrumBatch.of([spectrum for spectrum, _ in found])
+    direct = model.spectrum_pixels(batch.flux, batch.ivar, batch.z, batch.log_wavelength_start)
     compact = observed_pixels(model, spectra.select(np.array([row for _, row in found])))
     both = (direct.weights > 0) & (compact.weights > 0)
     difference = (direct.pixels - compact.pixels)[both].abs()

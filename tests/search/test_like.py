@@ -170,10 +170,10 @@ def test_a_file_must_be_embedded_by_the_table_s_own_model(
         return embedded, []
 
     monkeypatch.setattr("desa.inference.embed.embed_files", embed)
-    monkeypatch.setattr("desa.inference.encode.weights_hash", lambda given: "other")
+    monkeypatch.setattr("desa.models.storage.weights_hash", lambda given: "other")
     with pytest.raises(ModelError, match="another model"):
         search_like(table, str(file), model=model)
-    monkeypatch.setattr("desa.inference.encode.weights_hash", lambda given: "abc")
+    monkeypatch.setattr("desa.models.storage.weights_hash", lambda given: "abc")
     found = search_like(table, str(file), k=3, model=model)
     assert (found["star_id"][0], found.meta["by"]) == ("KIC 1020", "features_spectrum")
     with pytest.raises(SettingsError, match="by --model"):

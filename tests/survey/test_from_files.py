@@ -13,16 +13,15 @@ from desa.simulate.survey import simulate_survey
 from desa.survey.from_files import (
     Item,
     LeftOut,
-    Pairing,
     expand,
     group_files,
     is_survey,
     one_lightcurve,
     stars_of_files,
-    stars_of_survey,
 )
+from desa.survey.selection import stars_of_survey
 from desa.survey.store import SurveyWriter
-from desa.types import LightCurve, Spectrum
+from desa.types import LightCurve, Spectrum, Star
 
 
 def curve(
@@ -50,8 +49,8 @@ def spectrum(star_id: str, obsid: str, ra: float = 290.0, snr: float = 20.0) -> 
     )  # fmt: skip
 
 
-def names(pairs: list[Pairing]) -> list[tuple[str, str]]:
-    return [(c.star_id if c else "", s.obsid if s else "") for c, s in pairs]
+def names(stars: list[Star]) -> list[tuple[str, str]]:
+    return [(star.star_id, star.spectrum.obsid if star.spectrum else "") for star in stars]
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +68,11 @@ def test_headers_alone_tell_what_belongs_together(archive: Path) -> None:
     ]
     left_out: LeftOut = []
     stars = group_files(files, 3.0, left_out)
-    assert left_out == [] and sum(len(s.lightcurve) + len(s.spectra) for s in stars) == len(files)
-    assert {len(star.lightcurve) for star in stars} >= {2}
-    both = [star for star in stars if star.lightcurve and star.spectra]
+    assert left_out == [] and sum(len(star.files) for star in stars) == len(files)
+    assert {len(star.lightcurves) for star in stars} >= {2}
+    both = [star for star in stars if star.lightcurves and star.spectra]
     assert len(both) >= 5
-    assert all(star.lightcurve for star in stars[:5]), "in the order of the files"
+    assert [star.star_id for star in stars] == sorted(star.star_id for star in stars)
 
 
 def test_stars_of_files_are_stitched_and_paired(archive: Path, tmp_path: Path) -> None:
@@ -85,14 +84,14 @@ def test_stars_of_files_are_stitched_and_paired(archive: Path, tmp_path: Path) -
         stars_of_files([archive / "lightcurves", bad, archive / "spectra"], left_out=left_out, size=3,
                        progress=lambda *now: seen.append(now))
     )  # fmt: skip
-    pairs = [pair for batch in batches for pair in batch]
+    stars = [star for batch in batches for star in batch]
     assert len(batches) > 3 and [path for path, _ in left_out] == [str(bad)]
     assert seen[-1][0] == seen[-1][1] and sorted(seen) == seen
-    curves = {c.star_id: c for c, _ in pairs if c}
+    curves = {star.star_id: star.lightcurve for star in stars if star.lightcurve}
     assert len(curves) == 10 and all(c.quarters in ((4, 5), (4,), (5,)) for c in curves.values())
-    for lightcurve, spec in pairs:
-        if lightcurve is not None and spec is not None:
-            assert abs(lightcurve.ra - spec.ra) < 1e-3
+    for star in stars:
+        if star.lightcurve is not None and star.spectrum is not None:
+            assert abs(star.lightcurve.ra - star.spectrum.ra) < 1e-3
 
 
 def test_memory_does_not_grow_with_the_number_of_files(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +114,7 @@ def test_memory_does_not_grow_with_the_number_of_files(monkeypatch: pytest.Monke
 def test_a_spectrum_without_name_goes_to_the_nearest_star(monkeypatch: pytest.MonkeyPatch) -> None:
     files: dict[str, Item] = {
         "q1": curve("KIC 1", 1000, 1),
-        "near": spectrum("", "21", ra=290.0 + 0.5 / 3600),
+        "near": spectrum("", "21", ra=290.0 + 0.5 / 3600, snr=10.0),
         "q2": curve("KIC 1", 1400, 2),
         "named": spectrum("KIC 9", "22", ra=10.0),
         "again": spectrum("KIC 1", "23", ra=10.0),
@@ -123,9 +122,12 @@ def test_a_spectrum_without_name_goes_to_the_nearest_star(monkeypatch: pytest.Mo
         "alone": spectrum("", "24", ra=100.0),
     }
     monkeypatch.setattr(desa.survey.from_files, "read", lambda path: files[path.name])
-    pairs = [pair for batch in stars_of_files(list(files), left_out=[]) for pair in batch]
-    assert names(pairs) == [("KIC 1", "21"), ("KIC 1", "23"), ("KIC 9", "22"), ("", "24")]
-    assert pairs[0][0] is not None and pairs[0][0].quarters == (1, 2)
+    (stars,) = stars_of_files(list(files), left_out=[], every_spectrum=True)
+    assert names(stars) == [("KIC 1", "23"), ("KIC 9", "22"), ("file alone", "24")]
+    assert [spectrum.obsid for spectrum in stars[0].spectra] == ["23", "21"]
+    assert stars[0].lightcurve is not None and stars[0].lightcurve.quarters == (1, 2)
+    (stars,) = stars_of_files(list(files), left_out=[])
+    assert [len(star.spectra) for star in stars] == [1, 1, 1]
 
 
 def test_of_two_copies_of_a_quarter_the_better_one_stays() -> None:
@@ -158,7 +160,7 @@ def test_a_check_that_fails_and_an_unforeseen_error_leave_one_file_out(
     monkeypatch.setattr(desa.survey.from_files, "read", read)
     left_out: LeftOut = []
     found = list(stars_of_files(["odd", "wrong", "right"], check=check, left_out=left_out))
-    assert names(found[0]) == [("", "right")]
+    assert names(found[0]) == [("file right", "right")]
     assert dict(left_out) == {
         "odd": "reading it failed unexpectedly (RuntimeError: surprise)",
         "wrong": "this model has no spectrum encoder",
@@ -185,6 +187,6 @@ def test_stars_of_a_survey_have_their_best_data(tmp_path: Path) -> None:
         writer.add_spectrum(spectrum(star_id, obsid, snr=snr))
     survey = writer.finish(None, {})
     batches = list(stars_of_survey(survey, size=2))
-    assert [names(batch) for batch in batches] == [[("KIC 1", "11"), ("KIC 2", "")], [("", "31")]]
-    assert batches[0][0][0] is not None and len(batches[0][0][0]) == 400
+    assert [names(batch) for batch in batches] == [[("KIC 1", "11"), ("KIC 2", "")], [("KIC 3", "31")]]
+    assert batches[0][0].lightcurve is not None and len(batches[0][0].lightcurve) == 400
     assert is_survey(tmp_path) and not is_survey(tmp_path / "spectra")

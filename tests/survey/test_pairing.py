@@ -77,7 +77,9 @@ def test_labels_by_position_and_of_several_rows():
 def test_star_is_named_by_the_best_catalogue():
     table = labels(2, keys={"gaia": [55555, 66666], "gaia_release": ["DR3", "DR3"], "obsid": ["1", "2"]})
     spectra = [Named("LAMOST J1", "s1", "1"), Named("Gaia DR2 66666", "s2", "2"), Named("", "f/s3", "3")]
-    assert pair([], spectra, table, 3.0).spectra == ["Gaia DR3 55555", "Gaia DR2 66666", "file f/s3"]
+    assert pair([], spectra, table, 3.0).spectra == ["Gaia DR3 55555", "Gaia DR2 66666", "file s3"]
+    twins = [Named("", "f/c"), Named("", "g/c")]
+    assert pair(twins, [], None, 3.0).lightcurves == ["file f/c", "file g/c"], "the folder tells them apart"
 
 
 @settings(max_examples=40, deadline=None)

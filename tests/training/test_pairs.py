@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from desa.config import Objective
-from desa.survey.store import Survey
-from desa.training.pairs import PairLoader, Pairs, pairs_of, prior_of, standardisation, targets_of
+from desa.survey.selection import Pairs, best_pairs, lightcurves_of, pairs_of, prior_of
+from desa.survey.store import Survey, SurveyWriter
+from desa.training.pairs import PairLoader, standardisation, targets_of
+from helpers.samples import curve, spectrum
 
 STARS = np.array([0, 0, 1, 2, 3, 3, 3, 4, 5, 6])
 PAIRS = Pairs(STARS, STARS, np.arange(len(STARS)))
@@ -68,11 +72,18 @@ def test_too_few_pairs_give_no_batch() -> None:
     assert list(islice(PairLoader(one, SPECTRUM, LIGHTCURVE, None, 4), 3)) == []
 
 
-def test_best_pair_of_a_star() -> None:
-    snr = np.array([1, 5, np.nan, 3, 2, 9, 4, 1, 1, 1])
-    best = PAIRS.best(snr)
-    assert best.star.tolist() == [0, 1, 2, 3, 4, 5, 6]
-    assert best.spectrum.tolist() == [1, 2, 3, 5, 7, 8, 9]
+def test_best_pair_of_a_star(tmp_path: Path) -> None:
+    """The light curve with most good samples, the spectrum of highest S/N; of equals the first."""
+    writer = SurveyWriter(tmp_path, "mock")
+    for star, length in (("a", 300), ("a", 500), ("a", 500), ("b", 200), ("c", 100)):
+        writer.add_lightcurve(curve(star, length, gaps=0.0))
+    for star, snr in (("a", 5.0), ("a", np.nan), ("a", 9.0), ("b", np.nan), ("d", 1.0)):
+        writer.add_spectrum(replace(spectrum(star), snr={"g": snr}))
+    survey = writer.finish(None, {})
+    best = best_pairs(survey)
+    assert [survey.stars["star_id"][row].as_py() for row in best.star] == ["a", "b"]
+    assert best.lightcurve.tolist() == [1, 3] and best.spectrum.tolist() == [2, 3]
+    assert lightcurves_of(survey).choose(np.arange(survey.n_stars)).tolist()[-1] == -1, "d has none"
 
 
 def test_pairs_of_a_survey(survey: Survey) -> None:

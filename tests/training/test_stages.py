@@ -9,14 +9,14 @@ import torch
 
 from desa.conformal import intervals
 from desa.errors import ModelError, SurveyError
-from desa.inference.encode import lightcurve_features, spectrum_features
+from desa.inference.encode import lightcurve_features, spectrum_features, split_quantiles
 from desa.models.network import Network
+from desa.survey.selection import pairs_of
 from desa.survey.store import Survey, SurveyWriter
 from desa.training import stages as run
-from desa.training.pairs import pairs_of
-from desa.training.predictions import lightcurve_predictions, spectrum_predictions
 from desa.training.task import History, Interrupted
 from desa.training.tracking import read_metrics
+from desa.types import PARTS
 from helpers.tiny import Trained, tiny_settings
 
 
@@ -81,8 +81,8 @@ def test_standardisation_is_of_the_train_split(trained: Trained) -> None:
 
 def test_calibration_is_of_the_calibration_split(trained: Trained) -> None:
     model, survey = trained.model, trained.survey
-    for part, predict in (("spectrum", spectrum_predictions), ("lightcurve", lightcurve_predictions)):
-        quantiles, targets = predict(model, survey, "calibration")
+    for part in PARTS:
+        quantiles, targets = split_quantiles(model, survey, part, "calibration")
         star_of = survey.spectrum_star if part == "spectrum" else survey.lightcurve_star
         assert len(targets) == (survey.split[star_of] == "calibration").sum()
         stored = model.calibration[part]

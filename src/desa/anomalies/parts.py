@@ -64,7 +64,7 @@ class Sample:
         )
 
 
-class Part(Protocol):
+class Oddity(Protocol):
     """A way to be odd."""
 
     def score(self, sample: Sample) -> tuple[Array, list[str]]:

@@ -19,8 +19,9 @@ from desa.files import written_whole
 from desa.inference.encode import lightcurve_features, spectrum_features
 from desa.models.network import Network
 from desa.survey.batches import LightCurveDataset
+from desa.survey.selection import Pairs, best_pairs, lightcurves_of, pairs_of, spectra_of
 from desa.survey.store import Survey
-from desa.training.pairs import Pairs, pairs_of, standardisation
+from desa.training.pairs import standardisation
 
 Array = NDArray[np.float32]
 ENCODERS, FEATURES = "encoders", "features"
@@ -59,12 +60,14 @@ class Track:
     def stars(self, survey: Survey) -> Pairs:
         """One row a star that has all it needs; row -1 stands for a modality that the track does not read."""
         if len(self.needs) == 2:
-            return pairs_of(survey).best(survey.spectrum_column("snr_g"))
-        star = survey.spectrum_star if "spectrum" in self.needs else survey.lightcurve_star
-        rows, none = np.arange(len(star)), np.full(len(star), -1)
+            return best_pairs(survey)
         if "spectrum" in self.needs:
-            return Pairs(star, none, rows).best(survey.spectrum_column("snr_g"))
-        return Pairs(star, rows, none).where(np.unique(star, return_index=True)[1])
+            spectra = spectra_of(survey)
+            none = np.full(len(spectra.stars), -1)
+            return Pairs(spectra.stars, none, spectra.choose(spectra.stars))
+        curves = lightcurves_of(survey)
+        none = np.full(len(curves.stars), -1)
+        return Pairs(curves.stars, curves.choose(curves.stars), none)
 
 
 PAIRS = Track("stars with both", ("spectrum", "lightcurve"), "desa")

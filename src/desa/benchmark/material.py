@@ -15,7 +15,7 @@ from desa.benchmark.embed import Aligner
 from desa.benchmark.inputs import Inputs
 from desa.benchmark.registry import ModelSpec
 from desa.benchmark.training import load, plain, prior_for, settings_for
-from desa.training.pairs import PRIORS
+from desa.survey.selection import PRIORS
 
 EMBEDDING = "embedding.npz"
 Array = NDArray[np.float32]

@@ -20,9 +20,10 @@ from desa.benchmark.registry import ModelSpec
 from desa.config import Settings, with_changes
 from desa.files import written_whole
 from desa.models.dualformer import DualFormer
+from desa.survey.selection import prior_of
 from desa.training.alignment import Align, effective_rank
 from desa.training.loop import fit
-from desa.training.pairs import FeatureBatch, PairLoader, prior_of, targets_of
+from desa.training.pairs import FeatureBatch, PairLoader, targets_of
 from desa.training.task import History, Interrupted, Task
 
 WEIGHTS, FACTS, WORK = "aligner.safetensors", "training.json", "work"

@@ -19,7 +19,7 @@ def screen_table(found: Table, most: int = 20) -> ScreenTable:
     Parameters
     ----------
     found
-        What `desa.anomalies.anomalies.anomalies` gave.
+        What `desa.find_anomalies` gave.
     most
         Rows that are shown.
     """

@@ -46,6 +46,10 @@ Survey = Annotated[Path, typer.Argument(help="Survey folder made by `desa ingest
 Model = Annotated[
     str, typer.Option(help="Model folder, or user/name on the Hub; left out: the model that desa brings.")
 ]
+EverySpectrum = Annotated[
+    bool,
+    typer.Option("--every-spectrum", help="A row for each spectrum of a star, in place of its best one."),
+]
 Resume = Annotated[bool, typer.Option(help="Go on from the last checkpoint in the output folder, if any.")]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from desa.cli.common import MODELS, STARS, Device, Model, app, list_left_out, screen
+from desa.cli.common import MODELS, STARS, Device, EverySpectrum, Model, app, list_left_out, screen
 
 
 @app.command(rich_help_panel=STARS)
@@ -19,6 +19,7 @@ def embed(
     output: Annotated[Path, typer.Option("-o", "--output", help="Parquet file to write.")],
     model: Model = "",
     match_arcsec: Annotated[float, typer.Option(min=0, help="Radius for pairs by position.")] = 3.0,
+    every_spectrum: EverySpectrum = False,
     device: Device = "auto",
     batch_size: Annotated[str, typer.Option(help="Stars at once: a number, or auto.")] = "auto",
     dtype: Annotated[
@@ -50,10 +51,21 @@ def embed(
     left_out: list[tuple[str, str]] = []
     with progress_bar("embedding") as progress:
         if len(inputs) == 1 and is_survey(inputs[0]):
-            table = embed_survey(loaded, Store.open(inputs[0]), batch_size=size, progress=progress)
+            table = embed_survey(
+                loaded,
+                Store.open(inputs[0]),
+                batch_size=size,
+                every_spectrum=every_spectrum,
+                progress=progress,
+            )
         else:
             table, left_out = embed_files(
-                loaded, inputs, match_arcsec=match_arcsec, batch_size=size, progress=progress
+                loaded,
+                inputs,
+                match_arcsec=match_arcsec,
+                batch_size=size,
+                every_spectrum=every_spectrum,
+                progress=progress,
             )
     write_embedding(table, output)
     counts = {

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from desa.cli.common import MODELS, STARS, Device, Model, Survey, app, list_left_out, screen
+from desa.cli.common import MODELS, STARS, Device, EverySpectrum, Model, Survey, app, list_left_out, screen
 
 
 class FineTuningTask(Enum):
@@ -30,6 +30,7 @@ def predict(
         typer.Option("-o", "--output", help="Table: .ecsv, .fits, .vot, .parquet or .csv; left out: screen."),
     ] = None,
     match_arcsec: Annotated[float, typer.Option(min=0, help="Radius for pairs by position.")] = 3.0,
+    every_spectrum: EverySpectrum = False,
     min_snr: Annotated[float, typer.Option(min=0, help="Spectra of lower S/N in g are flagged.")] = 10.0,
     device: Device = "auto",
 ) -> None:
@@ -59,10 +60,21 @@ def predict(
     left_out: LeftOut = []
     with progress_bar("predicting") as progress:
         if len(inputs) == 1 and is_survey(inputs[0]):
-            table = predict_survey(loaded, Store.open(inputs[0]), limits=limits, progress=progress)
+            table = predict_survey(
+                loaded,
+                Store.open(inputs[0]),
+                every_spectrum=every_spectrum,
+                limits=limits,
+                progress=progress,
+            )
         else:
             table, left_out = predict_files(
-                loaded, inputs, match_arcsec=match_arcsec, limits=limits, progress=progress
+                loaded,
+                inputs,
+                match_arcsec=match_arcsec,
+                every_spectrum=every_spectrum,
+                limits=limits,
+                progress=progress,
             )
     if output is None:
         print_table(screen_table(table), screen())

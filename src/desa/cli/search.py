@@ -130,7 +130,7 @@ def anomalies(
     if reference is not None and (survey is None) != (reference_survey is None):
         raise SettingsError("with --reference, give both of --survey and --reference-survey, or none")
     with nullcontext() if survey is None else progress_bar("reading spectra") as progress:
-        found = desa.anomalies(
+        found = desa.find_anomalies(
             embedding,
             reference=reference,
             model=None if survey is None else desa.load(model),

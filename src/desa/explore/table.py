@@ -23,6 +23,7 @@ from desa.explore.predictions import (
 )
 from desa.inference.embed import VECTORS
 from desa.search.data import vectors_of
+from desa.survey.selection import lightcurves_of, spectra_of
 from desa.survey.store import Survey
 
 Floats = NDArray[np.float32]
@@ -160,23 +161,19 @@ class ExploreTable:
 
     @cached_property
     def lightcurve_row(self) -> NDArray[np.int64]:
-        """(N,) each row's light curve in the survey; -1 where there is none."""
+        """(N,) each row's light curve in the survey, the star's best; -1 where there is none."""
         if self.survey is None or not self.survey.n_lightcurves:
             return np.full(len(self), -1)
-        first = np.full(self.survey.n_stars, -1)
-        first[self.survey.lightcurve_star[::-1]] = np.arange(self.survey.n_lightcurves)[::-1]
-        return np.where(self.survey_row >= 0, first[self.survey_row], -1)
+        best = lightcurves_of(self.survey).choose(np.maximum(self.survey_row, 0))
+        return np.where(self.survey_row >= 0, best, -1)
 
     @cached_property
     def spectrum_row(self) -> NDArray[np.int64]:
-        """(N,) each row's spectrum in the survey: the one of its obsid, else the star's of highest S/N."""
+        """(N,) each row's spectrum in the survey: the one of its obsid, else the star's best."""
         if self.survey is None or not self.survey.n_spectra:
             return np.full(len(self), -1)
-        snr = np.nan_to_num(self.survey.spectrum_column("snr_g").astype(np.float64), nan=-1.0)
-        best = np.full(self.survey.n_stars, -1)
-        rising = np.argsort(snr, kind="stable")
-        best[self.survey.spectrum_star[rising]] = rising
-        of_star = np.where(self.survey_row >= 0, best[self.survey_row], -1)
+        best = spectra_of(self.survey).choose(np.maximum(self.survey_row, 0))
+        of_star = np.where(self.survey_row >= 0, best, -1)
         known = pa.array(self.survey.spectrum_column("obsid").astype(str).tolist(), pa.string())
         own = _places(pc.if_else(pc.equal(self.obsid, ""), None, self.obsid), known)
         return np.where(own >= 0, own, of_star)

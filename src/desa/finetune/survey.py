@@ -19,13 +19,14 @@ from desa.errors import SettingsError
 from desa.evaluation.score import Score
 from desa.finetune.head import FineTuneResult, fine_tune
 from desa.finetune.labels import TASKS, classes_of, label_values, numbers_of
-from desa.inference.objects import Stars, features
+from desa.inference.encode import star_features
 from desa.models.finetuned import Features, FineTuning, Head
 from desa.models.head_files import FOLDER, VARIANTS, UserHead, aligner_of, check_name
 from desa.models.network import Network
 from desa.progress import Report
-from desa.survey.from_files import BestData, Pairing
+from desa.survey.selection import BestData
 from desa.survey.store import Survey
+from desa.types import Part, Star
 
 BATCH = 64
 LEAST = 10
@@ -156,39 +157,16 @@ def finetune_survey(
 
 def _features(
     model: Network, survey: Survey, stars: NDArray[np.int64], progress: Report | None
-) -> dict[str, NDArray[np.float32]]:
+) -> dict[Part, NDArray[np.float32]]:
     """Features of some stars by part, NaN where a star lacks the modality."""
-    parts: list[dict[str, NDArray[np.float32]]] = []
-    best = BestData(survey)
+    parts = []
+    best = BestData(survey, model)
     for start in range(0, len(stars), BATCH):
-        pairs = best.of(stars[start : start + BATCH])
-        given = [
-            (
-                curve if model.lightcurve_encoder is not None else None,
-                spectrum if model.spectrum_encoder is not None else None,
-            )
-            for curve, spectrum in pairs
-        ]
-        parts.append(_given_features(model, given))
+        chosen = [best.of(star) or Star("") for star in stars[start : start + BATCH].tolist()]
+        parts.append(star_features(model, chosen))
         if progress:
             progress(min(start + BATCH, len(stars)), len(stars))
     return {part: np.concatenate([rows[part] for rows in parts]) for part in parts[0]}
-
-
-def _given_features(model: Network, pairs: Sequence[Pairing]) -> dict[str, NDArray[np.float32]]:
-    """Features of pairs, of which some may be empty."""
-    full = [row for row, pair in enumerate(pairs) if pair != (None, None)]
-    widths = {
-        part: getattr(model, f"{part}_encoder").features
-        for part in VARIANTS["joint"]
-        if getattr(model, f"{part}_encoder") is not None
-    }
-    rows = {part: np.full((len(pairs), width), np.nan, np.float32) for part, width in widths.items()}
-    if full:
-        stars = Stars([pairs[row][0] for row in full], [pairs[row][1] for row in full])
-        for part, values in features(model, stars).items():
-            rows[part][full] = values
-    return rows
 
 
 def _user_head(result: FineTuneResult, label: str, variant: str, logarithm: bool, survey: Survey) -> UserHead:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,19 @@ import pyarrow.parquet as pq
 import torch
 from astropy.table import Table
 from numpy.typing import NDArray
+from torch import Tensor
 
+from desa.errors import ModelError
 from desa.files import written_whole
-from desa.inference import objects
-from desa.inference.encode import lightcurve_features, spectrum_features, weights_hash
-from desa.inference.objects import match_rows
+from desa.inference.encode import BATCH_SIZE, Array, star_features
 from desa.models.network import Network
-from desa.pipeline import Clock
+from desa.models.storage import weights_hash
+from desa.pipeline import Clock, prefetch
 from desa.progress import Report
-from desa.survey.from_files import STARS_AT_ONCE, LeftOut, Pairing, stars_of_files
+from desa.survey.from_files import LeftOut, stars_of_files
+from desa.survey.selection import STARS_AT_ONCE, prior_of, stars_of_survey
 from desa.survey.store import Survey
-from desa.training.pairs import Pairs, pairs_of, prior_of
-from desa.types import Embedding
+from desa.types import PARTS, Embedding, Part, Star
 
 VECTORS = (
     "joint",
@@ -36,8 +38,6 @@ VECTORS = (
     "features_spectrum",
     "features_lightcurve",
 )
-
-PAIRS_AT_ONCE = 256
 
 Named = tuple[Embedding, str]
 """An embedding and the identifier of the spectrum that it is from."""
@@ -112,19 +112,144 @@ def facts_of(model: Network, data: str) -> dict[str, str]:
     }
 
 
+def embed_stars(
+    model: Network,
+    stars: Sequence[Star],
+    prior: Tensor | None = None,
+    batch_size: int = BATCH_SIZE,
+    clock: Clock | None = None,
+) -> list[Named]:
+    """An embedding of each star: joint where it has both modalities and the model a DualFormer.
+
+    Parameters
+    ----------
+    model
+        The model.
+    stars
+        N stars; of each its light curve and its best spectrum are read.
+    prior
+        (N, k) numbers of the model's prior, NaN where missing; None: all missing.
+    batch_size
+        Stars at once.
+    clock
+        Gets the seconds of ``preprocess`` and ``model``.
+
+    Returns
+    -------
+    list
+        Each star's embedding and the identifier of its spectrum; stars that the model reads nothing of are
+        left out.
+    """
+    features = star_features(model, stars, batch_size, clock)
+    known = {part: np.asarray(np.isfinite(rows).all(axis=1)) for part, rows in features.items()}
+    vectors: list[dict[str, Array]] = [{} for _ in stars]
+    for part, rows in features.items():
+        for place in np.flatnonzero(known[part]).tolist():
+            vectors[place][f"features_{part}"] = rows[place]
+    timer = clock or Clock(model.device)
+    with timer.stage("model"):
+        for part in known:
+            _add_matches(model, part, features[part], known[part], vectors, batch_size)
+        joint = _add_joint(model, features, known, prior, vectors, batch_size)
+    found = []
+    for place, (star, own) in enumerate(zip(stars, vectors, strict=True)):
+        if own:
+            kind = "joint" if joint[place] else "spectrum" if "features_spectrum" in own else "lightcurve"
+            obsid = star.spectrum.obsid if star.spectrum is not None and kind != "lightcurve" else ""
+            found.append((Embedding(star.star_id, kind, **own), obsid))
+    return found
+
+
+def _chunks(places: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
+    for start in range(0, len(places), size):
+        yield places[start : start + size]
+
+
+@torch.inference_mode()
+def _add_matches(
+    model: Network,
+    part: Part,
+    rows: Array,
+    known: NDArray[np.bool_],
+    vectors: list[dict[str, Array]],
+    size: int,
+) -> None:
+    """What finds one modality by the other, where the model can embed a modality alone."""
+    former = model.dualformer
+    if former is None or not former.embeds_alone:
+        return
+    for chunk in _chunks(np.flatnonzero(known), size):
+        own = torch.from_numpy(rows[chunk]).to(model.device)
+        for place, vector in zip(chunk.tolist(), _numpy(former.alone(own, PARTS.index(part))), strict=True):
+            vectors[place][f"match_{part}"] = vector
+
+
+def _add_joint(
+    model: Network,
+    features: Mapping[Part, Array],
+    known: Mapping[Part, NDArray[np.bool_]],
+    prior: Tensor | None,
+    vectors: list[dict[str, Array]],
+    size: int,
+) -> NDArray[np.bool_]:
+    """The DualFormer's vectors of stars with both modalities; gives back which those are."""
+    both = np.ones(len(vectors), bool)
+    for part in PARTS:
+        both &= known.get(part, np.zeros(len(vectors), bool))
+    if model.dualformer is None:
+        return np.zeros(len(vectors), bool)
+    for chunk in _chunks(np.flatnonzero(both), size):
+        pair = [torch.from_numpy(features[part][chunk]) for part in PARTS]
+        given = None if prior is None else prior[torch.from_numpy(chunk)].to(model.device)
+        output, joint = model.align(pair[0], pair[1], given)
+        columns = {
+            "z_spectrum": output.z_spectrum,
+            "z_lightcurve": output.z_lightcurve,
+            "p_spectrum": output.p_spectrum,
+            "p_lightcurve": output.p_lightcurve,
+            "joint": joint,
+        }
+        for name, tensor in columns.items():
+            for place, vector in zip(chunk.tolist(), _numpy(tensor), strict=True):
+                vectors[place][name] = vector
+    return both
+
+
+def _numpy(tensor: Tensor) -> Array:
+    rows: Array = tensor.float().cpu().numpy()
+    return rows
+
+
+def prior_tensor(model: Network, prior: Any, stars: int) -> Tensor:
+    """(stars, k) a prior that a caller gave, NaN where missing.
+
+    Raises
+    ------
+    ModelError
+        If it is not of the model's size.
+    """
+    size = model.settings.dualformer.prior_size
+    given = torch.from_numpy(np.atleast_2d(np.asarray(prior, dtype=np.float32)))
+    if given.shape != (stars, size):
+        name, shape = model.settings.dualformer.prior, tuple(given.shape)
+        raise ModelError(f"this model's prior is '{name}': ({stars}, {size}) numbers, not {shape}")
+    return given
+
+
 def embed_survey(
     model: Network,
     survey: Survey,
     *,
-    cache: Path | None = None,
-    batch_size: int = 32,
+    batch_size: int = BATCH_SIZE,
+    every_spectrum: bool = False,
     progress: Report | None = None,
     clock: Clock | None = None,
 ) -> pa.Table:
     """Embed every star of a survey: joint where it has both modalities, else that of the one it has.
 
-    A star with several spectra gives the one of highest S/N in g. Reading runs beside the computing.
-    The table's metadata say which of reading, preprocessing and model took longest (``desa.limit``).
+    Of several light curves or spectra of a star the best is taken, by `desa.survey.selection`. Reading runs
+    beside the computing. The table's metadata say which of reading, preprocessing and model took longest
+    (``desa.limit``).
 
     Parameters
     ----------
@@ -133,87 +258,42 @@ def embed_survey(
         takes it from the survey's labels.
     survey
         The survey.
-    cache
-        Folder for encoder features (see `desa.inference.encode`).
     batch_size
         Stars at once.
+    every_spectrum
+        A row for each spectrum of a star, in place of its best one.
     progress
-        Called with (done, all) of each stage.
+        Called with (stars, stars of the survey).
     clock
         Gets the seconds of ``read``, ``preprocess`` and ``model``.
     """
     timer = clock or Clock(model.device)
-    spectra = lightcurves = None
-    if model.spectrum_encoder is not None and survey.n_spectra:
-        spectra = spectrum_features(model, survey, cache, batch_size, progress, timer)
-    if model.lightcurve_encoder is not None and survey.n_lightcurves:
-        lightcurves = lightcurve_features(model, survey, cache, batch_size, progress, timer)
+    prior = prior_of(survey, model.settings.dualformer.prior) if model.dualformer is not None else None
+    row_of = {name: row for row, name in enumerate(survey.stars.column("star_id").to_pylist())}
+    batches = stars_of_survey(
+        survey,
+        encodes=model,
+        every_spectrum=every_spectrum,
+        progress=progress,
+        size=max(batch_size, STARS_AT_ONCE),
+    )
     rows: list[Named] = []
-    if spectra is not None and lightcurves is not None and model.dualformer is not None:
-        with timer.stage("model"):
-            rows += _joint_rows(model, survey, spectra, lightcurves)
-    done = {row.star_id for row, _ in rows}
-    if spectra is not None:
-        rows += _single_rows(model, survey, "spectrum", spectra, done)
-    if lightcurves is not None:
-        rows += _single_rows(model, survey, "lightcurve", lightcurves, done)
-    rows.sort(key=lambda row: row[0].star_id)
+    for batch in prefetch(batches, depth=1, clock=timer):
+        stars = each_spectrum(batch)
+        given = None if prior is None else prior[[row_of[star.star_id] for star in stars]]
+        rows += embed_stars(model, stars, given, batch_size, timer)
     facts = facts_of(model, f"{survey.kind} survey {survey.identity}")
     spent = " ".join(f"{name}={seconds:.2f}s" for name, seconds in sorted(timer.seconds.items()))
     return embedding_table(rows, {**facts, "limit": timer.limit(), "seconds": spent})
 
 
-def _joint_rows(
-    model: Network, survey: Survey, spectra: NDArray[np.float32], lightcurves: NDArray[np.float32]
-) -> Iterator[Named]:
-    """Stars with both modalities."""
-    names, obsids = survey.stars.column("star_id").to_pylist(), survey.spectrum_column("obsid")
-    pairs = pairs_of(survey).best(survey.spectrum_column("snr_g"))
-    prior = prior_of(survey, model.settings.dualformer.prior)
-    for start in range(0, len(pairs), PAIRS_AT_ONCE):
-        part: Pairs = pairs.where(np.arange(start, min(start + PAIRS_AT_ONCE, len(pairs))))
-        own = np.array(spectra[part.spectrum]), np.array(lightcurves[part.lightcurve])
-        given = None if prior is None else prior[torch.from_numpy(part.star)].to(model.device)
-        output, joint = model.align(torch.from_numpy(own[0]), torch.from_numpy(own[1]), given)
-        parts = (output.z_spectrum, output.z_lightcurve, output.p_spectrum, output.p_lightcurve, joint)
-        arrays = [tensor.cpu().numpy() for tensor in parts]
-        matches = (
-            match_rows(model, kind, torch.from_numpy(rows))
-            for kind, rows in zip(("spectrum", "lightcurve"), own, strict=True)
-        )
-        alone = [rows for rows in matches if rows is not None]
-        for place, star in enumerate(part.star.tolist()):
-            vectors = [array[place] for array in arrays]
-            found = Embedding(
-                names[star], "joint", own[0][place], own[1][place], *vectors, *(part[place] for part in alone)
-            )
-            yield found, str(obsids[part.spectrum[place]])
-
-
-def _single_rows(
-    model: Network, survey: Survey, kind: str, features: NDArray[np.float32], done: set[str]
-) -> Iterator[Named]:
-    """Stars that are not done yet, by one modality; each is put among the done ones."""
-    names = survey.stars.column("star_id").to_pylist()
-    if kind == "spectrum":
-        star_of, obsids = survey.spectrum_star, survey.spectrum_column("obsid").astype(str)
-        merit = np.nan_to_num(survey.spectrum_column("snr_g").astype(np.float64), nan=-1.0)
-    else:
-        star_of = survey.lightcurve_star
-        obsids, merit = np.full(len(star_of), ""), np.zeros(len(star_of))
-    chosen = []
-    for row in np.argsort(-merit, kind="stable").tolist():
-        name = names[int(star_of[row])]
-        if name not in done:
-            done.add(name)
-            chosen.append(row)
-    own = np.array(features[chosen])
-    alone = match_rows(model, kind, torch.from_numpy(own))
-    for place, (row, vector) in enumerate(zip(chosen, own, strict=True)):
-        vectors = {f"features_{kind}": vector}
-        if alone is not None:
-            vectors[f"match_{kind}"] = alone[place]
-        yield Embedding(names[int(star_of[row])], kind, **vectors), str(obsids[row])
+def each_spectrum(stars: Sequence[Star]) -> list[Star]:
+    """A star with several spectra as several, each with one of them."""
+    return [
+        replace(star, spectra=(spectrum,) if spectrum is not None else ())
+        for star in stars
+        for spectrum in (star.spectra or (None,))
+    ]
 
 
 def embed_files(
@@ -221,10 +301,11 @@ def embed_files(
     paths: Sequence[str | Path],
     *,
     match_arcsec: float = 3.0,
-    batch_size: int = 32,
+    batch_size: int = BATCH_SIZE,
+    every_spectrum: bool = False,
     progress: Report | None = None,
-) -> tuple[pa.Table, list[tuple[str, str]]]:
-    """Embed files: quarters of a star are stitched, light curves and spectra of a star paired.
+) -> tuple[pa.Table, LeftOut]:
+    """Embed files: the same rows as of the survey that ``desa ingest`` makes of them.
 
     Parameters
     ----------
@@ -235,15 +316,15 @@ def embed_files(
         are read as they are needed, so that any number of files takes little memory.
     match_arcsec
         Radius for pairs by position; a common identifier goes first.
-    batch_size
-        Stars at once.
+    batch_size, every_spectrum
+        As in `embed_survey`.
     progress
         Called with (files read, files).
 
     Returns
     -------
     tuple
-        The table, and (path, reason) of what was left out.
+        The table, in the order of the stars' names, and (path, reason) of what was left out.
 
     Raises
     ------
@@ -257,29 +338,10 @@ def embed_files(
         match_arcsec=match_arcsec,
         check=model.check,
         left_out=left_out,
+        every_spectrum=every_spectrum,
         progress=progress,
         size=max(batch_size, STARS_AT_ONCE),
     )
-    for stars in batches:
-        for kind in ("joint", "lightcurve", "spectrum"):
-            rows += _embed(model, stars, kind, batch_size)
+    for batch in batches:
+        rows += embed_stars(model, each_spectrum(batch), batch_size=batch_size)
     return embedding_table(rows, facts_of(model, "files")), left_out
-
-
-def _embed(model: Network, stars: Sequence[Pairing], kind: str, batch_size: int) -> Iterator[Named]:
-    """Embeddings of the stars of one kind; without a DualFormer a pair counts as its spectrum."""
-    chosen = [pairing for pairing in stars if _kind(pairing, model) == kind]
-    for start in range(0, len(chosen), batch_size):
-        part = chosen[start : start + batch_size]
-        curves = [curve for curve, _ in part] if kind != "spectrum" else None
-        spectra = [spectrum for _, spectrum in part] if kind != "lightcurve" else None
-        found = objects.embed(model, objects.Stars(curves, spectra), None)
-        for row, (_, spectrum) in zip(found, part, strict=True):
-            yield row, spectrum.obsid if spectrum else ""
-
-
-def _kind(pairing: Pairing, model: Network) -> str:
-    curve, spectrum = pairing
-    if spectrum is None:
-        return "lightcurve"
-    return "joint" if curve is not None and model.dualformer is not None else "spectrum"

@@ -1,10 +1,13 @@
-"""Features of the frozen encoders, computed once and kept on disk."""
+"""The way an encoder is run over stars: of a survey, of files, of objects in memory.
+
+Whatever is encoded comes as batches of `desa.survey.tensors`; nothing else calls an encoder outside training.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +18,21 @@ from torch import Tensor
 
 from desa.files import written_whole
 from desa.models.network import Network
+from desa.models.reference import Reference, fit_reference
+from desa.models.storage import weights_hash
 from desa.pipeline import Clock, prefetch
 from desa.progress import Report
 from desa.survey.batches import LightCurveDataset, SpectrumDataset, make_loader
 from desa.survey.store import Survey
 from desa.survey.tensors import LightCurveBatch, SpectrumBatch
+from desa.types import PARTS, Part, Star
 
 Array = NDArray[np.float32]
+Batch = LightCurveBatch | SpectrumBatch
 
-
-def weights_hash(model: torch.nn.Module) -> str:
-    """Hash of a module's weights, by name."""
-    digest = hashlib.blake2b(digest_size=16)
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
+BATCH_SIZE = 32
+MOST_REFERENCES = 8192
+"""Rows of a split that are looked at for a reference; more say nothing new."""
 
 
 def cache_key(model: Network, survey: Survey, part: str) -> str:
@@ -39,6 +41,104 @@ def cache_key(model: Network, survey: Survey, part: str) -> str:
     described = json.dumps([section.model_dump(mode="json") for section in settings], sort_keys=True)
     facts = (part, survey.identity, described, weights_hash(model.require(f"{part}_encoder")))
     return hashlib.blake2b("\n".join(facts).encode(), digest_size=16).hexdigest()
+
+
+@torch.inference_mode()
+def encode(model: Network, batches: Iterable[Batch], clock: Clock | None = None) -> Iterator[Array]:
+    """Features of light curves or spectra, batch by batch.
+
+    Parameters
+    ----------
+    model
+        The network; put into evaluation mode.
+    batches
+        Batches of either kind. Of light curves the first view is read.
+    clock
+        Gets the seconds of ``preprocess`` and ``model``.
+
+    Yields
+    ------
+    numpy.ndarray
+        (B, features) float32 of each batch.
+
+    Raises
+    ------
+    ModelError
+        If the network has no encoder for a batch.
+    """
+    model.eval()
+    timer = clock or Clock(model.device)
+    for given in batches:
+        batch = given.to(model.device)
+        with timer.stage("preprocess"):
+            if isinstance(batch, SpectrumBatch):
+                encoder = model.require("spectrum_encoder")
+                inputs: tuple[Tensor, ...] = model.spectrum_pixels(
+                    batch.flux, batch.ivar, batch.z, batch.log_wavelength_start, batch.helio_rv
+                )
+            else:
+                encoder = model.require("lightcurve_encoder")
+                inputs = model.lightcurve_channels(batch.flux[:, 0], batch.count_rate)
+        with timer.stage("model"):
+            rows: Array = encoder(*inputs).float().cpu().numpy()
+        yield rows
+
+
+def star_features(
+    model: Network, stars: Sequence[Star], batch_size: int = BATCH_SIZE, clock: Clock | None = None
+) -> dict[Part, Array]:
+    """Features of stars by the encoders that there are.
+
+    Parameters
+    ----------
+    model
+        The network.
+    stars
+        N stars; of each its light curve and its best spectrum are read.
+    batch_size
+        Light curves or spectra at once.
+    clock
+        As in `encode`.
+
+    Returns
+    -------
+    dict
+        Part -> (N, features); NaN where a star lacks what the encoder reads.
+    """
+    found: dict[Part, Array] = {}
+    for part in PARTS:
+        if getattr(model, f"{part}_encoder") is None:
+            continue
+        items = [getattr(star, part) for star in stars]
+        places = np.array([place for place, item in enumerate(items) if item is not None], dtype=np.int64)
+        chunks = [places[start : start + batch_size] for start in range(0, len(places), batch_size)]
+        batches = (_batch(model, part, [items[place] for place in chunk]) for chunk in chunks)
+        rows = np.full((len(stars), model.require(f"{part}_encoder").features), np.nan, np.float32)
+        for chunk, features in zip(chunks, encode(model, batches, clock), strict=True):
+            rows[chunk] = features
+        found[part] = rows
+    return found
+
+
+def _batch(model: Network, part: Part, items: Sequence[Any]) -> Batch:
+    if part == "spectrum":
+        return SpectrumBatch.of(items)
+    settings = model.settings.preprocess_lightcurve
+    return LightCurveBatch.of(items, settings.length, rates=settings.mode == "published")
+
+
+def dataset_of(
+    model: Network,
+    survey: Survey,
+    part: Part,
+    split: str | None = None,
+    labels: Sequence[str] = (),
+) -> SpectrumDataset | LightCurveDataset:
+    """A survey's spectra, or its light curves' windows with most good samples, as a network reads them."""
+    if part == "spectrum":
+        return SpectrumDataset(survey, split, labels)
+    length = model.settings.preprocess_lightcurve.length
+    return LightCurveDataset(survey, split, length, labels=labels, crop="best")
 
 
 def spectrum_features(
@@ -67,83 +167,120 @@ def spectrum_features(
     clock
         Gets the seconds of ``read``, ``preprocess`` and ``model``. Reading runs beside the others.
     """
-    encoder, timer = model.require("spectrum_encoder"), clock or Clock(model.device)
-
-    def forward(batch: SpectrumBatch) -> Tensor:
-        with timer.stage("preprocess"):
-            inputs = model.spectrum_pixels(batch.flux, batch.ivar, batch.z, batch.log_wavelength_start)
-        with timer.stage("model"):
-            return torch.as_tensor(encoder(*inputs))
-
-    return _features(
-        model, survey, "spectrum", SpectrumDataset(survey, None), forward, cache, batch_size, progress, timer
-    )
+    return _survey_features(model, survey, "spectrum", cache, batch_size, progress, clock)
 
 
 def lightcurve_features(
     model: Network,
     survey: Survey,
     cache: Path | None = None,
-    batch_size: int = 32,
+    batch_size: int = BATCH_SIZE,
     progress: Report | None = None,
     clock: Clock | None = None,
 ) -> Array:
     """(n_lightcurves, features) of every light curve's best window; arguments as `spectrum_features`."""
-    encoder, timer = model.require("lightcurve_encoder"), clock or Clock(model.device)
-
-    def forward(batch: LightCurveBatch) -> Tensor:
-        with timer.stage("preprocess"):
-            inputs = model.lightcurve_channels(batch.flux[:, 0], batch.count_rate)
-        with timer.stage("model"):
-            return torch.as_tensor(encoder(*inputs))
-
-    data = LightCurveDataset(survey, None, model.settings.preprocess_lightcurve.length, crop="best")
-    return _features(model, survey, "lightcurve", data, forward, cache, batch_size, progress, timer)
+    return _survey_features(model, survey, "lightcurve", cache, batch_size, progress, clock)
 
 
-def _features(
+def _survey_features(
     model: Network,
     survey: Survey,
-    part: str,
-    data: SpectrumDataset | LightCurveDataset,
-    forward: Callable[[Any], Tensor],
+    part: Part,
     cache: Path | None,
     batch_size: int,
     progress: Report | None,
-    clock: Clock,
+    clock: Clock | None,
 ) -> Array:
     """Read from the cache, or compute into it."""
-    model.eval()
+    data, timer = dataset_of(model, survey, part), clock or Clock(model.device)
     shape = (len(data), model.require(f"{part}_encoder").features)
+
+    def fill(rows: Array) -> None:
+        done = 0
+        # Every process of a distributed run goes through the whole survey: rank 0 of 1.
+        loader = make_loader(data, batch_size, shuffle=False, rank=0, world=1)
+        for features in encode(model, prefetch(loader, clock=timer), timer):
+            rows[done : done + len(features)] = features
+            done += len(features)
+            if progress:
+                progress(done, len(data))
+
     if cache is None or not len(data):
         rows = np.zeros(shape, np.float32)
-        _fill(rows, model, data, forward, batch_size, progress, clock)
+        fill(rows)
         return rows
     path = cache / f"{part}-{cache_key(model, survey, part)}.npy"
     if not path.exists():
         with written_whole(path) as scratch:
             mapped = np.lib.format.open_memmap(scratch, mode="w+", dtype=np.float32, shape=shape)
-            _fill(mapped, model, data, forward, batch_size, progress, clock)
+            fill(mapped)
             mapped.flush()
     return np.asarray(np.load(path, mmap_mode="r"))
 
 
 @torch.inference_mode()
-def _fill(
-    rows: Array,
-    model: Network,
-    data: SpectrumDataset | LightCurveDataset,
-    forward: Callable[[Any], Tensor],
-    batch_size: int,
-    progress: Report | None,
-    clock: Clock,
-) -> None:
-    done = 0
-    # Every process of a distributed run goes through the whole survey: rank 0 of 1.
-    loader = make_loader(data, batch_size, shuffle=False, rank=0, world=1)
-    for batch in prefetch(loader, clock=clock):
-        found = forward(batch.to(model.device))
-        rows[done : done + len(found)] = found.float().cpu().numpy()
-        done += len(found)
-        if progress:
-            progress(done, len(data))
+def split_quantiles(
+    model: Network, survey: Survey, part: Part, split: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What an encoder's head says of a whole split, for calibration and reports.
+
+    Parameters
+    ----------
+    model
+        With the encoder and its head.
+    survey
+        The survey.
+    part
+        Which head.
+    split
+        Name of the split.
+
+    Returns
+    -------
+    tuple
+        Quantiles (N, K, Q) and labels (N, K), NaN where missing, in the labels' units.
+    """
+    objective = getattr(model.settings, f"objective_{part}")
+    quantiles_of = model.spectrum_quantiles if part == "spectrum" else model.lightcurve_quantiles
+    data = dataset_of(model, survey, part, split, objective.labels)
+    quantiles = [np.zeros((0, len(objective.labels), len(objective.quantiles)))]
+    targets = [np.zeros((0, len(objective.labels)))]
+    for batch in make_loader(data, BATCH_SIZE, shuffle=False, rank=0, world=1):
+        for features in encode(model, [batch]):
+            predicted = quantiles_of(torch.from_numpy(features).to(model.device))
+            quantiles.append(predicted.double().cpu().numpy())
+        targets.append(torch.stack([batch.labels[name] for name in objective.labels], dim=1).double().numpy())
+    return np.concatenate(quantiles), np.concatenate(targets)
+
+
+def survey_references(model: Network, survey: Survey, part: Part) -> dict[str, Reference]:
+    """What an encoder's training stars are like, kept with the model to tell unlike ones.
+
+    Parameters
+    ----------
+    model
+        With the encoder.
+    survey
+        What it was trained on.
+    part
+        Which encoder.
+
+    Returns
+    -------
+    dict
+        The part's reference by its name: features of training stars, and the calibration split's
+        distances from them; empty where the survey has too few stars.
+    """
+    seed = model.settings.seed
+    rows = [_split_features(model, survey, part, split, seed) for split in ("train", "calibration")]
+    found = fit_reference(*rows, seed=seed, data=f"{survey.kind} survey {survey.identity}")
+    return {} if found is None else {part: found}
+
+
+def _split_features(model: Network, survey: Survey, part: Part, split: str, seed: int) -> Array:
+    """(N, features) of a split, at most `MOST_REFERENCES` of it."""
+    data = dataset_of(model, survey, part, split)
+    chosen = np.sort(np.random.default_rng(seed).permutation(data.rows)[:MOST_REFERENCES])
+    batches = (data.fetch(chosen[start : start + BATCH_SIZE]) for start in range(0, len(chosen), BATCH_SIZE))
+    none = np.zeros((0, model.require(f"{part}_encoder").features), np.float32)
+    return np.concatenate([none, *encode(model, batches)])

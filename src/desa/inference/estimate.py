@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from desa.conformal import intervals
 from desa.errors import ModelError
 from desa.inference.labels import POSITIVE, shown
-
-if TYPE_CHECKING:
-    from desa.models.network import Network
+from desa.models.finetuned import Features
+from desa.models.head_files import VARIANTS, UserHead
+from desa.models.network import Network
+from desa.types import PARTS, Part
 
 Array = NDArray[np.float64]
-PARTS = ("spectrum", "lightcurve")
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ class Estimate:
     """
 
     label: str
-    needs: tuple[str, ...]
+    needs: tuple[Part, ...]
     median: Array
     quantiles: dict[float, Array] = field(default_factory=dict)
     intervals: dict[float, tuple[Array, Array]] = field(default_factory=dict)
@@ -56,13 +56,13 @@ class Estimate:
     probabilities: Array | None = None
     calibrated: bool = False
     calibrated_on: str = ""
-    used: tuple[tuple[str, ...], ...] = ()
+    used: tuple[tuple[Part, ...], ...] = ()
 
-    def read(self, star: int) -> tuple[str, ...]:
+    def read(self, star: int) -> tuple[Part, ...]:
         """The modalities that the label of a star is told from."""
         return self.used[star] if self.used and self.used[star] else self.needs
 
-    def told(self, needs: tuple[str, ...], used: tuple[tuple[str, ...], ...]) -> Estimate:
+    def told(self, needs: tuple[Part, ...], used: tuple[tuple[Part, ...], ...]) -> Estimate:
         """The same, told from other modalities."""
         return replace(self, needs=needs, used=used)
 
@@ -99,7 +99,7 @@ def number_estimates(
     levels: Sequence[float],
     quantiles: NDArray[Any],
     calibration: Mapping[str, Any] | None,
-    needs: tuple[str, ...],
+    needs: tuple[Part, ...],
     calibrated_on: str = "",
 ) -> list[Estimate]:
     """Estimates from predicted quantiles.
@@ -163,16 +163,8 @@ def _nested(
     return median, found
 
 
-def filled(rows: Mapping[int, torch.Tensor], count: int, width: int) -> NDArray[np.float32]:
-    """(count, width) with NaN where there is no row."""
-    full = np.full((count, width), np.nan, dtype=np.float32)
-    for place, row in rows.items():
-        full[place] = row.numpy()
-    return full
-
-
 @torch.inference_mode()
-def encoder_estimates(model: Network, features: Mapping[str, NDArray[np.float32]]) -> list[Estimate]:
+def encoder_estimates(model: Network, features: Mapping[Part, NDArray[np.float32]]) -> list[Estimate]:
     """What the encoders' own heads say.
 
     Parameters
@@ -205,7 +197,75 @@ def encoder_estimates(model: Network, features: Mapping[str, NDArray[np.float32]
     return found
 
 
-def all_estimates(model: Network, features: Mapping[str, NDArray[np.float32]]) -> list[Estimate]:
+def head_estimates(heads: Sequence[UserHead], features: Mapping[Part, NDArray[np.float32]]) -> list[Estimate]:
+    """What fine-tuned heads say: of each star the one that reads most of what it has.
+
+    Parameters
+    ----------
+    heads
+        In the order of `read_heads`.
+    features
+        ``"spectrum"`` / ``"lightcurve"`` -> (N, F), NaN where a star has none.
+    """
+    by_label: dict[str, list[UserHead]] = {}
+    for head in heads:
+        by_label.setdefault(head.label, []).append(head)
+    return [_merged(own, features) for own in by_label.values()]
+
+
+def _merged(heads: Sequence[UserHead], features: Mapping[Part, NDArray[np.float32]]) -> Estimate:
+    count = len(next(iter(features.values())))
+    used: list[tuple[Part, ...]] = [()] * count
+    merged: Estimate | None = None
+    for head in heads:
+        parts = VARIANTS[head.variant]
+        known = np.array([not taken for taken in used])
+        for part in parts:
+            rows = features.get(part)
+            known &= np.zeros(count, bool) if rows is None else np.isfinite(rows).all(axis=1)
+        estimate = _estimate(head, features, known, parts)
+        for row in np.flatnonzero(known):
+            used[row] = parts
+        merged = estimate if merged is None else merged.where(known, estimate)
+    assert merged is not None
+    needs = min((VARIANTS[head.variant] for head in heads), key=len)
+    return merged.told(needs, tuple(used))
+
+
+def _estimate(
+    head: UserHead,
+    features: Mapping[Part, NDArray[np.float32]],
+    known: NDArray[np.bool_],
+    parts: tuple[Part, ...],
+) -> Estimate:
+    """One head's estimates of the stars that have what it reads; NaN of the others."""
+    settings = head.tuned.settings
+    raw = np.full((len(known), settings.outputs), np.nan)
+    if known.any():
+        device = head.tuned.centre.device
+        rows = (
+            torch.from_numpy(features[part][known]).to(device) if part in parts else None for part in PARTS
+        )
+        raw[known] = head.tuned.predict(Features(*rows))
+    calibration = head.tuned.calibration
+    if not settings.classes:
+        name = f"log10 {head.label}" if head.logarithm else head.label
+        return number_estimates(
+            [name], settings.quantiles, raw[:, None], calibration or None, parts, head.calibrated_on
+        )[0]
+    likeliest = np.where(known, np.nan_to_num(raw, nan=-1.0).argmax(axis=1), np.nan)
+    return Estimate(
+        head.label,
+        parts,
+        likeliest,
+        classes=settings.classes,
+        probabilities=raw,
+        calibrated=bool(calibration),
+        calibrated_on=head.calibrated_on,
+    )
+
+
+def all_estimates(model: Network, features: Mapping[Part, NDArray[np.float32]]) -> list[Estimate]:
     """What all heads say; of two for the same label the fine-tuned one.
 
     Parameters
@@ -225,8 +285,6 @@ def all_estimates(model: Network, features: Mapping[str, NDArray[np.float32]]) -
         )
     found = {estimate.label: estimate for estimate in encoder_estimates(model, features)}
     if model.heads:
-        from desa.models.head_files import head_estimates
-
         for head in model.heads:  # no parts of the module, so that it does not move them itself
             head.tuned.to(model.device)
         found |= {estimate.label: estimate for estimate in head_estimates(model.heads, features)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,3 +68,17 @@ def shown(label: str, values: Any) -> tuple[str, NDArray[np.float64]]:
         return label, numbers
     with np.errstate(over="ignore"):
         return name, np.asarray(np.power(10.0, numbers))
+
+
+def periods_of(medians: NDArray[np.float64], labels: Sequence[str]) -> NDArray[np.float64] | None:
+    """(N,) rotation periods in days from a head's medians, whether it gives days or their logarithm.
+
+    Parameters
+    ----------
+    medians
+        (N, K).
+    labels
+        K names; None is given back where neither ``prot`` nor ``log_prot`` is one of them.
+    """
+    found = dict(shown(label, medians[:, place]) for place, label in enumerate(labels))
+    return found.get("prot")

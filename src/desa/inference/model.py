@@ -6,10 +6,11 @@ from typing import Any
 
 from astropy.table import Table
 
-from desa.inference import objects
-from desa.inference.embed import vectors_table
+from desa.inference.embed import Named, embed_stars, prior_tensor, vectors_table
+from desa.inference.objects import check_modalities, given_stars, predict
 from desa.inference.predict import predict_table
 from desa.models.network import Network
+from desa.types import Star
 
 
 class Desa(Network):
@@ -40,8 +41,9 @@ class Desa(Network):
         ValueError
             If a star has neither, or the lists differ in length.
         """
-        stars = objects.Stars(lightcurve, spectrum)
-        return stars.one_or_all(objects.embed(self, stars, prior))
+        stars, single = given_stars(lightcurve, spectrum)
+        found = [row for row, _ in self._embed(stars, prior)]
+        return found[0] if single else found
 
     def embed_table(self, lightcurve: Any = None, spectrum: Any = None, prior: Any = None) -> Table:
         """Embed one star, or a list of stars, as a table; parameters and errors as `embed`'s.
@@ -52,8 +54,14 @@ class Desa(Network):
             A row a star: ``star_id``, ``modality``, and each vector as a column of arrays (NaN where a star
             has none); the metadata say of which model.
         """
-        stars = objects.Stars(lightcurve, spectrum)
-        return vectors_table(objects.embed(self, stars, prior), self)
+        stars, _ = given_stars(lightcurve, spectrum)
+        return vectors_table([row for row, _ in self._embed(stars, prior)], self)
+
+    def _embed(self, stars: list[Star], prior: Any) -> list[Named]:
+        check_modalities(self, stars)
+        if any(star.modality == "joint" for star in stars):
+            self.require("dualformer")
+        return embed_stars(self, stars, None if prior is None else prior_tensor(self, prior, len(stars)))
 
     def predict(self, lightcurve: Any = None, spectrum: Any = None) -> Any:
         """Labels of one star, or of a list of stars, from the encoders' and the fine-tuned heads.
@@ -69,8 +77,9 @@ class Desa(Network):
             label -> `desa.inference.objects.Prediction`: ``teff`` [K], ``log_g``, ``fe_h`` from a spectrum,
             ``prot`` [d] from a light curve, and the labels of `heads`.
         """
-        stars = objects.Stars(lightcurve, spectrum)
-        return stars.one_or_all(objects.predict(self, stars))
+        stars, single = given_stars(lightcurve, spectrum)
+        found = predict(self, stars)
+        return found[0] if single else found
 
     def predict_table(self, lightcurve: Any = None, spectrum: Any = None, *, limits: Any = None) -> Table:
         """Labels of one star, or of a list of stars, as a table.

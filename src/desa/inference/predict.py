@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from astropy.table import Table
 from numpy.typing import NDArray
 
+from desa.inference.embed import each_spectrum
+from desa.inference.encode import star_features
 from desa.inference.estimate import Estimate, all_estimates
-from desa.inference.objects import Stars, features
+from desa.inference.objects import check_modalities, given_stars
 from desa.inference.prediction_table import Columns, build_table, joined
 from desa.inference.quality import (
     Doubt,
@@ -25,15 +27,15 @@ from desa.inference.quality import (
     snr_of,
     spectrum_doubts,
 )
+from desa.models.network import Network
+from desa.pipeline import prefetch
 from desa.progress import Report
-from desa.survey.from_files import STARS_AT_ONCE, LeftOut, Pairing, stars_of_files, stars_of_survey
+from desa.survey.from_files import LeftOut, stars_of_files
+from desa.survey.selection import STARS_AT_ONCE, stars_of_survey
 from desa.survey.store import Survey
-from desa.types import LightCurve, Spectrum
+from desa.types import PARTS, Part, Star
 
-if TYPE_CHECKING:
-    from desa.models.network import Network
-
-NAMES = {"spectrum": "a spectrum", "lightcurve": "a light curve"}
+NAMES: dict[Part, str] = {"spectrum": "a spectrum", "lightcurve": "a light curve"}
 
 
 def predict_table(
@@ -62,12 +64,10 @@ def predict_table(
     ValueError
         If a star has neither, or the lists differ in length.
     """
-    stars = Stars(lightcurve, spectrum)
-    pairs: list[Pairing] = list(zip(stars.curves, stars.spectra, strict=True))
-    for item in (item for pair in pairs for item in pair if item is not None):
-        model.check(item)
-    parts = (pairs[start : start + STARS_AT_ONCE] for start in range(0, len(pairs), STARS_AT_ONCE))
-    return _table(model, parts, limits, "objects")
+    stars, _ = given_stars(lightcurve, spectrum)
+    check_modalities(model, stars)
+    batches = (stars[start : start + STARS_AT_ONCE] for start in range(0, len(stars), STARS_AT_ONCE))
+    return _table(model, batches, limits, "objects")
 
 
 def predict_files(
@@ -75,6 +75,7 @@ def predict_files(
     paths: Sequence[str | Path],
     *,
     match_arcsec: float = 3.0,
+    every_spectrum: bool = False,
     limits: Limits | None = None,
     progress: Report | None = None,
 ) -> tuple[Table, LeftOut]:
@@ -88,6 +89,8 @@ def predict_files(
         Files of any supported layout, or folders of such; what can't be used is left out and listed.
     match_arcsec
         Radius for pairs by position; a common identifier goes first.
+    every_spectrum
+        A row for each spectrum of a star, in place of its best one.
     limits
         Beyond what a prediction is flagged.
     progress
@@ -96,7 +99,7 @@ def predict_files(
     Returns
     -------
     tuple
-        The table, a row a spectrum (or a light curve without one): ``star_id``, ``obsid``, ``source``,
+        The table, a row a star in the order of their names: ``star_id``, ``obsid``, ``source``,
         ``modality``, ``ra``, ``dec``, ``snr_g``, ``good_days``, ``p_spectrum``, ``p_lightcurve``, and of each
         label ``X`` (median), ``X_low68``, ``X_high68``, ``X_low90``, ``X_high90``, ``X_flag`` (bits of
         `Flag`; 0: nothing speaks against it) and ``X_why`` (in words); of classes ``X`` (the likeliest) and
@@ -109,48 +112,49 @@ def predict_files(
     """
     left_out: LeftOut = []
     batches = stars_of_files(
-        paths, match_arcsec=match_arcsec, check=model.check, left_out=left_out, progress=progress
+        paths,
+        match_arcsec=match_arcsec,
+        check=model.check,
+        left_out=left_out,
+        every_spectrum=every_spectrum,
+        progress=progress,
     )
     return _table(model, batches, limits, "files"), left_out
 
 
 def predict_survey(
-    model: Network, survey: Survey, *, limits: Limits | None = None, progress: Report | None = None
+    model: Network,
+    survey: Survey,
+    *,
+    every_spectrum: bool = False,
+    limits: Limits | None = None,
+    progress: Report | None = None,
 ) -> Table:
     """Predict the labels of a survey's stars, each from its best light curve and spectrum.
 
     Columns and parameters as `predict_files`'; what the model has no encoder for is passed over.
     """
-    curves, spectra = model.lightcurve_encoder is not None, model.spectrum_encoder is not None
-
-    def usable(pair: Pairing) -> Pairing:
-        return pair[0] if curves else None, pair[1] if spectra else None
-
-    batches = (
-        [pair for pair in map(usable, batch) if pair != (None, None)]
-        for batch in stars_of_survey(survey, progress=progress)
-    )
-    return _table(model, batches, limits, f"{survey.kind} survey {survey.identity}")
+    batches = stars_of_survey(survey, encodes=model, every_spectrum=every_spectrum, progress=progress)
+    return _table(model, prefetch(batches, depth=1), limits, f"{survey.kind} survey {survey.identity}")
 
 
-def _table(model: Network, batches: Iterable[list[Pairing]], limits: Limits | None, data: str) -> Table:
+def _table(model: Network, batches: Iterable[list[Star]], limits: Limits | None, data: str) -> Table:
     chosen = limits or Limits()
-    parts = [predict_columns(model, batch, chosen) for batch in batches if batch]
+    parts = [predict_columns(model, each_spectrum(batch), chosen) for batch in batches if batch]
     return build_table(joined(parts), model, data)
 
 
-def predict_columns(model: Network, pairs: Sequence[Pairing], limits: Limits) -> Columns:
+def predict_columns(model: Network, stars: Sequence[Star], limits: Limits) -> Columns:
     """The table's columns for some stars."""
-    stars = Stars([curve for curve, _ in pairs], [spectrum for _, spectrum in pairs])
-    rows = features(model, stars)
+    rows = star_features(model, stars)
     p_values = {
         part: model.references[part].p_value(rows[part])
         if part in rows and part in model.references
-        else np.full(len(pairs), np.nan)
-        for part in NAMES
+        else np.full(len(stars), np.nan)
+        for part in PARTS
     }
     length = model.settings.preprocess_lightcurve.length
-    sampling = [None if curve is None else sampling_of(curve, length) for curve in stars.curves]
+    sampling = [None if star.lightcurve is None else sampling_of(star.lightcurve, length) for star in stars]
     doubts = _doubts(model, stars, sampling, p_values, limits)
     columns = _about(stars, sampling, p_values)
     for estimate in all_estimates(model, rows):
@@ -159,53 +163,50 @@ def predict_columns(model: Network, pairs: Sequence[Pairing], limits: Limits) ->
 
 
 def _about(
-    stars: Stars, sampling: Sequence[Sampling | None], p_values: dict[str, NDArray[np.float64]]
+    stars: Sequence[Star], sampling: Sequence[Sampling | None], p_values: dict[Part, NDArray[np.float64]]
 ) -> Columns:
     """Who the stars are and how good their data."""
 
     def place(name: str) -> NDArray[np.float64]:
-        both = zip(stars.spectra, stars.curves, strict=True)
-        values = [[getattr(item, name) for item in pair if item is not None] for pair in both]
+        items = [[item for item in (star.spectrum, star.lightcurve) if item is not None] for star in stars]
+        values = [[getattr(item, name) for item in given] for given in items]
         return np.array([next((v for v in row if np.isfinite(v)), np.nan) for row in values])
 
-    both = list(zip(stars.curves, stars.spectra, strict=True))
+    spectra = [star.spectrum for star in stars]
     return Columns(
         {
-            "star_id": [stars.name(row) for row in range(len(stars))],
-            "obsid": ["" if spectrum is None else spectrum.obsid for spectrum in stars.spectra],
-            "source": [_source(curve, spectrum) for curve, spectrum in both],
-            "modality": [_modality(curve, spectrum) for curve, spectrum in both],
+            "star_id": [star.star_id for star in stars],
+            "obsid": ["" if spectrum is None else spectrum.obsid for spectrum in spectra],
+            "source": [_source(star) for star in stars],
+            "modality": [star.modality for star in stars],
             "ra": place("ra"),
             "dec": place("dec"),
-            "snr_g": np.array([np.nan if s is None else snr_of(s) for s in stars.spectra]),
+            "snr_g": np.array([np.nan if spectrum is None else snr_of(spectrum) for spectrum in spectra]),
             "good_days": np.array([np.nan if s is None else s.good_days for s in sampling]),
             **{f"p_{part}": values for part, values in p_values.items()},
         }
     )
 
 
-def _source(curve: LightCurve | None, spectrum: Spectrum | None) -> str:
-    named = [Path(item.sources[0]).name for item in (spectrum, curve) if item is not None and item.sources]
+def _source(star: Star) -> str:
+    items = (star.spectrum, star.lightcurve)
+    named = [Path(item.sources[0]).name for item in items if item is not None and item.sources]
     return named[0] if named else ""
-
-
-def _modality(curve: LightCurve | None, spectrum: Spectrum | None) -> str:
-    return "lightcurve" if spectrum is None else "spectrum" if curve is None else "joint"
 
 
 def _doubts(
     model: Network,
-    stars: Stars,
+    stars: Sequence[Star],
     sampling: Sequence[Sampling | None],
-    p_values: dict[str, NDArray[np.float64]],
+    p_values: dict[Part, NDArray[np.float64]],
     limits: Limits,
-) -> dict[str, list[list[Doubt]]]:
+) -> dict[Part, list[list[Doubt]]]:
     """What speaks against each star's spectrum and light curve."""
-    least = {part: model.references[part].least if part in model.references else np.nan for part in NAMES}
+    least = {part: model.references[part].least if part in model.references else np.nan for part in PARTS}
     return {
         "spectrum": [
-            [] if item is None else spectrum_doubts(item, p, least["spectrum"], limits)
-            for item, p in zip(stars.spectra, p_values["spectrum"].tolist(), strict=True)
+            [] if star.spectrum is None else spectrum_doubts(star.spectrum, p, least["spectrum"], limits)
+            for star, p in zip(stars, p_values["spectrum"].tolist(), strict=True)
         ],
         "lightcurve": [
             [] if item is None else lightcurve_doubts(item, p, least["lightcurve"], limits)
@@ -216,17 +217,16 @@ def _doubts(
 
 def _flags(
     estimate: Estimate,
-    stars: Stars,
+    stars: Sequence[Star],
     sampling: Sequence[Sampling | None],
-    doubts: dict[str, list[list[Doubt]]],
+    doubts: dict[Part, list[list[Doubt]]],
     limits: Limits,
 ) -> list[tuple[int, str]]:
     """Flag and reason of each star's label."""
     found = []
-    given: dict[str, Sequence[object]] = {"spectrum": stars.spectra, "lightcurve": stars.curves}
-    for row in range(len(stars)):
+    for row, star in enumerate(stars):
         read = estimate.read(row)
-        missing = [NAMES[part] for part in read if given[part][row] is None]
+        missing = [NAMES[part] for part in read if getattr(star, part) is None]
         if missing:
             doubt = Doubt(Flag.WRONG_MODALITY, f"needs {' and '.join(missing)}")
             found.append(flag_and_reason([doubt]))

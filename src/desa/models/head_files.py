@@ -9,30 +9,27 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from desa.errors import ModelError, SettingsError
 from desa.files import written_whole
-from desa.inference.estimate import Estimate, number_estimates
-from desa.models.finetuned import Features, FineTuned, FineTuning, SideBySide
+from desa.models.finetuned import FineTuned, FineTuning, SideBySide
 from desa.models.heads import new_head
+from desa.types import Part
 
 if TYPE_CHECKING:
     from desa.models.network import Network
 
 FORMAT = 1
 FOLDER = "heads"
-VARIANTS: dict[str, tuple[str, ...]] = {
+VARIANTS: dict[str, tuple[Part, ...]] = {
     "joint": ("spectrum", "lightcurve"),
     "spectrum": ("spectrum",),
     "lightcurve": ("lightcurve",),
@@ -199,72 +196,3 @@ def _rebuilt(model: Network, facts: Mapping[str, Any], state: Mapping[str, Tenso
     tuned.load_state_dict(dict(own))
     tuned.calibration = dict(facts["calibration"])
     return tuned.to(model.device).eval()
-
-
-def head_estimates(heads: Sequence[UserHead], features: Mapping[str, NDArray[np.float32]]) -> list[Estimate]:
-    """What fine-tuned heads say: of each star the one that reads most of what it has.
-
-    Parameters
-    ----------
-    heads
-        In the order of `read_heads`.
-    features
-        ``"spectrum"`` / ``"lightcurve"`` -> (N, F), NaN where a star has none.
-    """
-    by_label: dict[str, list[UserHead]] = {}
-    for head in heads:
-        by_label.setdefault(head.label, []).append(head)
-    return [_merged(own, features) for own in by_label.values()]
-
-
-def _merged(heads: Sequence[UserHead], features: Mapping[str, NDArray[np.float32]]) -> Estimate:
-    count = len(next(iter(features.values())))
-    used: list[tuple[str, ...]] = [()] * count
-    merged: Estimate | None = None
-    for head in heads:
-        parts = VARIANTS[head.variant]
-        known = np.array([not taken for taken in used])
-        for part in parts:
-            rows = features.get(part)
-            known &= np.zeros(count, bool) if rows is None else np.isfinite(rows).all(axis=1)
-        estimate = _estimate(head, features, known, parts)
-        for row in np.flatnonzero(known):
-            used[row] = parts
-        merged = estimate if merged is None else merged.where(known, estimate)
-    assert merged is not None
-    needs = min((VARIANTS[head.variant] for head in heads), key=len)
-    return merged.told(needs, tuple(used))
-
-
-def _estimate(
-    head: UserHead,
-    features: Mapping[str, NDArray[np.float32]],
-    known: NDArray[np.bool_],
-    parts: tuple[str, ...],
-) -> Estimate:
-    """One head's estimates of the stars that have what it reads; NaN of the others."""
-    settings = head.tuned.settings
-    raw = np.full((len(known), settings.outputs), np.nan)
-    if known.any():
-        device = head.tuned.centre.device
-        rows = (
-            torch.from_numpy(features[part][known]).to(device) if part in parts else None
-            for part in ("spectrum", "lightcurve")
-        )
-        raw[known] = head.tuned.predict(Features(*rows))
-    calibration = head.tuned.calibration
-    if not settings.classes:
-        name = f"log10 {head.label}" if head.logarithm else head.label
-        return number_estimates(
-            [name], settings.quantiles, raw[:, None], calibration or None, parts, head.calibrated_on
-        )[0]
-    likeliest = np.where(known, np.nan_to_num(raw, nan=-1.0).argmax(axis=1), np.nan)
-    return Estimate(
-        head.label,
-        parts,
-        likeliest,
-        classes=settings.classes,
-        probabilities=raw,
-        calibrated=bool(calibration),
-        calibrated_on=head.calibrated_on,
-    )

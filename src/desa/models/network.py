@@ -26,7 +26,7 @@ from desa.types import SPEED_OF_LIGHT, LightCurve, Spectrum
 if TYPE_CHECKING:
     from desa.models.head_files import UserHead
 
-PARTS = ("lightcurve", "spectrum", "dualformer")
+COMPONENTS = ("lightcurve", "spectrum", "dualformer")
 
 
 class Network(nn.Module):
@@ -50,12 +50,14 @@ class Network(nn.Module):
         What made the model: data (mock or real), seed, versions.
     """
 
-    def __init__(self, settings: Settings, parts: Sequence[str] = PARTS) -> None:
+    def __init__(self, settings: Settings, parts: Sequence[str] = COMPONENTS) -> None:
         super().__init__()
-        if not set(parts) <= set(PARTS) or not set(parts) & {"lightcurve", "spectrum"}:
-            raise ModelError(f"a model is made of {', '.join(PARTS)}, not of {', '.join(parts) or 'nothing'}")
+        if not set(parts) <= set(COMPONENTS) or not set(parts) & {"lightcurve", "spectrum"}:
+            raise ModelError(
+                f"a model is made of {', '.join(COMPONENTS)}, not of {', '.join(parts) or 'nothing'}"
+            )
         self.settings = settings
-        self.parts = tuple(part for part in PARTS if part in parts)
+        self.parts = tuple(part for part in COMPONENTS if part in parts)
         with torch.device("cpu"):  # constants are made, even where the weights are to be filled in later
             self.preprocess_lightcurve, self.preprocess_spectrum = preprocess.build(settings)
         self.lightcurve_encoder = self.lightcurve_head = None

@@ -11,8 +11,8 @@ import torch
 from rich.progress import Progress
 
 from desa.config import Settings, Training, with_changes
-from desa.inference.encode import weights_hash
 from desa.models.network import Network
+from desa.models.storage import weights_hash
 from desa.real.data import LabelledSpectra
 from desa.survey.tensors import SpectrumBatch
 from desa.training.loop import fit, step_seed

@@ -193,7 +193,7 @@ def _vectors(one: pa.Table) -> dict[str, Floats]:
 
 def _of_file(path: Path, schema: pa.Schema, like: str, model: Network | None) -> Query:
     from desa.inference.embed import embed_files
-    from desa.inference.encode import weights_hash
+    from desa.models.storage import weights_hash
 
     if model is None:
         raise SettingsError(f"{like} is a file: say by --model which model made {path}")

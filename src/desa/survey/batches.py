@@ -15,10 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
+from desa.preprocess.published import counts_of
 from desa.survey.order import BatchOrder, Draw, ItemSampler, UniqueStarSampler, epoch_generator
+from desa.survey.selection import Rows, lightcurves_of, spectra_of
 from desa.survey.store import Survey
-from desa.survey.tensors import Labels, LightCurveBatch, PairBatch, SpectrumBatch
-from desa.types import LAMOST_PIXELS, best_window
+from desa.survey.tensors import Labels, LightCurveBatch, PairBatch, SpectrumBatch, padded
+from desa.types import best_window
 
 __all__ = [
     "BatchOrder",
@@ -31,8 +33,6 @@ __all__ = [
     "UniqueStarSampler",
     "make_loader",
 ]
-
-Rows = NDArray[np.int64]
 
 TRIES = 8
 """Crops drawn at most in search of one with enough good samples."""
@@ -66,6 +66,13 @@ class _Labels:
 
     def of(self, star: Rows) -> Labels:
         return {name: torch.from_numpy(column[star]) for name, column in self._columns.items()}
+
+
+def _count_rates(survey: Survey) -> NDArray[np.float32]:
+    """(n_lightcurves,) electrons a second: as the file had them, else by the magnitude; NaN where unknown."""
+    told = survey.lightcurve_column("median_flux").astype(np.float64)
+    by_magnitude = counts_of(torch.from_numpy(survey.lightcurve_column("magnitude").astype(np.float64)))
+    return np.where(told > 0, told, by_magnitude.numpy()).astype(np.float32)
 
 
 class LightCurveDataset(Dataset[LightCurveBatch]):
@@ -103,7 +110,7 @@ class LightCurveDataset(Dataset[LightCurveBatch]):
         self.crop = crop
         self.rows = _selected(survey, survey.lightcurve_star, splits)
         self.star = survey.lightcurve_star[self.rows]
-        self.magnitude = survey.lightcurve_column("magnitude").astype(np.float32)
+        self._rates = _count_rates(survey)
         self._labels = _Labels(survey, labels)
 
     def __len__(self) -> int:
@@ -132,7 +139,7 @@ class LightCurveDataset(Dataset[LightCurveBatch]):
             labels=self._labels.of(star),
             star=torch.from_numpy(star),
             row=torch.from_numpy(rows),
-            magnitude=torch.from_numpy(self.magnitude[rows]),
+            count_rate=torch.from_numpy(self._rates[rows]),
         )
 
     def _random_crop(self, curve: NDArray[np.float32], generator: np.random.Generator) -> NDArray[np.float32]:
@@ -167,7 +174,8 @@ class SpectrumDataset(Dataset[SpectrumBatch]):
     ) -> None:
         self.survey = survey
         self._snr = survey.spectrum_column("snr_g").astype(np.float32)
-        self._z = survey.spectrum_column("z").astype(np.float32)
+        self._z = survey.spectrum_column("z").astype(np.float64)
+        self._helio_rv = survey.spectrum_column("helio_rv").astype(np.float32)
         rows = _selected(survey, survey.spectrum_star, splits)
         self.rows = rows[~(self._snr[rows] < min_snr_g)]
         self.star = survey.spectrum_star[self.rows]
@@ -183,22 +191,18 @@ class SpectrumDataset(Dataset[SpectrumBatch]):
     def fetch(self, rows: Rows) -> SpectrumBatch:
         """The batch of some rows of the survey."""
         arrays = [self.survey.spectrum_arrays(row) for row in rows.tolist()]
-        width = max([LAMOST_PIXELS, *(len(flux) for flux, _ in arrays)])
-        flux = np.zeros((2, len(rows), width), dtype=np.float32)
-        for place, (values, ivar) in enumerate(arrays):
-            flux[0, place, : len(values)] = values
-            flux[1, place, : len(ivar)] = ivar
         starts = np.array([self.survey.spectrum_start(row) for row in rows.tolist()], dtype=np.float64)
         star = self.survey.spectrum_star[rows]
         return SpectrumBatch(
-            flux=torch.from_numpy(flux[0]),
-            ivar=torch.from_numpy(flux[1]),
+            flux=padded([flux for flux, _ in arrays]),
+            ivar=padded([ivar for _, ivar in arrays]),
             z=torch.from_numpy(self._z[rows]),
             log_wavelength_start=torch.from_numpy(starts),
             snr_g=torch.from_numpy(self._snr[rows]),
             labels=self._labels.of(star),
             star=torch.from_numpy(star),
             row=torch.from_numpy(rows),
+            helio_rv=torch.from_numpy(self._helio_rv[rows]),
         )
 
 
@@ -226,10 +230,8 @@ class PairDataset(Dataset[PairBatch]):
         self._lightcurves = LightCurveDataset(survey, splits, length, views, labels, min_valid, crop)
         self._spectra = SpectrumDataset(survey, splits, labels)
         self.star = np.intersect1d(self._lightcurves.star, self._spectra.star)
-        good = survey.lightcurve_column("n_good")[self._lightcurves.rows].astype(np.float64)
-        snr = survey.spectrum_column("snr_g")[self._spectra.rows].astype(np.float64)
-        self._curve_rows = _ByStar(self._lightcurves.rows, self._lightcurves.star, self.star, good)
-        self._spectrum_rows = _ByStar(self._spectra.rows, self._spectra.star, self.star, snr)
+        self._curves_by_star = lightcurves_of(survey, self._lightcurves.rows)
+        self._spectra_by_star = spectra_of(survey, self._spectra.rows)
 
     def __len__(self) -> int:
         return len(self.star)
@@ -240,30 +242,10 @@ class PairDataset(Dataset[PairBatch]):
         if self.crop == "random":
             for place, star in enumerate(self.star[draw.items].tolist()):
                 chance[:, place] = epoch_generator(draw.seed, draw.epoch, star, 1).random(2)
-        curves = self._curve_rows.choose(draw.items, chance[0])
-        spectra = self._spectrum_rows.choose(draw.items, chance[1])
+        curves = self._curves_by_star.choose(self.star[draw.items], chance[0])
+        spectra = self._spectra_by_star.choose(self.star[draw.items], chance[1])
         lightcurve = self._lightcurves.fetch(curves, draw.seed, draw.epoch)
         return PairBatch(lightcurve, self._spectra.fetch(spectra))
-
-
-class _ByStar:
-    """Rows of each star, the best first."""
-
-    def __init__(
-        self,
-        rows: Rows,
-        star: Rows,
-        stars: Rows,
-        merit: NDArray[np.float64],
-    ) -> None:
-        order = np.lexsort((-np.nan_to_num(merit, nan=-np.inf), star))
-        self._rows = rows[order]
-        self._first = np.searchsorted(star[order], stars, side="left")
-        self._count = np.searchsorted(star[order], stars, side="right") - self._first
-
-    def choose(self, items: Rows, chance: NDArray[np.float64]) -> Rows:
-        """A row of each star; `chance` in [0, 1), where 0 is its best."""
-        return self._rows[self._first[items] + (chance * self._count[items]).astype(np.int64)]
 
 
 def make_loader(

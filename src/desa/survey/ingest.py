@@ -23,7 +23,7 @@ from desa.errors import SurveyError
 from desa.folders import claimed
 from desa.progress import Report
 from desa.survey.ingest_report import ingest_report, report_rows
-from desa.survey.pairing import Named, Pairing, pair
+from desa.survey.pairing import Named, Pairing, lightcurve_stars, pair
 from desa.survey.parallel import Workers
 from desa.survey.reading import Reading, Shard, make_shard
 from desa.survey.scan import FileState, file_root, list_files, sources
@@ -155,22 +155,17 @@ def _find(roots: Mapping[str, Path], out: Path, workers: Workers) -> dict[Modali
         names = [state.name for state in states]
         tasks = ((root, names[start : start + SCAN_FILES]) for start in range(0, len(names), SCAN_FILES))
         parts = (part for many in workers.in_order(sources, tasks) for part in many)
-        one = _Found(root, {})
-        groups: dict[str, int] = {}
-        for state, name, what in (
-            (state, name, what) for state, part in zip(states, parts, strict=True) for name, what in part
-        ):
-            if shared and what.kind and what.kind != KIND_OF[modality]:
-                continue
-            one.states[name] = state
-            one.mock += what.mock
-            one.observed += bool(what.kind) and not what.mock
-            key = what.name if modality == "lightcurves" else ""
-            place = groups.setdefault(key, len(one.items)) if key else len(one.items)
-            if place == len(one.items):
-                one.items.append(Named(what.name, name, what.obsid, what.ra, what.dec))
-                one.files.append([])
-            one.files[place].append(name)
+        seen = [(state, *one) for state, part in zip(states, parts, strict=True) for one in part]
+        if shared:  # both kinds in one folder; what no header tells is tried, and listed, once
+            seen = [one for one in seen if (one[2].kind or "lightcurve") == KIND_OF[modality]]
+        one = _Found(root, {name: state for state, name, _ in seen})
+        one.mock = sum(what.mock for _, _, what in seen)
+        one.observed = sum(bool(what.kind) and not what.mock for _, _, what in seen)
+        if modality == "lightcurves":
+            one.items, one.files = lightcurve_stars((name, what) for _, name, what in seen)
+        else:
+            one.items = [Named(what.name, name, what.obsid, what.ra, what.dec) for _, name, what in seen]
+            one.files = [[name] for _, name, _ in seen]
         found[modality] = one
     if not any(one.states for one in found.values()):
         raise SurveyError(f"no files in {', '.join(map(str, roots.values()))}")

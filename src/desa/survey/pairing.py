@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import PurePath
 from statistics import median
 from typing import Any
 
@@ -14,6 +15,7 @@ import pyarrow as pa
 from desa.catalogs.crossmatch import groups, nearest
 from desa.catalogs.label_names import label_type
 from desa.catalogs.labels import LabelTable, file_stem
+from desa.io.registry import Glance
 from desa.survey.stars import gaia_of, kic_of
 
 CATALOGUES = ("KIC ", "EPIC ", "TIC ", "Gaia ")
@@ -41,6 +43,33 @@ class Named:
     obsid: str = ""
     ra: float = float("nan")
     dec: float = float("nan")
+
+
+def lightcurve_stars(seen: Iterable[tuple[str, Glance]]) -> tuple[list[Named], list[list[str]]]:
+    """Light-curve files put together by the star that their headers name.
+
+    Parameters
+    ----------
+    seen
+        (file, what its header says); a file that names no star is a star of its own.
+
+    Returns
+    -------
+    tuple
+        One entry a star, placed where the first of its files that tells a position says, and its files.
+    """
+    items: list[Named] = []
+    files: list[list[str]] = []
+    places: dict[str, int] = {}
+    for file, what in seen:
+        place = places.setdefault(what.name, len(items)) if what.name else len(items)
+        if place == len(items):
+            items.append(Named(what.name, file, "", what.ra, what.dec))
+            files.append([])
+        elif not np.isfinite(items[place].ra):
+            items[place] = replace(items[place], ra=what.ra, dec=what.dec)
+        files[place].append(file)
+    return items, files
 
 
 @dataclass
@@ -234,7 +263,8 @@ def pair(
         _join_nearest(unused, [*anchors, *loose], match_arcsec)
     stars = [*anchors, *loose]
     both = sum(bool(star.spectra) for star in anchors)
-    names = [_name(star, curves, spectra, labels) for star in stars]
+    repeated = Counter(PurePath(item.file).name for item in (*curves, *spectra))
+    names = [_name(star, curves, spectra, labels, repeated) for star in stars]
     ids: tuple[list[str], list[str]] = ([""] * len(curves), [""] * len(spectra))
     for star, name in zip(stars, names, strict=True):
         for rows, target in ((star.curves, ids[0]), (star.spectra, ids[1])):
@@ -246,8 +276,18 @@ def pair(
     return Pairing(*ids, table, by_identifier, both - by_identifier, used)
 
 
-def _name(star: _Star, curves: Sequence[Named], spectra: Sequence[Named], labels: LabelTable | None) -> str:
-    """The star's identifier: a catalogue's, else what its light curves and then its spectra call it."""
+def _name(
+    star: _Star,
+    curves: Sequence[Named],
+    spectra: Sequence[Named],
+    labels: LabelTable | None,
+    repeated: Mapping[str, int],
+) -> str:
+    """The star's identifier: a catalogue's, else what its light curves and then its spectra call it.
+
+    A star without any is called by its first file; with the folder only where another folder has a file of
+    the same name, so that the name does not depend on where the files lie.
+    """
     own = [curves[row] for row in star.curves]
     seen = [spectra[row] for row in star.spectra]
     names = [name for items in (own, seen) for name in sorted({item.name for item in items}) if name]
@@ -256,7 +296,10 @@ def _name(star: _Star, curves: Sequence[Named], spectra: Sequence[Named], labels
         release = labels.keys.get("gaia_release", ())[:1] if labels else ()
         names.append(" ".join(["Gaia", *release, str(min(star.gaias))]))
     of_catalogues = [name for catalogue in CATALOGUES for name in names if name.startswith(catalogue)]
-    return [*of_catalogues, *names, *sorted(f"file {item.file}" for item in (*own, *seen))][0]
+    if of_catalogues or names:
+        return [*of_catalogues, *names][0]
+    file = min(item.file for item in (*own, *seen))
+    return f"file {PurePath(file).name if repeated[PurePath(file).name] == 1 else file}"
 
 
 def _star_table(stars: Sequence[_Star], names: Sequence[str], labels: LabelTable | None) -> pa.Table:

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from desa.errors import SurveyError
-from desa.io.registry import Glance, glances
+from desa.errors import FileRefused, SurveyError
+from desa.io.registry import Glance, glances, read
+from desa.types import LightCurve, Spectrum
 
 
 class FileState(NamedTuple):
@@ -68,10 +69,28 @@ def file_root(root: Path) -> Path:
 def sources(task: tuple[Path, Sequence[str]]) -> list[list[tuple[str, Glance]]]:
     """Of some files below a root: the sources in each, named from the root, and what they say of their stars.
 
-    For a worker process.
+    For a worker process. A source whose header does not tell its star is read; one that can't be read says
+    nothing.
     """
     root, names = task
     return [
-        [(source.relative_to(root).as_posix(), seen) for source, seen in glances(root / name)]
+        [
+            (source.relative_to(root).as_posix(), seen if seen.kind else _glance_by_reading(source))
+            for source, seen in glances(root / name)
+        ]
         for name in names
     ]
+
+
+def glance_of(item: LightCurve | Spectrum) -> Glance:
+    """What a light curve or spectrum says of its star."""
+    if isinstance(item, LightCurve):
+        return Glance("lightcurve", item.star_id, "", item.ra, item.dec)
+    return Glance("spectrum", item.star_id, item.obsid, item.ra, item.dec)
+
+
+def _glance_by_reading(source: Path) -> Glance:
+    try:
+        return glance_of(read(source))
+    except FileRefused:  # the shard's reader says why
+        return Glance()

@@ -123,6 +123,7 @@ def lightcurve_facts(curves: Sequence[LightCurve]) -> dict[str, list[Any]]:
         "ra": [_number(c.ra) for c in curves],
         "dec": [_number(c.dec) for c in curves],
         "magnitude": [_number(c.magnitude) for c in curves],
+        "median_flux": [_number(c.meta.get("median_flux", np.nan)) for c in curves],
         "n_samples": [len(c) for c in curves],
         "n_good": [int(c.valid.sum()) for c in curves],
         "files": [list(c.sources) for c in curves],
@@ -140,6 +141,7 @@ def spectrum_facts(spectra: Sequence[Spectrum]) -> dict[str, list[Any]]:
         "ra": [_number(s.ra) for s in spectra],
         "dec": [_number(s.dec) for s in spectra],
         "z": [_number(s.z) for s in spectra],
+        "helio_rv": [_number(s.meta.get("helio_rv", np.nan)) for s in spectra],
         "n_samples": [len(s) for s in spectra],
         "n_good": [int(s.valid.sum()) for s in spectra],
         "files": [list(s.sources) for s in spectra],
@@ -156,8 +158,9 @@ def index_schema(modality: str) -> pa.Schema:
     common = [("star", pa.int32()), ("star_id", pa.string()), ("ra", pa.float64()), ("dec", pa.float64())]
     counts = [("n_samples", pa.int32()), ("n_good", pa.int32()), ("files", pa.list_(pa.string()))]
     if modality == "lightcurves":
-        return pa.schema([*common, ("mission", pa.string()), ("magnitude", pa.float64()), *counts])
-    numbers = [(name, pa.float64()) for name in ("z", *(f"snr_{band}" for band in BANDS))]
+        facts = [("mission", pa.string()), ("magnitude", pa.float64()), ("median_flux", pa.float64())]
+        return pa.schema([*common, *facts, *counts])
+    numbers = [(name, pa.float64()) for name in ("z", "helio_rv", *(f"snr_{band}" for band in BANDS))]
     texts = [(name, pa.string()) for name in ("obsid", "release", "object_class", "object_subclass")]
     return pa.schema([*common, *texts, *numbers, *counts])
 

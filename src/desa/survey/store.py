@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
@@ -162,6 +163,7 @@ class Survey:
         self.content = content
         self.kind: str = content["kind"]
         self.identity: str = content["identity"]
+        self._columns: dict[tuple[Modality, str], NDArray[Any]] = {}
         self._shards = {
             modality: Shards(path / modality, [(s["file"], s["rows"]) for s in content[modality]], lists)
             for modality, lists in LISTS.items()
@@ -231,11 +233,19 @@ class Survey:
         return self._index("spectra", "star").astype(np.int64)
 
     def _index(self, modality: Modality, column: str) -> NDArray[Any]:
+        """A column of a modality's index, read once; NaN for one that older surveys do not have."""
         known = schema.index_schema(modality).names
         if column not in known:
             raise SurveyError(f"the index of {modality} has no {column!r}; it has {', '.join(known)}")
-        values = self._table(modality, [column]).column(column)
-        return np.asarray(values.to_numpy(zero_copy_only=False))
+        if (modality, column) not in self._columns:
+            table = self._table(modality, [column])
+            values = (
+                np.asarray(table.column(column).to_numpy(zero_copy_only=False))
+                if column in table.column_names
+                else np.full(len(self._shards[modality]), np.nan)
+            )
+            self._columns[modality, column] = values
+        return self._columns[modality, column]
 
     def lightcurve_column(self, name: str) -> NDArray[Any]:
         """(n_lightcurves,) column of the index: ``n_good``, ``magnitude``, ...; NaN where unknown."""
@@ -286,43 +296,44 @@ class Survey:
         """log10 of a spectrum's first wavelength in Angstrom."""
         return float(self._shards["spectra"].scalar("log_wavelength_start", row))
 
-    def _place(self, star: int) -> tuple[float, float]:
-        values = (self.stars.column(name)[star].as_py() for name in ("ra", "dec"))
-        ra, dec = (np.nan if value is None else float(value) for value in values)
-        return ra, dec
+    def _facts(self, modality: Modality, names: Sequence[str], row: int) -> dict[str, Any]:
+        """What the index says of a row: it keeps numbers in full precision."""
+        return {name: self._index(modality, name)[row].item() for name in names}
+
+    def _sources(self, modality: Modality, row: int) -> tuple[str, ...]:
+        return tuple(self._index(modality, "files")[row])
 
     def lightcurve(self, row: int) -> LightCurve:
-        """Light curve `row`."""
+        """Light curve `row`, as it was read but for errors of half precision."""
         shards = self._shards["lightcurves"]
-        ra, dec = self._place(int(self.lightcurve_star[row]))
+        scalars = ("first_cadence", "start_bkjd", "cadence_days", "star_id", "mission")
         return LightCurve(
             flux=shards.array("flux", row),
             flux_err=shards.array("flux_err_ppt", row).astype(np.float32) / np.float32(1000),
             quarters=tuple(shards.array("quarters", row).tolist()),
-            ra=ra,
-            dec=dec,
-            **{
-                name: shards.scalar(name, row)
-                for name in ("first_cadence", "start_bkjd", "cadence_days", "star_id", "mission", "magnitude")
-            },
+            sources=self._sources("lightcurves", row),
+            meta=self._facts("lightcurves", ["median_flux"], row),
+            **self._facts("lightcurves", ("ra", "dec", "magnitude"), row),
+            **{name: shards.scalar(name, row) for name in scalars},
         )
 
     def spectrum(self, row: int) -> Spectrum:
-        """Spectrum `row`."""
+        """Spectrum `row`, as it was read but for the or-mask."""
         shards = self._shards["spectra"]
         flux, ivar = self.spectrum_arrays(row)
-        ra, dec = self._place(int(self.spectrum_star[row]))
+        texts = ("star_id", "obsid", "release", "object_class", "object_subclass")
+        named = {name: shards.scalar(name, row) for name in texts}
+        bands = self._facts("spectra", [f"snr_{band}" for band in BANDS], row)
         return Spectrum(
             flux=flux,
             ivar=ivar,
-            snr={band: shards.scalar(f"snr_{band}", row) for band in BANDS},
-            ra=ra,
-            dec=dec,
-            **{
-                name: shards.scalar(name, row)
-                for name in (
-                    *("log_wavelength_start", "z", "star_id", "obsid"),
-                    *("release", "object_class", "object_subclass"),
-                )
+            log_wavelength_start=self.spectrum_start(row),
+            snr={name.removeprefix("snr_"): value for name, value in bands.items()},
+            sources=self._sources("spectra", row),
+            meta={
+                "is_star": named["object_class"] in ("STAR", ""),
+                **self._facts("spectra", ["helio_rv"], row),
             },
+            **self._facts("spectra", ("ra", "dec", "z"), row),
+            **named,
         )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from desa.preprocess.published import counts_of
+from desa.preprocess.published import count_rate_of
+from desa.types import LAMOST_PIXELS, LightCurve, Spectrum, best_window
 
 Labels = dict[str, Tensor]
 Move = Callable[[Tensor], Tensor]
@@ -36,23 +40,38 @@ class LightCurveBatch:
         (B,) int64 row in the survey's star table.
     row
         (B,) int64 row of the light curve in the survey.
-    magnitude
-        (B,) float32, Kepler magnitude, NaN where unknown.
+    count_rate
+        (B,) electrons a second that a relative flux of 1 stands for, NaN where unknown.
     """
 
     flux: Tensor
     labels: Labels
     star: Tensor
     row: Tensor | None = None
-    magnitude: Tensor | None = None
+    count_rate: Tensor | None = None
+
+    @classmethod
+    def of(cls, curves: Sequence[LightCurve], length: int, rates: bool = False) -> LightCurveBatch:
+        """A batch of light curves in memory: of each the window with most good samples.
+
+        Parameters
+        ----------
+        curves
+            B light curves.
+        length
+            Samples of the window.
+        rates
+            Tell the count rates too, which only the published preprocessing wants.
+        """
+        flux = np.full((len(curves), 1, length), np.nan, dtype=np.float32)
+        for place, curve in enumerate(curves):
+            window = curve.flux[best_window(curve.flux, length)]
+            flux[place, 0, : len(window)] = window
+        given = torch.tensor([count_rate_of(curve) for curve in curves]) if rates else None
+        return cls(torch.from_numpy(flux), {}, torch.arange(len(curves)), count_rate=given)
 
     def __len__(self) -> int:
         return len(self.star)
-
-    @property
-    def count_rate(self) -> Tensor | None:
-        """(B,) electrons a second that a relative flux of 1 stands for, by the magnitude."""
-        return None if self.magnitude is None else counts_of(self.magnitude)
 
     def _map(self, move: Move) -> LightCurveBatch:
         return LightCurveBatch(
@@ -60,7 +79,7 @@ class LightCurveBatch:
             labels=_labels_to(self.labels, move),
             star=move(self.star),
             row=_given_to(self.row, move),
-            magnitude=_given_to(self.magnitude, move),
+            count_rate=_given_to(self.count_rate, move),
         )
 
     def to(self, device: torch.device | str) -> LightCurveBatch:
@@ -81,11 +100,13 @@ class SpectrumBatch:
     flux, ivar
         (B, N) float32; pixels that a spectrum lacks at its red end have ivar 0.
     z
-        (B,) float32, NaN where unknown.
+        (B,) float64, NaN where unknown.
     log_wavelength_start
         (B,) float64, log10 Angstrom.
     snr_g
         (B,) float32, NaN where unknown.
+    helio_rv
+        (B,) float32 km/s, the header's HELIO_RV, NaN where unknown.
     labels, star, row
         As in `LightCurveBatch`.
     """
@@ -98,6 +119,25 @@ class SpectrumBatch:
     labels: Labels
     star: Tensor
     row: Tensor | None = None
+    helio_rv: Tensor | None = None
+
+    @classmethod
+    def of(cls, spectra: Sequence[Spectrum]) -> SpectrumBatch:
+        """A batch of B spectra in memory."""
+
+        def column(values: Sequence[float], dtype: torch.dtype) -> Tensor:
+            return torch.tensor(values, dtype=dtype)
+
+        return cls(
+            flux=padded([item.flux for item in spectra]),
+            ivar=padded([item.ivar for item in spectra]),
+            z=column([item.z for item in spectra], torch.float64),
+            log_wavelength_start=column([item.log_wavelength_start for item in spectra], torch.float64),
+            snr_g=column([item.snr.get("g", math.nan) for item in spectra], torch.float32),
+            labels={},
+            star=torch.arange(len(spectra)),
+            helio_rv=column([item.meta.get("helio_rv", math.nan) for item in spectra], torch.float32),
+        )
 
     def __len__(self) -> int:
         return len(self.star)
@@ -112,6 +152,7 @@ class SpectrumBatch:
             labels=_labels_to(self.labels, move),
             star=move(self.star),
             row=_given_to(self.row, move),
+            helio_rv=_given_to(self.helio_rv, move),
         )
 
     def to(self, device: torch.device | str) -> SpectrumBatch:
@@ -121,6 +162,14 @@ class SpectrumBatch:
     def pin_memory(self) -> SpectrumBatch:
         """The same in page-locked memory."""
         return self._map(Tensor.pin_memory)
+
+
+def padded(arrays: Sequence[NDArray[np.float32]]) -> Tensor:
+    """(B, N) float32, zero beyond the red end of the shorter ones."""
+    full = np.zeros((len(arrays), max([LAMOST_PIXELS, *map(len, arrays)])), dtype=np.float32)
+    for place, values in enumerate(arrays):
+        full[place, : len(values)] = values
+    return torch.from_numpy(full)
 
 
 @dataclass

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from desa.config import Objective
+from desa.survey.selection import Pairs
 from desa.survey.store import Survey
 
 
@@ -31,43 +31,6 @@ class FeatureBatch:
         """The same on a device."""
         prior, targets = (None if x is None else x.to(device) for x in (self.prior, self.targets))
         return FeatureBatch(self.spectrum.to(device), self.lightcurve.to(device), prior, targets)
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Every (light curve, spectrum) of the same star: (N,) rows of the star table and of both tables."""
-
-    star: NDArray[np.int64]
-    lightcurve: NDArray[np.int64]
-    spectrum: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.star)
-
-    def where(self, chosen: NDArray[Any]) -> Pairs:
-        """Some of them, by (N,) truth or by rows."""
-        return Pairs(self.star[chosen], self.lightcurve[chosen], self.spectrum[chosen])
-
-    def best(self, snr_g: NDArray[Any]) -> Pairs:
-        """One pair a star: its first light curve and its spectrum of highest S/N in g."""
-        merit = np.nan_to_num(np.asarray(snr_g, dtype=np.float64), nan=-1.0)[self.spectrum]
-        order = np.lexsort((self.lightcurve, -merit, self.star))
-        _, first = np.unique(self.star[order], return_index=True)
-        return self.where(order[first])
-
-
-def pairs_of(survey: Survey) -> Pairs:
-    """All pairs of a survey: each spectrum with each light curve of its star."""
-    curve_of: dict[int, list[int]] = {}
-    for row, star in enumerate(survey.lightcurve_star.tolist()):
-        curve_of.setdefault(star, []).append(row)
-    found = [
-        (star, curve, row)
-        for row, star in enumerate(survey.spectrum_star.tolist())
-        for curve in curve_of.get(star, [])
-    ]
-    table = np.array(found, dtype=np.int64).reshape(-1, 3)
-    return Pairs(table[:, 0], table[:, 1], table[:, 2])
 
 
 class PairLoader:
@@ -165,22 +128,6 @@ def standardisation(
         return torch.from_numpy(mean).float(), torch.from_numpy(scale).float()
 
     return *constants(spectrum[pairs.spectrum]), *constants(lightcurve[pairs.lightcurve])
-
-
-PRIORS = {
-    "none": (),
-    "photometric": ("bp_rp", "m_g", "ruwe"),
-    "published": ("teff", "log_g", "prot", "fe_h", "radius", "ruwe"),
-}
-"""Labels of each prior. The published one predicts from what it was given: it leaks labels."""
-
-
-def prior_of(survey: Survey, name: str) -> Tensor | None:
-    """(n_stars, k) numbers of a prior by name, NaN where missing; None for ``"none"``."""
-    if not PRIORS[name]:
-        return None
-    columns = [torch.from_numpy(survey.labels(label).astype(np.float32)) for label in PRIORS[name]]
-    return torch.stack(columns, dim=1)
 
 
 def targets_of(survey: Survey, objectives: Sequence[Objective]) -> Tensor:

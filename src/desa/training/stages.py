@@ -19,18 +19,17 @@ from desa.config import Settings
 from desa.conformal import calibrate
 from desa.errors import ModelError, SurveyError
 from desa.files import written_whole
-from desa.inference.encode import lightcurve_features, spectrum_features
+from desa.inference.encode import lightcurve_features, spectrum_features, split_quantiles, survey_references
 from desa.models.network import Network
 from desa.provenance import provenance
 from desa.survey.batches import LightCurveDataset, SpectrumDataset, make_loader
+from desa.survey.selection import Pairs, pairs_of, prior_of
 from desa.survey.store import Survey
 from desa.training.alignment import Align
 from desa.training.checkpoint import full_weights
 from desa.training.distributed import barrier, choose_device, current, join
 from desa.training.loop import fit
-from desa.training.pairs import PairLoader, Pairs, pairs_of, prior_of, standardisation, targets_of
-from desa.training.predictions import lightcurve_predictions, spectrum_predictions
-from desa.training.reference import survey_references
+from desa.training.pairs import PairLoader, standardisation, targets_of
 from desa.training.task import History, Interrupted, Task
 from desa.training.tasks import PretrainLightCurve, PretrainSpectrum
 from desa.training.tracking import training_progress
@@ -175,7 +174,7 @@ def pretrain_spectrum(
     task.start_at(_labels(survey, labels, train.star))
     history = stage.fit(task, *_loaders(train, valid, stage, training.batch_size, training.workers))
     model = _whole(task.model, stage.device)
-    quantiles, targets = spectrum_predictions(model, survey, "calibration")
+    quantiles, targets = split_quantiles(model, survey, "spectrum", "calibration")
     model.calibration["spectrum"] = calibrate(quantiles, targets, settings.objective_spectrum.quantiles)
     model.references = survey_references(model, survey, "spectrum")
     return stage.finish(model, history)
@@ -206,7 +205,7 @@ def pretrain_lightcurve(
     task.start_at(_labels(survey, objective.labels, train.star))
     history = stage.fit(task, *_loaders(train, valid, stage, training.batch_size, training.workers))
     model = _whole(task.model, stage.device)
-    quantiles, targets = lightcurve_predictions(model, survey, "calibration")
+    quantiles, targets = split_quantiles(model, survey, "lightcurve", "calibration")
     model.calibration["lightcurve"] = calibrate(quantiles, targets, objective.quantiles)
     model.references = survey_references(model, survey, "lightcurve")
     return stage.finish(model, history)

@@ -10,8 +10,8 @@ from sklearn.decomposition import PCA
 from desa.models.lightcurve import LogAxis
 from desa.models.network import Network
 from desa.survey.batches import LightCurveDataset, SpectrumDataset, make_loader
+from desa.survey.selection import Pairs
 from desa.survey.store import Survey
-from desa.training.pairs import Pairs
 
 Array = NDArray[np.float32]
 LOG_POINTS = 512

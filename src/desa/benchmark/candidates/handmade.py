@@ -12,7 +12,7 @@ from sklearn.decomposition import PCA
 
 from desa.benchmark.tasks.landmarks import untrained
 from desa.config import Training
-from desa.inference.objects import object_features
+from desa.inference.encode import star_features
 from desa.models.network import Network
 from desa.real.data import LabelledSpectra, stars
 from desa.real.handmade import lightcurve_table, line_indices
@@ -20,7 +20,7 @@ from desa.real.lightcurves import KeplerStar
 from desa.real.masked import fill_masks
 from desa.real.task import observed_pixels
 from desa.real.train import features_of
-from desa.types import LightCurve, best_window
+from desa.types import LightCurve, Star, best_window
 
 Array = NDArray[np.float64]
 
@@ -96,14 +96,14 @@ def usable(stars_: Sequence[KeplerStar]) -> list[KeplerStar]:
 
 def lightcurve_sets(model: Network, curves: list[LightCurve]) -> dict[str, Array]:
     """Feature sets of real light curves by name."""
-    trained, _ = object_features(model, curves, None)
-    random, _ = object_features(untrained(model), curves, None)
+    trained = star_features(model, [Star("", curve) for curve in curves]).get("lightcurve")
+    random = star_features(untrained(model), [Star("", curve) for curve in curves]).get("lightcurve")
     if trained is None or random is None:
         raise ValueError("no light-curve features")
     table = lightcurve_table(curves)
     return {
-        UNTRAINED: random.double().numpy(),
-        MOCK: trained.double().numpy(),
+        UNTRAINED: random.astype(np.float64),
+        MOCK: trained.astype(np.float64),
         HANDMADE: table,
         "scatter alone": table[:, :1],
     }

@@ -15,9 +15,9 @@ from desa.evaluation.probe import linear_probe
 from desa.evaluation.rotation import measured
 from desa.evaluation.rotation import rotation as score_rotation
 from desa.evaluation.score import Score
-from desa.inference.encode import lightcurve_features, spectrum_features
+from desa.inference.encode import lightcurve_features, spectrum_features, split_quantiles
+from desa.inference.labels import periods_of
 from desa.models.network import Network
-from desa.training.predictions import lightcurve_predictions, periods_of, spectrum_predictions
 from desa.types import KEPLER_CADENCE_DAYS
 
 OBJECTIVE_LABELS = ("teff", "log_g", "fe_h", "log_prot", "bp_rp", "age")
@@ -27,7 +27,7 @@ def parameters(material: Material) -> Outcome:
     """Teff, log g, [Fe/H] of every test spectrum: errors overall and by S/N, coverage by S/N and Teff."""
     model, survey = material.inputs.spectrum_model, material.inputs.survey
     star, objective = survey.spectrum_star, model.settings.objective_spectrum
-    parts = [spectrum_predictions(model, survey, split) for split in ("calibration", "test")]
+    parts = [split_quantiles(model, survey, "spectrum", split) for split in ("calibration", "test")]
     rows = [np.flatnonzero(survey.split[star] == split) for split in ("calibration", "test")]
     train = np.flatnonzero(survey.split[star] == "train")
     order = np.concatenate([*rows, train])
@@ -58,7 +58,7 @@ def rotation(material: Material) -> Outcome:
     model, survey = material.inputs.lightcurve_model, material.inputs.survey
     split = survey.split[survey.lightcurve_star]
     objective = model.settings.objective_lightcurve
-    medians = lightcurve_predictions(model, survey, "test")[0][..., objective.quantiles.index(0.5)]
+    medians = split_quantiles(model, survey, "lightcurve", "test")[0][..., objective.quantiles.index(0.5)]
     found = periods_of(medians, objective.labels)
     if found is None:
         raise ValueError(f"the light-curve encoder was taught {', '.join(objective.labels)}, no rotation")

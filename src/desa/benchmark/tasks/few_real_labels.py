@@ -44,7 +44,8 @@ from desa.evaluation.crossvalidation import (
 from desa.evaluation.few_shot import SHARES, repeated
 from desa.evaluation.periods import acf_peak, lomb_scargle_peak
 from desa.files import written_whole
-from desa.inference.objects import object_features
+from desa.inference.encode import star_features
+from desa.inference.labels import periods_of
 from desa.models.network import Network
 from desa.provenance import provenance
 from desa.real.data import LABELS, LabelledSpectra, read_spectra
@@ -52,8 +53,8 @@ from desa.real.experiments_report import DATA, OWN_HEAD, Row, write_report
 from desa.real.lightcurves import KeplerStar, read_kepler
 from desa.real.masked import MASKED
 from desa.real.train import features_of
-from desa.training.predictions import periods_of
 from desa.training.tracking import training_progress
+from desa.types import Star
 
 Array = NDArray[np.float64]
 Say = Callable[[str], None]
@@ -133,9 +134,9 @@ def own_heads(model: Network, spectra: LabelledSpectra | None, chosen: Sequence[
     if model.lightcurve_head is not None and there.sum() >= LEAST_LABELS:
         objective = model.settings.objective_lightcurve
         curves = [star.curve for star, known in zip(chosen, there, strict=True) if known]
-        rows_of, _ = object_features(model, curves, None)
+        rows_of = star_features(model, [Star("", curve) for curve in curves]).get("lightcurve")
         if rows_of is not None:
-            median = _median(model.lightcurve_quantiles, rows_of, objective.quantiles)
+            median = _median(model.lightcurve_quantiles, torch.from_numpy(rows_of), objective.quantiles)
             days = periods_of(median, objective.labels)
             if days is not None:
                 found.append(("numbers of light curves", "prot", prot[there], days))

@@ -18,14 +18,14 @@ from desa.errors import FileRefused
 from desa.evaluation.neighbours import neighbour_error, separation
 from desa.evaluation.score import Score
 from desa.files import written_whole
-from desa.inference.objects import object_features
+from desa.inference.encode import star_features
 from desa.io.registry import read_spectrum
 from desa.models.network import Network
 from desa.real.data import LabelledSpectra, lamost_folder, number, read_spectra, read_table
 from desa.real.lightcurves import GIANT_LOG_G, KeplerStar, Refused, read_kepler
 from desa.real.train import features_of
 from desa.report.maps import coordinates, kinds_map, save_figure, values_map
-from desa.types import Spectrum
+from desa.types import Spectrum, Star
 
 Array = NDArray[np.float64]
 Features = dict[str, NDArray[np.float32]]
@@ -70,13 +70,13 @@ def lightcurve_findings(
     them away.
     """
     curves = [star.curve for star in stars]
-    trained, _ = object_features(model, curves, None)
-    random, _ = object_features(untrained(model), curves, None)
+    trained = star_features(model, [Star("", curve) for curve in curves]).get("lightcurve")
+    random = star_features(untrained(model), [Star("", curve) for curve in curves]).get("lightcurve")
     if trained is None or random is None:
         raise ValueError("no light-curve features")
     features: Features = {
-        "trained encoder": trained.numpy(),
-        "untrained encoder": random.numpy(),
+        "trained encoder": trained,
+        "untrained encoder": random,
         "amplitude alone": amplitude(stars),
     }
     kinds = kinds_of(stars)
@@ -131,8 +131,10 @@ def spectrum_findings(
     found: dict[str, Any] = {}
     for name, model in models.items():
         known = features_of(model, labelled)
-        _, more = object_features(model, None, others) if others else (None, None)
-        joined = known if more is None else np.concatenate([known, more.numpy()])
+        more = (
+            star_features(model, [Star("", None, (one,)) for one in others])["spectrum"] if others else None
+        )
+        joined = known if more is None else np.concatenate([known, more])
         picture = values_map(
             coordinates(joined, seed),
             {"Teff [K]": every[:, 0], "log g [dex]": every[:, 1]},

@@ -5,11 +5,10 @@ import pytest
 import torch
 
 from desa.config import Settings
-from desa.inference.encode import spectrum_features
+from desa.inference import encode
+from desa.inference.encode import spectrum_features, survey_references
 from desa.models.network import Network
 from desa.survey.store import Survey
-from desa.training import reference
-from desa.training.reference import survey_references
 from desa.training.stages import joined_model
 from helpers.tiny import tiny_settings, tiny_survey
 
@@ -45,7 +44,7 @@ def test_the_best_windows_of_light_curves_count(
     torch.manual_seed(0)
     model = Network(settings, ["lightcurve"]).eval()
     assert survey_references(model, many, "lightcurve")["lightcurve"].facts["training"] > 150
-    monkeypatch.setattr(reference, "MOST_STARS", 50)
+    monkeypatch.setattr(encode, "MOST_REFERENCES", 50)
     assert survey_references(model, many, "lightcurve")["lightcurve"].facts["training"] == 50
 
 

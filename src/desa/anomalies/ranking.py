@@ -25,7 +25,7 @@ from scipy.special import gammaln, logsumexp
 
 from desa.anomalies.parts import (
     Array,
-    Part,
+    Oddity,
     Sample,
     fit_density,
     fit_disagreement,
@@ -73,7 +73,7 @@ class _Scored:
     words: list[str]
 
 
-def anomalies(
+def find_anomalies(
     data: Any,
     *,
     reference: Any = None,
@@ -192,9 +192,9 @@ def _pixels(
     return pixels, weights
 
 
-def _fitted(fit: Sample, held: Sample, parts: Sequence[str], model: Network | None) -> dict[str, Part]:
+def _fitted(fit: Sample, held: Sample, parts: Sequence[str], model: Network | None) -> dict[str, Oddity]:
     """The parts that the stars allow."""
-    made: dict[str, Part | None] = {
+    made: dict[str, Oddity | None] = {
         name: (fit_density if name == "lightcurve" else fit_local_density)(column, fit, held)
         for name, column in DENSITIES.items()
         if name in parts
