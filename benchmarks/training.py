@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from desa.config import Settings, settings
+from desa.io.lamost import LAMOST_LOG_WAVELENGTH_START, LAMOST_PIXELS
 from desa.models.dualformer import DualFormer
 from desa.models.network import Network
 from desa.pipeline import Clock
@@ -34,7 +35,6 @@ from desa.training.loop import autocast
 from desa.training.pairs import FeatureBatch
 from desa.training.task import Task
 from desa.training.tasks import PretrainLightCurve, PretrainSpectrum
-from desa.types import LAMOST_LOG_WAVELENGTH_START, LAMOST_PIXELS
 
 STAGES = ("spectrum", "lightcurve", "align")
 CPU_BATCH_PUBLISHED = 2

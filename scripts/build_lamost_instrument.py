@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, median_filter, percentile_filter
 
 from desa.files import written_whole
-from desa.types import LAMOST_PIXELS
+from desa.io.lamost import LAMOST_PIXELS
 
 OUT = Path(__file__).parents[1] / "src" / "desa" / "simulate" / "data" / "lamost_instrument.npz"
 COMPONENTS = 25

@@ -26,6 +26,7 @@ from desa.conformal import calibrate, empirical_coverage, intervals
 from desa.evaluation.crossvalidation import folds
 from desa.evaluation.retrieval import retrieval
 from desa.inference.encode import lightcurve_features, spectrum_features, split_quantiles, star_features
+from desa.io.lamost import LAMOST_PIXELS
 from desa.models.network import Network
 from desa.models.reference import Reference, fit_reference
 from desa.progress import progress_bar
@@ -39,7 +40,7 @@ from desa.survey.selection import best_pairs
 from desa.survey.store import Survey, SurveyWriter
 from desa.training.stages import align, pretrain_lightcurve
 from desa.training.tracking import training_progress
-from desa.types import LAMOST_PIXELS, PARTS, LightCurve, Star
+from desa.types import PARTS, LightCurve, Star
 
 TARGET = Path(__file__).parents[1] / "src" / "desa" / "pretrained"
 TRAINED_ON = (

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from desa.errors import SettingsError
 from desa.presets import PRESETS
+from desa.types import SpectrumGrid
 
 Prior = Literal["none", "photometric", "published"]
 
@@ -39,6 +40,9 @@ class SpectrumPreprocessing(Section):
     """From flux and ivar to normalised rest-frame pixels (B, pixels) and their weights."""
 
     mode: Literal["desa", "published"] = "desa"
+    log_wavelength_start: float = Field(3.5682, description="log10 of the first observed pixel, Angstrom")
+    log_wavelength_step: float = Field(1e-4, gt=0, description="of the observed pixels, dex")
+    observed_pixels: int = Field(3909, ge=64, description="most that an observed spectrum may have")
     blue: tuple[float, float] = (3841.0, 5800.0)
     red: tuple[float, float] = (5800.0, 8798.0)
     pixels: int = Field(4096, ge=64, description="the two arms, zero-padded to this")
@@ -48,6 +52,11 @@ class SpectrumPreprocessing(Section):
     standardise: Literal["survey", "spectrum", "arm"] = Field(
         "survey", description="scale: constants (and asinh), or each spectrum's or arm's own mean and spread"
     )
+
+    @property
+    def grid(self) -> SpectrumGrid:
+        """The observed pixels of the spectra that a model is trained on and reads: LAMOST's by default."""
+        return SpectrumGrid(self.log_wavelength_start, self.log_wavelength_step, self.observed_pixels)
 
 
 class LightCurveModel(Section):

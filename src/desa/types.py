@@ -9,6 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from desa.errors import ModelError
+
 FloatArray = NDArray[np.float32]
 
 Part = Literal["spectrum", "lightcurve"]
@@ -20,15 +22,6 @@ KEPLER_CADENCE_DAYS = 0.020433598
 
 SPEED_OF_LIGHT = 299_792.458
 """km/s."""
-
-LAMOST_LOG_WAVELENGTH_START = 3.5682
-"""log10 of LAMOST's first pixel, 3699.99 Angstrom in vacuum."""
-
-LAMOST_LOG_WAVELENGTH_STEP = 1e-4
-"""LAMOST's pixel step in dex; 69 km/s."""
-
-LAMOST_PIXELS = 3909
-"""Most pixels a LAMOST low-resolution spectrum has."""
 
 
 def best_window(flux: FloatArray, length: int) -> slice:
@@ -105,6 +98,55 @@ class LightCurve:
         return np.asarray(self.start_bkjd + self.cadence_days * np.arange(len(self)), dtype=np.float64)
 
 
+@dataclass(frozen=True)
+class SpectrumGrid:
+    """Pixels of constant step in log10 of the vacuum wavelength.
+
+    Parameters
+    ----------
+    start
+        log10 of the first pixel's wavelength in Angstrom.
+    step
+        In dex.
+    size
+        How many pixels; of a survey or a model, how many at most.
+    """
+
+    start: float
+    step: float
+    size: int
+
+    @property
+    def wavelength(self) -> NDArray[np.float64]:
+        """(size,) vacuum wavelengths in Angstrom."""
+        exponents = self.start + self.step * np.arange(self.size, dtype=np.float64)
+        return np.asarray(np.power(10.0, exponents), dtype=np.float64)
+
+    def holds(self, other: SpectrumGrid) -> bool:
+        """Whether another grid has the same step, the same first pixel (to one step) and no more pixels."""
+        same_step = abs(other.step / self.step - 1.0) < 1e-6
+        return same_step and abs(other.start - self.start) <= self.step and other.size <= self.size
+
+    def check(self, spectrum: Spectrum) -> None:
+        """Refuse a spectrum for a model that was trained on this grid.
+
+        Raises
+        ------
+        ModelError
+            If it is on another.
+        """
+        if not self.holds(spectrum.grid):
+            name = ", ".join(spectrum.sources) or spectrum.star_id or "the spectrum"
+            raise ModelError(
+                f"{name}: {spectrum.grid}; the model was trained on {self}. If you know that it may read "
+                "this instrument, say so (--resample-spectra; model.resample_spectra = True)"
+            )
+
+    def __str__(self) -> str:
+        first, last = self.wavelength[[0, -1]]
+        return f"{self.size} pixels of {self.step:.3g} dex from {first:.1f} to {last:.1f} Angstrom"
+
+
 @dataclass(frozen=True, eq=False)
 class Spectrum:
     """A low-resolution spectrum on a grid of constant step in log10 wavelength.
@@ -116,7 +158,9 @@ class Spectrum:
     ivar
         (N,) float32, inverse variance of `flux`; 0 where the pixel is bad.
     log_wavelength_start
-        log10 of pixel 0's vacuum wavelength in Angstrom; the step is `LAMOST_LOG_WAVELENGTH_STEP`.
+        log10 of pixel 0's vacuum wavelength in Angstrom.
+    log_wavelength_step
+        Step of the pixels in dex.
     z
         The star's redshift (radial velocity / c), NaN if unknown.
     star_id
@@ -137,7 +181,8 @@ class Spectrum:
 
     flux: FloatArray
     ivar: FloatArray
-    log_wavelength_start: float = LAMOST_LOG_WAVELENGTH_START
+    log_wavelength_start: float
+    log_wavelength_step: float = 1e-4
     z: float = float("nan")
     star_id: str = ""
     obsid: str = ""
@@ -164,11 +209,14 @@ class Spectrum:
         return self.ivar > 0
 
     @property
+    def grid(self) -> SpectrumGrid:
+        """Its pixels' wavelengths."""
+        return SpectrumGrid(self.log_wavelength_start, self.log_wavelength_step, len(self))
+
+    @property
     def wavelength(self) -> NDArray[np.float64]:
         """(N,) vacuum wavelengths in Angstrom, observed frame."""
-        step = LAMOST_LOG_WAVELENGTH_STEP
-        exponents = self.log_wavelength_start + step * np.arange(len(self), dtype=np.float64)
-        return np.asarray(np.power(10.0, exponents), dtype=np.float64)
+        return self.grid.wavelength
 
 
 @dataclass(frozen=True, eq=False)

@@ -167,6 +167,7 @@ def spectrum(name: str, rng: np.random.Generator, emission: float = 0.0) -> Spec
     return Spectrum(
         flux=(flux + rng.normal(0, noise)).astype(np.float32),
         ivar=(noise**-2).astype(np.float32),
+        log_wavelength_start=3.5682,
         z=0.0,
         star_id=name,
         obsid=name[4:],

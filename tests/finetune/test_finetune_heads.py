@@ -50,7 +50,7 @@ def line(depth: float, seed: int) -> Spectrum:
         flux -= depth * np.exp(-(((wavelength - centre) / 6) ** 2))
     flux = 1e3 * (flux + rng.normal(0, 0.01, 3909))
     return Spectrum(
-        flux.astype(np.float32), np.full(3909, 1e-2, np.float32), z=0.0, star_id=f"KIC {seed}",
+        flux.astype(np.float32), np.full(3909, 1e-2, np.float32), 3.5682, z=0.0, star_id=f"KIC {seed}",
         obsid=f"{seed}", snr={"g": 100.0}, ra=10.0, dec=1e-2 * seed,
     )  # fmt: skip
 

@@ -22,6 +22,7 @@ def survey(tmp_path_factory: pytest.TempPathFactory) -> Survey:
             Spectrum(
                 np.ones(100, np.float32),
                 np.ones(100, np.float32),
+                3.5682,
                 star_id=f"KIC {n + 1}",
                 obsid=f"{n}0",
                 ra=10.0 + n,

@@ -39,6 +39,7 @@ def spectrum(star_id: str, pixels: int = 3909, seed: int = 0) -> Spectrum:
     return Spectrum(
         flux=rng.normal(100, 1, pixels).astype(np.float32),
         ivar=ivar,
+        log_wavelength_start=3.5682,
         z=-1e-4,
         star_id=star_id,
         obsid=f"{seed:06d}",

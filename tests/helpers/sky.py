@@ -51,6 +51,7 @@ def spectrum(star: int, number: int = 0) -> Spectrum:
     return Spectrum(
         flux=flux.astype(np.float32),
         ivar=ivar,
+        log_wavelength_start=3.5682,
         z=1e-4,
         star_id=kic(star),
         obsid=obsid(star, number),

@@ -73,6 +73,7 @@ def spectrum(star_id: str, teff: float, snr: float, seed: int, obsid: str = "") 
     return Spectrum(
         flux=(flux + rng.normal(0, noise)).astype(np.float32),
         ivar=(noise**-2).astype(np.float32),
+        log_wavelength_start=3.5682,
         z=0.0,
         star_id=star_id,
         obsid=obsid or f"{seed:06d}",

@@ -46,6 +46,7 @@ def spectrum(star_id: str, obsid: str, ra: float = 290.0, snr: float = 20.0) -> 
     return Spectrum(
         flux=flux,
         ivar=np.ones(3909, np.float32),
+        log_wavelength_start=3.5682,
         z=0.0,
         star_id=star_id,
         obsid=obsid,

@@ -25,7 +25,7 @@ def spectrum(snr: float = 30.0, bad: float = 0.0) -> Spectrum:
     rng = np.random.default_rng(0)
     ivar = np.full(3909, 1e-2, np.float32)
     ivar[rng.random(3909) < bad] = 0
-    return Spectrum(np.full(3909, 250, np.float32), ivar, z=1e-4, object_class="STAR", snr={"g": snr})
+    return Spectrum(np.full(3909, 250, np.float32), ivar, 3.5682, z=1e-4, object_class="STAR", snr={"g": snr})
 
 
 def curve(days: float, good: float = 1.0) -> LightCurve:

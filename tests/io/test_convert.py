@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from desa.errors import DamagedFile, FileRefused, UnsupportedFile, WrongModality
+from desa.io.lamost import LAMOST_GRID, LAMOST_PIXELS
 from desa.io.memory import to_lightcurve, to_spectrum
-from desa.io.resample import onto_lamost_grid
+from desa.io.resample import onto_grid
 from desa.io.stitching import read_lightcurve
-from desa.types import LAMOST_PIXELS, LightCurve
+from desa.types import LightCurve
 from helpers.archive_files import DAYS, light, write_quarter
 
 GRID = 10 ** (3.5682 + 1e-4 * np.arange(LAMOST_PIXELS))
@@ -119,7 +120,7 @@ def test_paths_and_our_own_types(tmp_path: Path) -> None:
 def test_lamost_grid_onto_itself() -> None:
     flux, ivar = light(LAMOST_PIXELS), np.full(LAMOST_PIXELS, 4.0)
     ivar[100] = 0
-    value, weight = onto_lamost_grid(GRID, flux, ivar)
+    value, weight = onto_grid(GRID, flux, ivar, LAMOST_GRID)
     good = np.arange(LAMOST_PIXELS) != 100
     assert np.allclose(value[good], flux[good], rtol=1e-6)
     assert np.allclose(weight[good], 4, rtol=1e-4)
@@ -132,24 +133,24 @@ def test_flux_and_information_are_kept(step: float, blue: float, red: float, see
     """Linear pixels of any width: the mean of the flux and the summed inverse variance stay."""
     wavelength = np.arange(blue, red, step)
     flux = 1 + 0.3 * np.sin(wavelength / 300)
-    value, weight = onto_lamost_grid(wavelength, flux, np.full(len(flux), 9.0))
+    value, weight = onto_grid(wavelength, flux, np.full(len(flux), 9.0), LAMOST_GRID)
     good = weight > 0
     inside = (wavelength > GRID[good].min()) & (wavelength < GRID[good].max())
     assert np.allclose(value[good], 1 + 0.3 * np.sin(GRID[good] / 300), atol=0.3 * step / 300 + 1e-3)
     assert weight.sum() == pytest.approx(9 * inside.sum(), rel=0.02)
     order = np.random.default_rng(seed).permutation(len(flux))
-    again = onto_lamost_grid(wavelength[order], flux[order], np.full(len(flux), 9.0))
+    again = onto_grid(wavelength[order], flux[order], np.full(len(flux), 9.0), LAMOST_GRID)
     assert np.array_equal(again[0], value)
 
 
 def test_a_useless_pixel_does_not_drown_the_others() -> None:
     ivar = np.full(LAMOST_PIXELS, 4.0)
     ivar[10] = 1e-30
-    value, weight = onto_lamost_grid(GRID, light(LAMOST_PIXELS), ivar)
+    value, weight = onto_grid(GRID, light(LAMOST_PIXELS), ivar, LAMOST_GRID)
     assert np.allclose(weight[20:], 4, rtol=1e-4)
     assert weight[10] == 0
     assert np.allclose(value[20:], light(LAMOST_PIXELS)[20:], rtol=1e-6)
-    assert not onto_lamost_grid(GRID[:1], np.ones(1), np.ones(1))[1].any()
+    assert not onto_grid(GRID[:1], np.ones(1), np.ones(1), LAMOST_GRID)[1].any()
 
 
 def test_uncertainties_axes_and_masks(specutils) -> None:

@@ -61,6 +61,7 @@ def survey(tmp_path_factory: pytest.TempPathFactory) -> Survey:
                 Spectrum(
                     flux=np.ones(3909, np.float32),
                     ivar=np.ones(3909, np.float32),
+                    log_wavelength_start=3.5682,
                     star_id=f"KIC {1000 + star}",
                     obsid=f"{77 + visit}{star:04d}",
                     snr={"g": 10.0 + star + 500 * visit},

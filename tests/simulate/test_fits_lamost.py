@@ -64,7 +64,7 @@ def test_layout_is_that_of_a_real_file(spectrum: Spectrum, tmp_path: Path, share
 
 def test_a_spectrum_with_nothing_known(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    bare = Spectrum(rng.normal(10, 1, 3909).astype("f4"), np.ones(3909, "f4"))
+    bare = Spectrum(rng.normal(10, 1, 3909).astype("f4"), np.ones(3909, "f4"), 3.5682)
     back = read_spectrum(write_lamost(bare, tmp_path / "b.fits"))
     assert np.isnan(back.z)
     np.testing.assert_array_equal(back.flux, bare.flux)

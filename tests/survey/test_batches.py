@@ -1,9 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from desa.errors import ModelError
+from desa.io.lamost import LAMOST_GRID
+from desa.io.resample import fitting
 from desa.survey.batches import (
     LightCurveDataset,
     PairDataset,
@@ -12,7 +17,8 @@ from desa.survey.batches import (
 )
 from desa.survey.order import BatchOrder, ItemSampler, UniqueStarSampler
 from desa.survey.store import SurveyWriter
-from helpers.samples import curve, small_survey
+from desa.types import SpectrumGrid
+from helpers.samples import curve, small_survey, spectrum
 
 
 @pytest.fixture(scope="module")
@@ -194,3 +200,25 @@ def test_impossible_orders():
     with pytest.raises(ValueError, match="impossible"):
         BatchOrder(ItemSampler(np.arange(3), 0, True), 0, epochs=1)
     assert list(BatchOrder(ItemSampler(np.arange(0), 0, True), 4, epochs=None)) == []
+
+
+def test_spectra_of_another_grid_are_refused_or_resampled(tmp_path):
+    """A line stays at its wavelength, whatever grid it came on."""
+    writer = SurveyWriter(tmp_path / "s", "mock")
+    own = spectrum("KIC 1")
+    grid = SpectrumGrid(3.56, 1e-4, 4600)
+    flux = (100 - 50 * np.exp(-(((grid.wavelength - 6564.6) / 5) ** 2))).astype(np.float32)
+    changes = {"flux": flux, "ivar": np.ones_like(flux), "log_wavelength_start": grid.start}
+    other = replace(own, star_id="KIC 2", **changes)
+    for item in (own, other):
+        writer.add_spectrum(item)
+    survey = writer.finish()
+    rows = np.arange(2)
+    with pytest.raises(ModelError, match=r"KIC 2: 4600 pixels .* the model was trained on 3909 pixels"):
+        SpectrumDataset(survey, None).fetch(rows)
+    batch = SpectrumDataset(survey, None, resample=True).fetch(rows)
+    np.testing.assert_array_equal(batch.flux[0], own.flux)
+    line = int(batch.flux[1].argmin())
+    assert 10 ** (float(batch.log_wavelength_start[1]) + 1e-4 * line) == pytest.approx(6564.6, abs=1)
+    assert not fitting(other, LAMOST_GRID, resample=True).grid.holds(other.grid)
+    assert fitting(own, LAMOST_GRID) is own

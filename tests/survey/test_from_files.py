@@ -44,7 +44,7 @@ def curve(
 
 def spectrum(star_id: str, obsid: str, ra: float = 290.0, snr: float = 20.0) -> Spectrum:
     return Spectrum(
-        np.ones(3909, np.float32), np.ones(3909, np.float32), z=0.0, star_id=star_id, obsid=obsid,
+        np.ones(3909, np.float32), np.ones(3909, np.float32), 3.5682, z=0.0, star_id=star_id, obsid=obsid,
         snr={"g": snr}, ra=ra, dec=45.0,
     )  # fmt: skip
 

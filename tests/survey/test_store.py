@@ -1,5 +1,6 @@
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import datasets
@@ -8,7 +9,9 @@ import pyarrow as pa
 import pytest
 
 from desa.errors import OutputError, SurveyError
+from desa.survey import schema
 from desa.survey.store import Survey, SurveyWriter
+from desa.types import SpectrumGrid
 from helpers.samples import curve, small_survey, spectrum
 
 
@@ -38,6 +41,29 @@ def test_spectrum_comes_back(survey):
             assert getattr(before, name) == getattr(after, name)
         assert after.z == pytest.approx(-1e-4)
         assert survey.stars.column("star_id")[int(survey.spectrum_star[row])].as_py() == after.star_id
+
+
+def test_a_spectrum_keeps_its_own_grid(tmp_path):
+    writer = SurveyWriter(tmp_path / "s", "mock")
+    other = replace(spectrum("KIC 1", 500), log_wavelength_start=3.8, log_wavelength_step=2e-4)
+    writer.add_spectrum(other)
+    survey = writer.finish()
+    assert survey.spectrum_grid(0) == survey.spectrum(0).grid == other.grid == SpectrumGrid(3.8, 2e-4, 500)
+    np.testing.assert_array_equal(survey.spectrum(0).wavelength, other.wavelength)
+    assert other.wavelength[[0, -1]] == pytest.approx([10**3.8, 10 ** (3.8 + 499 * 2e-4)])
+
+
+def test_a_survey_made_before_steps_were_kept(tmp_path, monkeypatch):
+    fields = [field for field in schema.SPECTRA if field.name != "log_wavelength_step"]
+    rows = schema.spectrum_rows([spectrum("KIC 1", 500)]).drop_columns(["log_wavelength_step"])
+    monkeypatch.setattr(schema, "SPECTRA", pa.schema(fields))
+    monkeypatch.setattr(schema, "spectrum_rows", lambda spectra: rows)
+    writer = SurveyWriter(tmp_path / "s", "mock")
+    writer.add_spectrum(spectrum("KIC 1", 500))
+    survey = writer.finish()
+    with pa.memory_map(str(next((survey.path / "spectra").glob("*.arrow")))) as source:
+        assert pa.ipc.open_stream(source).schema.names == [field.name for field in fields]
+    assert survey.spectrum(0).grid == SpectrumGrid(3.5682, 1e-4, 500)
 
 
 def test_arrays_are_views_of_the_file(survey):

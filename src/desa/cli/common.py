@@ -50,6 +50,10 @@ EverySpectrum = Annotated[
     bool,
     typer.Option("--every-spectrum", help="A row for each spectrum of a star, in place of its best one."),
 ]
+ResampleSpectra = Annotated[
+    bool,
+    typer.Option("--resample-spectra", help="Take spectra of instruments that the model was not trained on."),
+]
 Resume = Annotated[bool, typer.Option(help="Go on from the last checkpoint in the output folder, if any.")]
 
 

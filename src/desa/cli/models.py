@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from desa.cli.common import MODELS, STARS, Device, EverySpectrum, Model, app, list_left_out, screen
+from desa.cli.common import (
+    MODELS,
+    STARS,
+    Device,
+    EverySpectrum,
+    Model,
+    ResampleSpectra,
+    app,
+    list_left_out,
+    screen,
+)
 
 
 @app.command(rich_help_panel=STARS)
@@ -20,6 +30,7 @@ def embed(
     model: Model = "",
     match_arcsec: Annotated[float, typer.Option(min=0, help="Radius for pairs by position.")] = 3.0,
     every_spectrum: EverySpectrum = False,
+    resample_spectra: ResampleSpectra = False,
     device: Device = "auto",
     batch_size: Annotated[str, typer.Option(help="Stars at once: a number, or auto.")] = "auto",
     dtype: Annotated[
@@ -47,6 +58,7 @@ def embed(
     if batch_size != "auto" and not (batch_size.isdecimal() and int(batch_size)):
         raise SettingsError(f"--batch-size must be a number of at least 1, or auto, not {batch_size}")
     loaded = desa.load(model).to(choose_device(device)).fast(dtype, compile)
+    loaded.resample_spectra = resample_spectra
     size = automatic_batch_size(loaded) if batch_size == "auto" else int(batch_size)
     left_out: list[tuple[str, str]] = []
     with progress_bar("embedding") as progress:

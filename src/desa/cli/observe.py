@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from desa.cli.common import MODELS, STARS, Device, EverySpectrum, Model, Survey, app, list_left_out, screen
+from desa.cli.common import (
+    MODELS,
+    STARS,
+    Device,
+    EverySpectrum,
+    Model,
+    ResampleSpectra,
+    Survey,
+    app,
+    list_left_out,
+    screen,
+)
 
 
 class FineTuningTask(Enum):
@@ -31,6 +42,7 @@ def predict(
     ] = None,
     match_arcsec: Annotated[float, typer.Option(min=0, help="Radius for pairs by position.")] = 3.0,
     every_spectrum: EverySpectrum = False,
+    resample_spectra: ResampleSpectra = False,
     min_snr: Annotated[float, typer.Option(min=0, help="Spectra of lower S/N in g are flagged.")] = 10.0,
     device: Device = "auto",
 ) -> None:
@@ -56,6 +68,7 @@ def predict(
     if output is not None:
         table_format(output)
     loaded = desa.load(model).to(choose_device(device))
+    loaded.resample_spectra = resample_spectra
     limits = Limits(snr_g=min_snr)
     left_out: LeftOut = []
     with progress_bar("predicting") as progress:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from desa.explore.columns import label_of, shown_unit
 from desa.explore.predictions import COVERAGES, FLAG, PREDICTED, interval_names
 from desa.explore.table import ExploreTable
-from desa.types import LAMOST_LOG_WAVELENGTH_STEP, LightCurve, Spectrum
+from desa.types import LightCurve, Spectrum
 
 Floats = NDArray[np.float32]
 
@@ -133,7 +133,7 @@ def _about_curve(curve: LightCurve) -> dict[str, Any]:
 def _about_spectrum(spectrum: Spectrum) -> dict[str, Any]:
     return {
         "log_start": spectrum.log_wavelength_start,
-        "log_step": LAMOST_LOG_WAVELENGTH_STEP,
+        "log_step": spectrum.log_wavelength_step,
         "z": _number(spectrum.z),
         "obsid": spectrum.obsid,
         "release": spectrum.release,

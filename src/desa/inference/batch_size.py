@@ -7,7 +7,6 @@ from collections.abc import Callable
 import torch
 
 from desa.models.network import Network
-from desa.types import LAMOST_LOG_WAVELENGTH_START, LAMOST_PIXELS
 
 ON_CPU = 32
 """A CPU's cache is smaller than any batch: more stars at once gain nothing there."""
@@ -63,6 +62,7 @@ def _run(model: Network, size: int) -> None:
         flux = torch.ones(size, model.settings.preprocess_lightcurve.length, device=model.device)
         model.lightcurve_features(flux, torch.ones(size, device=model.device))
     if model.spectrum_encoder is not None:
-        flux = torch.ones(size, LAMOST_PIXELS, device=model.device)
-        start = torch.full((size,), LAMOST_LOG_WAVELENGTH_START, dtype=torch.float64, device=model.device)
+        grid = model.settings.preprocess_spectrum.grid
+        flux = torch.ones(size, grid.size, device=model.device)
+        start = torch.full((size,), grid.start, dtype=torch.float64, device=model.device)
         model.spectrum_features(flux, flux, torch.zeros(size, device=model.device), start)

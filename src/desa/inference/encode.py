@@ -122,7 +122,7 @@ def star_features(
 
 def _batch(model: Network, part: Part, items: Sequence[Any]) -> Batch:
     if part == "spectrum":
-        return SpectrumBatch.of(items)
+        return SpectrumBatch.of(items, model.settings.preprocess_spectrum.grid, model.resample_spectra)
     settings = model.settings.preprocess_lightcurve
     return LightCurveBatch.of(items, settings.length, rates=settings.mode == "published")
 
@@ -136,7 +136,8 @@ def dataset_of(
 ) -> SpectrumDataset | LightCurveDataset:
     """A survey's spectra, or its light curves' windows with most good samples, as a network reads them."""
     if part == "spectrum":
-        return SpectrumDataset(survey, split, labels)
+        grid = model.settings.preprocess_spectrum.grid
+        return SpectrumDataset(survey, split, labels, grid=grid, resample=model.resample_spectra)
     length = model.settings.preprocess_lightcurve.length
     return LightCurveDataset(survey, split, length, labels=labels, crop="best")
 

@@ -25,7 +25,7 @@ from desa.errors import DamagedFile, FileRefused, UnsupportedFile
 from desa.io.fits import OpenFile, integer, number, text
 from desa.io.gaia import is_gaia_source
 from desa.io.registry import Choices, Front, Glance, Reader, reader
-from desa.types import LAMOST_LOG_WAVELENGTH_START, LAMOST_LOG_WAVELENGTH_STEP, Spectrum
+from desa.types import Spectrum, SpectrumGrid
 
 SUPPORTED = "desa reads LAMOST low-resolution spectra of any release"
 MIN_PIXELS, MAX_PIXELS = 3000, 4500
@@ -33,6 +33,17 @@ MIN_GOOD = 0.2
 """Least share of good pixels; the emptiest real file at hand has 0.48."""
 MAX_OVER_MEDIAN = 1e4
 """Flux and inverse variance this far beyond their median come from damaged bytes (real files: up to 77)."""
+
+LAMOST_LOG_WAVELENGTH_START = 3.5682
+"""log10 of the first pixel, 3699.99 Angstrom in vacuum."""
+
+LAMOST_LOG_WAVELENGTH_STEP = 1e-4
+"""The pixels' step in dex; 69 km/s."""
+
+LAMOST_PIXELS = 3909
+"""Most pixels a low-resolution spectrum has."""
+
+LAMOST_GRID = SpectrumGrid(LAMOST_LOG_WAVELENGTH_START, LAMOST_LOG_WAVELENGTH_STEP, LAMOST_PIXELS)
 
 FIRST_EPIC = 200_000_000
 _COLUMNS = ("FLUX", "IVAR", "WAVELENGTH", "ANDMASK", "ORMASK")
@@ -163,6 +174,7 @@ class LamostSpectrum(Reader[OpenFile]):
             flux=np.where(sane, rows.flux, np.float32(0)),
             ivar=np.where(good, rows.ivar, np.float32(0)),
             log_wavelength_start=_log_start(path, rows.wavelength, header),
+            log_wavelength_step=LAMOST_LOG_WAVELENGTH_STEP,
             z=_redshift(header, object_class),
             star_id=star_name(header),
             obsid=observation(header),

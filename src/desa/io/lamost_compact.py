@@ -15,7 +15,7 @@ from scipy.ndimage import uniform_filter1d
 from desa.errors import DamagedFile, UnsupportedFile
 from desa.files import read_bytes
 from desa.io.fits import number
-from desa.io.lamost import star_name
+from desa.io.lamost import LAMOST_LOG_WAVELENGTH_STEP, star_name
 from desa.io.registry import Choices, Front, Glance, Reader, reader
 from desa.io.tables import MAX_BYTES, StoredTable, open_table
 from desa.types import Spectrum
@@ -74,6 +74,7 @@ class LamostArchive(Reader[StoredTable]):
             flux=flux,
             ivar=ivar_from_snr(flux, good, np.power(10.0, grid), snr),
             log_wavelength_start=round(float(grid[0]), 7),
+            log_wavelength_step=LAMOST_LOG_WAVELENGTH_STEP,
             z=number(header, "Z"),
             star_id=star_name(header),
             obsid=member,

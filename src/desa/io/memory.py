@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from desa.errors import DamagedFile, UnsupportedFile, WrongModality
 from desa.io.cadences import BKJD_ZERO, MIN_SAMPLES, Samples, cadences_from_time, on_grid
 from desa.io.fits import number
+from desa.io.lamost import LAMOST_GRID
 from desa.io.lightcurves import star_and_mission
 from desa.io.registry import read_spectrum
-from desa.io.resample import onto_lamost_grid
+from desa.io.resample import onto_grid
 from desa.io.stitching import read_lightcurve, stitch
 from desa.types import LightCurve, Spectrum
 
@@ -195,7 +196,7 @@ def _from_specutils(source: Any) -> Spectrum:
     good = np.isfinite(flux) & np.isfinite(ivar) & (ivar > 0) & np.isfinite(wavelength)
     if mask is not None:
         good &= np.asarray(mask) == 0
-    value, weight = onto_lamost_grid(wavelength, np.where(good, flux, 0), np.where(good, ivar, 0))
+    value, weight = onto_grid(wavelength, np.where(good, flux, 0), np.where(good, ivar, 0), LAMOST_GRID)
     if not np.any(weight > 0):
         raise UnsupportedFile(SPECTRUM, "no good pixel in LAMOST's range, 3700 to 9100 Angstrom")
     if not value[weight > 0].max() > 0:
@@ -205,6 +206,8 @@ def _from_specutils(source: Any) -> Spectrum:
     return Spectrum(
         flux=value.astype(np.float32),
         ivar=weight.astype(np.float32),
+        log_wavelength_start=LAMOST_GRID.start,
+        log_wavelength_step=LAMOST_GRID.step,
         z=float("nan") if z is None else float(getattr(z, "value", z)),
         star_id=str(meta.get("OBJECT") or meta.get("object") or ""),
         release="memory",

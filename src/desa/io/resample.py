@@ -1,11 +1,13 @@
-"""Any spectrum onto LAMOST's grid of wavelengths."""
+"""Any spectrum onto a grid of constant step in log10 wavelength."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from desa.types import LAMOST_LOG_WAVELENGTH_START, LAMOST_LOG_WAVELENGTH_STEP, LAMOST_PIXELS
+from desa.types import Spectrum, SpectrumGrid
 
 MIN_COVERED = 0.99
 """Least share of a pixel that good pixels of the source must cover."""
@@ -13,8 +15,46 @@ MIN_COVERED = 0.99
 Array = NDArray[np.float64]
 
 
-def onto_lamost_grid(wavelength: Array, flux: Array, ivar: Array) -> tuple[Array, Array]:
-    """Mean flux density and inverse variance in each pixel of LAMOST's grid.
+def resampled(spectrum: Spectrum, grid: SpectrumGrid) -> Spectrum:
+    """A spectrum on another grid; pixels that it does not cover are bad."""
+    flux, ivar = onto_grid(
+        spectrum.wavelength, spectrum.flux.astype(np.float64), spectrum.ivar.astype(np.float64), grid
+    )
+    return replace(
+        spectrum,
+        flux=flux.astype(np.float32),
+        ivar=ivar.astype(np.float32),
+        log_wavelength_start=grid.start,
+        log_wavelength_step=grid.step,
+        or_mask=None,
+    )
+
+
+def fitting(spectrum: Spectrum, grid: SpectrumGrid, resample: bool = False) -> Spectrum:
+    """A spectrum as a model that reads a grid may have it.
+
+    Parameters
+    ----------
+    spectrum
+        Given back as it is where the grid holds its pixels.
+    grid
+        What the model was trained on.
+    resample
+        Resample other spectra instead of refusing them.
+
+    Raises
+    ------
+    ModelError
+        If the spectrum is on another grid, and `resample` is not set.
+    """
+    if resample and not grid.holds(spectrum.grid):
+        return resampled(spectrum, grid)
+    grid.check(spectrum)
+    return spectrum
+
+
+def onto_grid(wavelength: Array, flux: Array, ivar: Array, grid: SpectrumGrid) -> tuple[Array, Array]:
+    """Mean flux density and inverse variance in each pixel of a grid.
 
     A source pixel counts by the share of it that lies in the target (Carnall 2017, arXiv:1705.05165). The
     variance of a mean over pixels of width w with errors s is sum(w^2 s^2) / W^2 over target width W. Where
@@ -27,22 +67,23 @@ def onto_lamost_grid(wavelength: Array, flux: Array, ivar: Array) -> tuple[Array
         (M,) Angstrom, in any order.
     flux, ivar
         (M,); ``ivar`` 0 where bad.
+    grid
+        The new pixels.
 
     Returns
     -------
     tuple
-        Flux and ``ivar``, (3909,) each; ``ivar`` 0 where less than `MIN_COVERED` of the pixel has good data.
+        Flux and ``ivar``, (size,) each; ``ivar`` 0 where less than `MIN_COVERED` of the pixel has good data.
     """
     finite = np.isfinite(wavelength) & (wavelength > 0)
     order = np.flatnonzero(finite)[np.argsort(wavelength[finite], kind="stable")]
     order = order[np.diff(wavelength[order], prepend=-np.inf) > 0]
     if len(order) < 2:
-        return np.zeros(LAMOST_PIXELS), np.zeros(LAMOST_PIXELS)
+        return np.zeros(grid.size), np.zeros(grid.size)
     flux, ivar = flux[order], ivar[order]
     good = _informative(ivar)
     source = _edges(np.log(wavelength[order]))
-    steps = np.arange(LAMOST_PIXELS) * LAMOST_LOG_WAVELENGTH_STEP
-    target = _edges(np.log(10.0) * (LAMOST_LOG_WAVELENGTH_START + steps))
+    target = _edges(np.log(10.0) * (grid.start + np.arange(grid.size) * grid.step))
     widths = np.diff(source)
     with np.errstate(all="ignore"):
         variance = np.where(good, 1 / ivar, 0)

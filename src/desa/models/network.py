@@ -48,6 +48,9 @@ class Network(nn.Module):
         Heads for users' own labels, which `desa finetune` made.
     metadata
         What made the model: data (mock or real), seed, versions.
+    resample_spectra
+        Whether spectra of another grid than the model was trained on are resampled onto it. They are refused
+        unless a user says that they may be used; it is not stored.
     """
 
     def __init__(self, settings: Settings, parts: Sequence[str] = COMPONENTS) -> None:
@@ -89,6 +92,7 @@ class Network(nn.Module):
             self.dualformer = DualFormer(
                 settings.dualformer, self.spectrum_encoder.features, self.lightcurve_encoder.features
             )
+        self.resample_spectra = False
         self.calibration: dict[str, Any] = {}
         self.references: dict[str, Reference] = {}
         self.heads: list[UserHead] = []
@@ -185,8 +189,13 @@ class Network(nn.Module):
         return found
 
     def check(self, item: LightCurve | Spectrum) -> None:
-        """Raise `ModelError` if the model has no encoder for this."""
-        self.require("lightcurve_encoder" if isinstance(item, LightCurve) else "spectrum_encoder")
+        """Raise `ModelError` if the model has no encoder for this, or reads spectra of another grid."""
+        if isinstance(item, LightCurve):
+            self.require("lightcurve_encoder")
+            return
+        self.require("spectrum_encoder")
+        if not self.resample_spectra:
+            self.settings.preprocess_spectrum.grid.check(item)
 
     def lightcurve_channels(self, flux: Tensor, count_rate: Tensor | None = None) -> LightCurveChannels:
         """(B, L) relative flux, NaN in gaps -> what the encoder reads.

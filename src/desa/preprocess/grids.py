@@ -13,15 +13,15 @@ from torch import Tensor
 
 from desa.config import SpectrumPreprocessing
 from desa.errors import SettingsError
-from desa.types import LAMOST_LOG_WAVELENGTH_STEP as STEP
 
 
 @dataclass(frozen=True)
 class Arm:
-    """Rest wavelengths from `low` up to, not including, `high` (Angstrom) in steps of 1e-4 dex."""
+    """Rest wavelengths from `low` up to, not including, `high` (Angstrom) in steps of `step` dex."""
 
     low: float
     high: float
+    step: float
 
     @property
     def log_start(self) -> float:
@@ -31,12 +31,12 @@ class Arm:
     @property
     def pixels(self) -> int:
         """How many there are."""
-        return math.ceil(math.log10(self.high / self.low) / STEP - 1e-9)
+        return math.ceil(math.log10(self.high / self.low) / self.step - 1e-9)
 
     @property
     def wavelength(self) -> NDArray[np.float64]:
         """(pixels,) vacuum rest wavelengths in Angstrom."""
-        exponents = self.log_start + STEP * np.arange(self.pixels, dtype=np.float64)
+        exponents = self.log_start + self.step * np.arange(self.pixels, dtype=np.float64)
         return np.asarray(np.power(10.0, exponents), dtype=np.float64)
 
 
@@ -51,7 +51,8 @@ def arms(settings: SpectrumPreprocessing) -> tuple[Arm, Arm]:
     for name, (low, high) in (("blue", settings.blue), ("red", settings.red)):
         if not 0 < low < high:
             raise SettingsError(f"{name}: ({low}, {high}) must be two growing wavelengths in Angstrom")
-    both = Arm(*settings.blue), Arm(*settings.red)
+    step = settings.log_wavelength_step
+    both = Arm(*settings.blue, step), Arm(*settings.red, step)
     needed = both[0].pixels + both[1].pixels
     if needed > settings.pixels:
         raise SettingsError(f"pixels is {settings.pixels}: the two arms need {needed}; make it larger")
@@ -63,7 +64,7 @@ def rest_wavelength(settings: SpectrumPreprocessing) -> NDArray[np.float64]:
     return np.concatenate([arm.wavelength for arm in arms(settings)])
 
 
-def observed_position(log_starts: Sequence[float], z: Tensor, log_wavelength_start: Tensor) -> Tensor:
+def observed_position(arms: Sequence[Arm], z: Tensor, log_wavelength_start: Tensor) -> Tensor:
     """Place of rest-frame wavelengths among the observed pixels.
 
     Both grids have the same step, so that the rest frame, observed / (1 + z), is one shift for all
@@ -71,8 +72,8 @@ def observed_position(log_starts: Sequence[float], z: Tensor, log_wavelength_sta
 
     Parameters
     ----------
-    log_starts
-        A numbers, log10 of rest wavelengths.
+    arms
+        A of them, whose first pixels are looked for.
     z
         (B,) redshift; NaN counts as 0.
     log_wavelength_start
@@ -85,7 +86,7 @@ def observed_position(log_starts: Sequence[float], z: Tensor, log_wavelength_sta
     """
     redshift = torch.nan_to_num(widened(z)).clamp_min(-0.9)
     start = widened(log_wavelength_start) - torch.log10(1.0 + redshift)
-    return torch.stack([(log - start) / STEP for log in log_starts], dim=1)
+    return torch.stack([(arm.log_start - start) / arm.step for arm in arms], dim=1)
 
 
 def widened(values: Tensor) -> Tensor:

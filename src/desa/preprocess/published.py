@@ -31,7 +31,7 @@ from desa.preprocess.grids import Arm, arms, widened
 from desa.preprocess.lightcurve import LightCurveChannels
 from desa.preprocess.numeric import fast_length, safe_ratio
 from desa.preprocess.spectrum import SpectrumPixels, check_shapes
-from desa.types import LAMOST_LOG_WAVELENGTH_STEP, LightCurve
+from desa.types import LightCurve
 
 SMOOTH = 13
 """Width of the Savitzky-Golay filter of order 1."""
@@ -203,7 +203,7 @@ class PublishedSpectrum(nn.Module):
         # The files' wavelengths are float32, from a float32 start: so are these, to the last bit.
         start = widened(log_wavelength_start.float()).unsqueeze(1)
         steps = widened(torch.arange(flux.shape[1], device=flux.device))
-        wavelength = torch.pow(10.0, start + LAMOST_LOG_WAVELENGTH_STEP * steps).float()
+        wavelength = torch.pow(10.0, start + self.settings.log_wavelength_step * steps).float()
         factor = (1.0 + torch.nan_to_num(widened(z))).float().unsqueeze(1)
         shifted = widened(wavelength * factor)
         pixels = flux.new_zeros(len(flux), self.settings.pixels, dtype=torch.float32)
@@ -238,7 +238,7 @@ def interpolate_arm(arm: Arm, flux: Tensor, wavelength: Tensor) -> Tensor:
     last = ((wavelength <= arm.high).sum(dim=1, keepdim=True) - 1).clamp(min=1)
     targets = torch.tensor(arm.wavelength, dtype=flux.dtype, device=flux.device)
     # Pixels are even in log wavelength, so the place is known without a search; to float32 rounding.
-    place = (targets.log10() - wavelength[:, :1].log10()) / LAMOST_LOG_WAVELENGTH_STEP
+    place = (targets.log10() - wavelength[:, :1].log10()) / arm.step
     left = torch.minimum(torch.maximum(place.floor().long(), first), torch.maximum(last - 1, first))
     low, high = wavelength.gather(1, left), wavelength.gather(1, left + 1)
     return torch.lerp(flux.gather(1, left), flux.gather(1, left + 1), (targets - low) / (high - low))

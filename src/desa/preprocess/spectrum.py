@@ -110,7 +110,7 @@ class SpectrumPreprocessor(nn.Module):
             planes = scaled(flux.float(), ivar.float())
             if self.settings.remove_cosmic_rays:
                 planes[:, :, REACH:-REACH].mul_(1.0 - cosmic_rays(planes))
-            position = observed_position([arm.log_start for arm in self.arms], z, log_wavelength_start)
+            position = observed_position(self.arms, z, log_wavelength_start)
             arm_rows = resample(planes, position, max(arm.pixels for arm in self.arms))
             values, variance = self._standardised(*self._over_continuum(*arm_rows))
             return SpectrumPixels(self._side_by_side(values), self._side_by_side(variance))

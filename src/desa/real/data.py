@@ -16,7 +16,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from desa.errors import DamagedFile, UnsupportedFile
-from desa.types import LAMOST_LOG_WAVELENGTH_START, LAMOST_LOG_WAVELENGTH_STEP
+from desa.io.lamost import LAMOST_LOG_WAVELENGTH_START, LAMOST_LOG_WAVELENGTH_STEP
 
 Array = NDArray[np.float64]
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter, uniform_filter1d
 
 from desa.evaluation.periods import acf, acf_peak, lomb_scargle_peak
-from desa.types import LAMOST_LOG_WAVELENGTH_START, LAMOST_LOG_WAVELENGTH_STEP, LightCurve
+from desa.io.lamost import LAMOST_LOG_WAVELENGTH_START, LAMOST_LOG_WAVELENGTH_STEP
+from desa.types import LightCurve
 
 Array = NDArray[np.float64]
 

@@ -11,13 +11,13 @@ import torch
 from rich.progress import Progress
 
 from desa.config import Settings, Training, with_changes
+from desa.io.lamost import LAMOST_LOG_WAVELENGTH_START
 from desa.models.network import Network
 from desa.models.storage import weights_hash
 from desa.real.data import LabelledSpectra
 from desa.survey.tensors import SpectrumBatch
 from desa.training.loop import fit, step_seed
 from desa.training.tasks import PretrainSpectrum
-from desa.types import LAMOST_LOG_WAVELENGTH_START
 
 MASKED = Training(
     steps=400,

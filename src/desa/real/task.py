@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from desa.io.lamost import LAMOST_LOG_WAVELENGTH_START
 from desa.losses import pinball
 from desa.models.network import Network
 from desa.preprocess.augment import augment
@@ -18,7 +19,6 @@ from desa.real.data import LABELS, LabelledSpectra
 from desa.simulate.real_continua import MockMaker
 from desa.training.loop import step_seed
 from desa.training.task import Task
-from desa.types import LAMOST_LOG_WAVELENGTH_START
 
 HALF_WEIGHT_SNR = 15.0
 """S/N in g at which a spectrum's labels count half: 1 / (1 + (this / S/N)^2)."""

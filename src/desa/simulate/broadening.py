@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import j1
 
-from desa.types import LAMOST_LOG_WAVELENGTH_STEP, SPEED_OF_LIGHT
+from desa.io.lamost import LAMOST_LOG_WAVELENGTH_STEP
+from desa.types import SPEED_OF_LIGHT
 
 FloatArray = NDArray[np.float64]
 

@@ -16,7 +16,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from desa.files import written_whole
-from desa.types import LAMOST_LOG_WAVELENGTH_STEP, Spectrum
+from desa.types import Spectrum
 
 _Card = tuple[str, Any, str]
 
@@ -103,7 +103,7 @@ def _cards(spectrum: Spectrum, name: str, labels: Mapping[str, Any]) -> Iterator
     yield "VACUUM", True, "Wavelengths are in vacuum"
     yield "NWORDER", 2, "Number of linear-log10 coefficients"
     yield "WFITTYPE", "LOG-LINEAR", "Linear-log10 dispersion"
-    for key, value in (("COEFF0", spectrum.log_wavelength_start), ("COEFF1", LAMOST_LOG_WAVELENGTH_STEP)):
+    for key, value in (("COEFF0", spectrum.log_wavelength_start), ("COEFF1", spectrum.log_wavelength_step)):
         yield key, value, "log10 wavelength of the first pixel, and step"
     yield "SPECTRA ANALYSIS RESULTS"
     yield "VERSPIPE", "desa mock", "Version of Pipeline"

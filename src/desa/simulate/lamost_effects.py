@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import correlate1d
 
+from desa.io.lamost import LAMOST_PIXELS
 from desa.simulate.instrument import BACKGROUND_AT_SNR_1, BANDS, WAVE, Instrument
-from desa.types import LAMOST_PIXELS, SPEED_OF_LIGHT
+from desa.types import SPEED_OF_LIGHT
 
 FloatArray = NDArray[np.float64]
 

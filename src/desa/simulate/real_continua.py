@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
+from desa.io.lamost import LAMOST_LOG_WAVELENGTH_STEP
 from desa.real.data import LabelledSpectra
 from desa.simulate.broadening import GRID_RESOLUTION, PADDED, cropped, extend, sigma_pixels
 from desa.simulate.emulator import load_emulator
-from desa.types import LAMOST_LOG_WAVELENGTH_STEP
 
 Array = NDArray[np.float64]
 

@@ -20,7 +20,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from desa.types import LAMOST_PIXELS
+from desa.io.lamost import LAMOST_PIXELS
 
 FloatArray = NDArray[np.float64]
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from desa.io.lamost import LAMOST_LOG_WAVELENGTH_START
 from desa.simulate import lamost_effects as effects
 from desa.simulate.broadening import broaden, degrade, displaced
 from desa.simulate.chromosphere import chromospheric_flux
@@ -147,6 +148,7 @@ def simulate_spectrum(
     return Spectrum(
         flux=flux[:n].astype(np.float32),
         ivar=ivar[:n].astype(np.float32),
+        log_wavelength_start=LAMOST_LOG_WAVELENGTH_START,
         z=rv / SPEED_OF_LIGHT + z_err * float(rng.standard_normal()),
         star_id=star_id,
         obsid=obsid,

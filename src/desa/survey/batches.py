@@ -15,12 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
+from desa.io.resample import fitting
 from desa.preprocess.published import counts_of
 from desa.survey.order import BatchOrder, Draw, ItemSampler, UniqueStarSampler, epoch_generator
 from desa.survey.selection import Rows, lightcurves_of, spectra_of
 from desa.survey.store import Survey
-from desa.survey.tensors import Labels, LightCurveBatch, PairBatch, SpectrumBatch, padded
-from desa.types import best_window
+from desa.survey.tensors import DEFAULT_GRID, Labels, LightCurveBatch, PairBatch, SpectrumBatch, padded
+from desa.types import SpectrumGrid, best_window
 
 __all__ = [
     "BatchOrder",
@@ -163,6 +164,10 @@ class SpectrumDataset(Dataset[SpectrumBatch]):
         As in `LightCurveDataset`.
     min_snr_g
         Leave out spectra whose S/N in g is known and lower.
+    grid
+        The pixels that a model reads; a spectrum on another grid is refused.
+    resample
+        Resample such a spectrum instead.
     """
 
     def __init__(
@@ -171,8 +176,10 @@ class SpectrumDataset(Dataset[SpectrumBatch]):
         splits: Sequence[str] | str | None,
         labels: Sequence[str] = (),
         min_snr_g: float = 0.0,
+        grid: SpectrumGrid = DEFAULT_GRID,
+        resample: bool = False,
     ) -> None:
-        self.survey = survey
+        self.survey, self.grid, self.resample = survey, grid, resample
         self._snr = survey.spectrum_column("snr_g").astype(np.float32)
         self._z = survey.spectrum_column("z").astype(np.float64)
         self._helio_rv = survey.spectrum_column("helio_rv").astype(np.float32)
@@ -189,13 +196,25 @@ class SpectrumDataset(Dataset[SpectrumBatch]):
         return self.fetch(self.rows[draw.items])
 
     def fetch(self, rows: Rows) -> SpectrumBatch:
-        """The batch of some rows of the survey."""
-        arrays = [self.survey.spectrum_arrays(row) for row in rows.tolist()]
-        starts = np.array([self.survey.spectrum_start(row) for row in rows.tolist()], dtype=np.float64)
+        """The batch of some rows of the survey.
+
+        Raises
+        ------
+        ModelError
+            If one is on another grid than `grid`, and `resample` is not set.
+        """
+        arrays, starts = [], np.empty(len(rows), dtype=np.float64)
+        for place, row in enumerate(rows.tolist()):
+            grid, pixels = self.survey.spectrum_grid(row), self.survey.spectrum_arrays(row)
+            if not self.grid.holds(grid):
+                spectrum = fitting(self.survey.spectrum(row), self.grid, self.resample)
+                grid, pixels = spectrum.grid, (spectrum.flux, spectrum.ivar)
+            arrays.append(pixels)
+            starts[place] = grid.start
         star = self.survey.spectrum_star[rows]
         return SpectrumBatch(
-            flux=padded([flux for flux, _ in arrays]),
-            ivar=padded([ivar for _, ivar in arrays]),
+            flux=padded([flux for flux, _ in arrays], self.grid.size),
+            ivar=padded([ivar for _, ivar in arrays], self.grid.size),
             z=torch.from_numpy(self._z[rows]),
             log_wavelength_start=torch.from_numpy(starts),
             snr_g=torch.from_numpy(self._snr[rows]),

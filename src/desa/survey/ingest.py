@@ -28,7 +28,15 @@ from desa.survey.parallel import Workers
 from desa.survey.reading import Reading, Shard, make_shard
 from desa.survey.scan import FileState, file_root, list_files, sources
 from desa.survey.shards import Note, json_bytes, note_of
-from desa.survey.write import KINDS, PLACES, Modality, clear_scratch, finish_survey, is_survey_folder
+from desa.survey.write import (
+    KINDS,
+    PLACES,
+    SCHEMAS,
+    Modality,
+    clear_scratch,
+    finish_survey,
+    is_survey_folder,
+)
 
 __all__ = ["ingest", "report_rows"]
 
@@ -203,7 +211,7 @@ def _plan(
         ordered = [(star_id, sorted(stars[star_id])) for star_id in sorted(stars)]
         for index, part in enumerate(_cut(ordered, len(one.states))):
             content = [(star_id, [one.states[name] for name in files]) for star_id, files in part]
-            inputs = json_bytes([version("desa"), modality, asdict(reading), content])
+            inputs = json_bytes([version("desa"), SCHEMAS[modality].names, asdict(reading), content])
             fingerprint = hashlib.sha256(inputs).hexdigest()
             named = tuple((star_id, tuple(files)) for star_id, files in part)
             shards[modality].append(Shard(out, modality, index, fingerprint, one.root, named, reading))

@@ -14,6 +14,9 @@ from desa.types import LightCurve, Spectrum
 FORMAT = 1
 """Version of the survey's layout; a reader refuses any other."""
 
+EARLIER_STEP = 1e-4
+"""Step [dex] of the spectra of surveys that were made before it was stored."""
+
 BANDS = ("u", "g", "r", "i", "z")
 
 LIGHTCURVES = pa.schema(
@@ -38,6 +41,7 @@ SPECTRA = pa.schema(
         ("release", pa.string()),
         ("z", pa.float32()),
         ("log_wavelength_start", pa.float64()),
+        ("log_wavelength_step", pa.float64()),
         ("object_class", pa.string()),
         ("object_subclass", pa.string()),
         *((f"snr_{band}", pa.float32()) for band in BANDS),
@@ -103,6 +107,7 @@ def spectrum_rows(spectra: Sequence[Spectrum]) -> pa.RecordBatch:
         pa.array([s.release for s in spectra], pa.string()),
         pa.array(np.asarray([s.z for s in spectra], dtype=np.float32)),
         pa.array([s.log_wavelength_start for s in spectra], pa.float64()),
+        pa.array([s.log_wavelength_step for s in spectra], pa.float64()),
         pa.array([s.object_class for s in spectra], pa.string()),
         pa.array([s.object_subclass for s in spectra], pa.string()),
         *(

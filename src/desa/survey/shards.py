@@ -247,7 +247,7 @@ class Shards:
         found: NDArray[Any] = lists[column].row(place)
         return found
 
-    def scalar(self, column: str, row: int) -> Any:
-        """One row's value of a column that holds no lists."""
+    def scalar(self, column: str, row: int, missing: Any = None) -> Any:
+        """One row's value of a column that holds no lists; `missing` if the file has no such column."""
         (batch, _), place = self._find(row)
-        return batch.column(column)[place].as_py()
+        return batch.column(column)[place].as_py() if column in batch.schema.names else missing

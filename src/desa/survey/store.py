@@ -30,7 +30,7 @@ from desa.catalogs.label_names import LABELS
 from desa.errors import SurveyError
 from desa.folders import claimed
 from desa.survey import schema
-from desa.survey.schema import BANDS, FORMAT
+from desa.survey.schema import BANDS, EARLIER_STEP, FORMAT
 from desa.survey.shards import Shards, json_bytes, note_of
 from desa.survey.write import (
     KINDS,
@@ -42,7 +42,7 @@ from desa.survey.write import (
     write_lightcurves,
     write_spectra,
 )
-from desa.types import LightCurve, Spectrum
+from desa.types import LightCurve, Spectrum, SpectrumGrid
 
 LISTS: dict[Modality, tuple[str, ...]] = {
     "lightcurves": ("quarters", "flux", "flux_err_ppt"),
@@ -292,9 +292,12 @@ class Survey:
         shards = self._shards["spectra"]
         return shards.array("flux", row), shards.array("ivar", row)
 
-    def spectrum_start(self, row: int) -> float:
-        """log10 of a spectrum's first wavelength in Angstrom."""
-        return float(self._shards["spectra"].scalar("log_wavelength_start", row))
+    def spectrum_grid(self, row: int) -> SpectrumGrid:
+        """A spectrum's pixels."""
+        shards = self._shards["spectra"]
+        start = float(shards.scalar("log_wavelength_start", row))
+        step = float(shards.scalar("log_wavelength_step", row, EARLIER_STEP))
+        return SpectrumGrid(start, step, len(shards.array("flux", row)))
 
     def _facts(self, modality: Modality, names: Sequence[str], row: int) -> dict[str, Any]:
         """What the index says of a row: it keeps numbers in full precision."""
@@ -321,13 +324,15 @@ class Survey:
         """Spectrum `row`, as it was read but for the or-mask."""
         shards = self._shards["spectra"]
         flux, ivar = self.spectrum_arrays(row)
+        grid = self.spectrum_grid(row)
         texts = ("star_id", "obsid", "release", "object_class", "object_subclass")
         named = {name: shards.scalar(name, row) for name in texts}
         bands = self._facts("spectra", [f"snr_{band}" for band in BANDS], row)
         return Spectrum(
             flux=flux,
             ivar=ivar,
-            log_wavelength_start=self.spectrum_start(row),
+            log_wavelength_start=grid.start,
+            log_wavelength_step=grid.step,
             snr={name.removeprefix("snr_"): value for name, value in bands.items()},
             sources=self._sources("spectra", row),
             meta={

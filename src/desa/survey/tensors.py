@@ -11,8 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from desa.config import SpectrumPreprocessing
+from desa.io.resample import fitting
 from desa.preprocess.published import count_rate_of
-from desa.types import LAMOST_PIXELS, LightCurve, Spectrum, best_window
+from desa.types import LightCurve, Spectrum, SpectrumGrid, best_window
+
+DEFAULT_GRID = SpectrumPreprocessing().grid
+"""The pixels that models read unless their settings say otherwise."""
 
 Labels = dict[str, Tensor]
 Move = Callable[[Tensor], Tensor]
@@ -122,15 +127,18 @@ class SpectrumBatch:
     helio_rv: Tensor | None = None
 
     @classmethod
-    def of(cls, spectra: Sequence[Spectrum]) -> SpectrumBatch:
-        """A batch of B spectra in memory."""
+    def of(
+        cls, spectra: Sequence[Spectrum], grid: SpectrumGrid = DEFAULT_GRID, resample: bool = False
+    ) -> SpectrumBatch:
+        """A batch of B spectra in memory; other arguments and errors as of `desa.io.resample.fitting`."""
+        spectra = [fitting(item, grid, resample) for item in spectra]
 
         def column(values: Sequence[float], dtype: torch.dtype) -> Tensor:
             return torch.tensor(values, dtype=dtype)
 
         return cls(
-            flux=padded([item.flux for item in spectra]),
-            ivar=padded([item.ivar for item in spectra]),
+            flux=padded([item.flux for item in spectra], grid.size),
+            ivar=padded([item.ivar for item in spectra], grid.size),
             z=column([item.z for item in spectra], torch.float64),
             log_wavelength_start=column([item.log_wavelength_start for item in spectra], torch.float64),
             snr_g=column([item.snr.get("g", math.nan) for item in spectra], torch.float32),
@@ -164,9 +172,9 @@ class SpectrumBatch:
         return self._map(Tensor.pin_memory)
 
 
-def padded(arrays: Sequence[NDArray[np.float32]]) -> Tensor:
-    """(B, N) float32, zero beyond the red end of the shorter ones."""
-    full = np.zeros((len(arrays), max([LAMOST_PIXELS, *map(len, arrays)])), dtype=np.float32)
+def padded(arrays: Sequence[NDArray[np.float32]], size: int) -> Tensor:
+    """(B, size) float32, zero beyond the red end of the shorter ones."""
+    full = np.zeros((len(arrays), size), dtype=np.float32)
     for place, values in enumerate(arrays):
         full[place, : len(values)] = values
     return torch.from_numpy(full)

@@ -13,12 +13,13 @@ import torch
 from numpy.typing import NDArray
 
 from desa.config import SpectrumPreprocessing
+from desa.io.lamost import LAMOST_LOG_WAVELENGTH_START, LAMOST_PIXELS
 from desa.preprocess.grids import rest_wavelength
 from desa.preprocess.spectrum import SpectrumPreprocessor
 from desa.simulate.lamost_effects import redshift_error
 from desa.simulate.residuals import SpectralResiduals
 from desa.simulate.spectra import simulate_spectrum
-from desa.types import LAMOST_LOG_WAVELENGTH_START, LAMOST_PIXELS, SPEED_OF_LIGHT, Spectrum
+from desa.types import SPEED_OF_LIGHT, Spectrum
 
 FloatArray = NDArray[np.float64]
 BANDS: Final = "ugriz"
