@@ -15,7 +15,7 @@ from desa.cli import app
 from desa.cli.screen import print_table, screen_table
 from desa.config import settings
 from desa.conformal import calibrate
-from desa.errors import DesaError, ModelError, SettingsError
+from desa.errors import DesaError, ModelError, OutputError, SettingsError
 from desa.inference.model import Desa
 from desa.inference.predict import predict_files, predict_survey, predict_table
 from desa.inference.prediction_table import FORMATS, write_table
@@ -181,7 +181,7 @@ def test_another_ending_or_no_place_is_said(table: Table, tmp_path: Path) -> Non
     with pytest.raises(SettingsError, match=r"stars.txt: the ending of a table is .ecsv.*not '.txt'"):
         write_table(table, tmp_path / "stars.txt")
     (tmp_path / "file").write_text("")
-    with pytest.raises(SettingsError, match="can't be written"):
+    with pytest.raises(OutputError, match="can't be written"):
         write_table(table, tmp_path / "file" / "stars.fits")
 
 

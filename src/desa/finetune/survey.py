@@ -129,7 +129,7 @@ def finetune_survey(
             *(torch.from_numpy(rows[part][known]) if part in parts else None for part in VARIANTS["joint"])
         )
         # A copy: the caller's model stays on its device.
-        aligner = copy.deepcopy(aligner_of(model, variant)).cpu()
+        aligner = copy.deepcopy(aligner_of(model.dualformer, variant)).cpu()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)  # of penalties too weak to be chosen

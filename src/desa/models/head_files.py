@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -23,9 +23,6 @@ from desa.files import written_whole
 from desa.models.finetuned import FineTuned, FineTuning, SideBySide
 from desa.models.heads import new_head
 from desa.types import Part
-
-if TYPE_CHECKING:
-    from desa.models.network import Network
 
 FORMAT = 1
 FOLDER = "heads"
@@ -93,10 +90,10 @@ class JointEmbedding(nn.Module):
         return joint
 
 
-def aligner_of(model: Network, variant: str) -> nn.Module:
+def aligner_of(dualformer: nn.Module | None, variant: str) -> nn.Module:
     """What makes a head's input from the encoders' features."""
-    if variant == "joint" and model.dualformer is not None:
-        return JointEmbedding(model.dualformer)
+    if variant == "joint" and dualformer is not None:
+        return JointEmbedding(dualformer)
     return SideBySide()
 
 
@@ -149,19 +146,30 @@ def write_head(folder: str | Path, head: UserHead, weights: str) -> Path:
     return path
 
 
-def read_heads(folder: str | Path, model: Network, weights: str) -> list[UserHead]:
-    """The heads in a model's folder, those that read most first.
+def read_heads(folder: str | Path, dualformer: nn.Module | None, weights: str) -> list[UserHead]:
+    """The heads in a model's folder, those that read most first, on the CPU.
+
+    Parameters
+    ----------
+    folder
+        The model's.
+    dualformer
+        The model's, None if it has none.
+    weights
+        Hash of the model's weights file.
 
     Raises
     ------
     ModelError
         If one is damaged or was trained on other weights.
     """
-    found = [_read(path, model, weights) for path in sorted((Path(folder) / FOLDER).glob("*.safetensors"))]
+    found = [
+        _read(path, dualformer, weights) for path in sorted((Path(folder) / FOLDER).glob("*.safetensors"))
+    ]
     return sorted(found, key=lambda head: (head.label, list(VARIANTS).index(head.variant)))
 
 
-def _read(path: Path, model: Network, weights: str) -> UserHead:
+def _read(path: Path, dualformer: nn.Module | None, weights: str) -> UserHead:
     try:
         with safe_open(path, framework="pt") as stored:
             facts = json.loads((stored.metadata() or {}).get("desa", ""))
@@ -170,7 +178,7 @@ def _read(path: Path, model: Network, weights: str) -> UserHead:
             raise ModelError(f"{path}: a head of another format than {FORMAT}; fine-tune again")
         if facts["weights"] != weights:
             raise ModelError(f"{path}: a head of another model's weights; remove it, or fine-tune again")
-        tuned = _rebuilt(model, facts, state)
+        tuned = _rebuilt(dualformer, facts, state)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ModelError(f"{path}: damaged ({str(error)[:200]})") from None
     return UserHead(
@@ -178,13 +186,15 @@ def _read(path: Path, model: Network, weights: str) -> UserHead:
     )
 
 
-def _rebuilt(model: Network, facts: Mapping[str, Any], state: Mapping[str, Tensor]) -> FineTuned:
+def _rebuilt(
+    dualformer: nn.Module | None, facts: Mapping[str, Any], state: Mapping[str, Tensor]
+) -> FineTuned:
     lists: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in facts["settings"].items()
     }
     settings = FineTuning(**lists)
     size = len(state["centre"])
-    aligner = aligner_of(model, facts["variant"])
+    aligner = aligner_of(dualformer, facts["variant"])
     if settings.unfreeze:
         aligner = copy.deepcopy(aligner)
     tuned = FineTuned(settings, aligner, new_head(facts["kind"], size, settings), size)
@@ -195,4 +205,4 @@ def _rebuilt(model: Network, facts: Mapping[str, Any], state: Mapping[str, Tenso
     )
     tuned.load_state_dict(dict(own))
     tuned.calibration = dict(facts["calibration"])
-    return tuned.to(model.device).eval()
+    return tuned.eval()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from desa import preprocess
 from desa.config import Objective, Settings
 from desa.errors import ModelError
 from desa.models.dualformer import DualFormer, DualFormerOutput
+from desa.models.head_files import UserHead, read_heads, write_head
 from desa.models.heads import QuantileHead, SimSiamPredictor
 from desa.models.layers import Rotary
 from desa.models.lightcurve import LightCurveEncoder
@@ -22,9 +23,6 @@ from desa.models.storage import read_model, write_model
 from desa.preprocess.lightcurve import LightCurveChannels
 from desa.preprocess.spectrum import SpectrumPixels
 from desa.types import SPEED_OF_LIGHT, LightCurve, Spectrum
-
-if TYPE_CHECKING:
-    from desa.models.head_files import UserHead
 
 COMPONENTS = ("lightcurve", "spectrum", "dualformer")
 
@@ -127,8 +125,6 @@ class Network(nn.Module):
         write_references(folder, self.references)
         digest = write_model(folder, self.state_dict(), facts, half=half)
         if self.heads:
-            from desa.models.head_files import write_head
-
             for head in self.heads:
                 write_head(folder, head, digest)
         return digest
@@ -154,9 +150,7 @@ class Network(nn.Module):
         model.calibration, model.metadata = facts["calibration"], facts["metadata"]
         model.references = read_references(folder)
         if (Path(folder) / "heads").is_dir():
-            from desa.models.head_files import read_heads
-
-            model.heads = read_heads(folder, model, facts["weights"])
+            model.heads = read_heads(folder, model.dualformer, facts["weights"])
         return model.eval()
 
     def _fit_parts(self, stored: set[str]) -> None:
