@@ -12,7 +12,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from desa.cli import app
-from desa.cli.screen import print_table, screen_table
+from desa.cli.screen import predictions_table, print_table
 from desa.config import settings
 from desa.conformal import calibrate
 from desa.errors import DesaError, ModelError, OutputError, SettingsError
@@ -194,7 +194,7 @@ def test_screen_shows_numbers_whole_and_doubts_in_words(table: Table, tmp_path: 
     changed = table.copy()
     changed["teff_flag"][0], changed["teff_why"] = 2, ["S/N in g is 3.0, below 10"] + [""] * (len(table) - 1)
     with (tmp_path / "screen").open("w") as stream:
-        print_table(screen_table(changed, most=3), Console(file=stream, width=60))
+        print_table(predictions_table(changed, most=3), Console(file=stream, width=60))
     text = (tmp_path / "screen").read_text()
     assert "the first 3 of" in text and "…" not in text
     assert "teff: S/N in g is 3.0, below 10" in " ".join(text.replace("│", " ").split())

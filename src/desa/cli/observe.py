@@ -56,7 +56,7 @@ def predict(
     Exit code 1 if any file was left out.
     """
     import desa
-    from desa.cli.screen import print_table, screen_table
+    from desa.cli.screen import predictions_table, print_table
     from desa.inference.predict import predict_files, predict_survey
     from desa.inference.prediction_table import summary_lines, table_format, write_table
     from desa.inference.quality import Limits
@@ -90,7 +90,7 @@ def predict(
                 progress=progress,
             )
     if output is None:
-        print_table(screen_table(table), screen())
+        print_table(predictions_table(table), screen())
     else:
         write_table(table, output)
     for line in summary_lines(table, output):

@@ -1,12 +1,15 @@
-"""Predictions on screen: a table for people."""
+"""Predictions, neighbours and odd stars on screen: tables for people."""
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.table import Table
 from rich.console import Console
+from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table as ScreenTable
 
@@ -18,9 +21,15 @@ if TYPE_CHECKING:
 MOST_ROWS = 40
 MOST_WIDE = 200
 WRONG = int(Flag.WRONG_MODALITY)
+NEIGHBOUR_COLUMNS = ("obsid", "teff", "log_g", "fe_h", "prot", "snr_g")
+"""Columns that are shown where there are any."""
+
+MOST_NEIGHBOUR_COLUMNS = 6
+RATE = 0.1
+"""False-discovery rate of the list that the summary speaks of."""
 
 
-def screen_table(table: Table, most: int = MOST_ROWS) -> ScreenTable:
+def predictions_table(table: Table, most: int = MOST_ROWS) -> ScreenTable:
     """A row a star: each label as ``5778 +120 -110`` (68 % interval), what speaks against it below.
 
     Parameters
@@ -43,7 +52,7 @@ def screen_table(table: Table, most: int = MOST_ROWS) -> ScreenTable:
     for row in table[:shown]:
         name = str(row["star_id"] or row["obsid"] or row["source"] or "?")
         doubts = _doubts(row, labels)
-        cells = [_cell(row, label) for label in labels]
+        cells = [_interval(row, label) for label in labels]
         screen.add_row(name, str(row["modality"]), *cells, doubts, style="dim" if doubts else None)
     return screen
 
@@ -96,7 +105,7 @@ def _doubts(row: Any, labels: list[str]) -> str:
     )
 
 
-def _cell(row: Any, label: str) -> str:
+def _interval(row: Any, label: str) -> str:
     names = row.colnames
     if isinstance(row[label], str):
         best = [row[name] for name in names if name == f"{label}_p_{row[label]}"]
@@ -110,3 +119,77 @@ def _cell(row: Any, label: str) -> str:
         return f"{row[label]:.4g}"
     digits = max(0, 1 - int(np.floor(np.log10(max(up, down, 1e-3, 1e-4 * abs(row[label]))))))
     return f"{row[label]:.{digits}f} +{up:.{digits}f} -{down:.{digits}f}"
+
+
+def neighbours_table(found: Table, where: str | None = None) -> ScreenTable:
+    """A row a neighbour: name, distance, some columns, those of the condition first.
+
+    Parameters
+    ----------
+    found
+        What `desa.search.like.search_like` gave.
+    where
+        The condition.
+    """
+    asked = [name for name in re.findall(r"[A-Za-z_]\w*", where or "") if name in found.colnames]
+    names = [name for name in dict.fromkeys((*asked, *NEIGHBOUR_COLUMNS)) if name in found.colnames][
+        :MOST_NEIGHBOUR_COLUMNS
+    ]
+    title = f"like {found.meta['like']}, by {found.meta['by']} ({found.meta['metric']} distance)"
+    screen = ScreenTable(title=escape(title), title_justify="left")
+    screen.add_column("", justify="right")
+    screen.add_column("star", no_wrap=True)
+    screen.add_column("distance", justify="right", no_wrap=True)
+    for name in names:
+        screen.add_column(name, justify="left" if found[name].dtype.kind in "OSU" else "right", no_wrap=True)
+    for row in found:
+        star = str(row["star_id"]) if "star_id" in found.colnames else f"row {row['row']}"
+        cells = [escape(_value(row[name])) for name in names]
+        screen.add_row(str(row["rank"]), escape(star), f"{row['distance']:.4g}", *cells)
+    return screen
+
+
+def _value(value: object) -> str:
+    if isinstance(value, float | np.floating):
+        return "" if np.isnan(value) else f"{value:.5g}"
+    return "" if value is None else str(value)
+
+
+def anomalies_table(found: Table, most: int = 20) -> ScreenTable:
+    """The oddest stars: a row each, with p-value, q-value and the reason.
+
+    Parameters
+    ----------
+    found
+        What `desa.find_anomalies` gave.
+    most
+        Rows that are shown.
+    """
+    screen = ScreenTable(title=f"The oddest of {len(found)} stars", title_justify="left")
+    compared = bool(np.isfinite(found["q_value"]).any())
+    for name in ("", "star", "p", *(("q",) if compared else ())):
+        screen.add_column(name, justify="left" if name == "star" else "right", no_wrap=True)
+    screen.add_column("why", max_width=80)
+    for row in found[:most]:
+        numbers = [f"{row['p_value']:.2g}"] + ([f"{row['q_value']:.2g}"] if compared else [])
+        name = str(row["star_id"]) if "star_id" in found.colnames else ""
+        screen.add_row(str(row["rank"]), escape(name), *numbers, escape(str(row["reason"])))
+    return screen
+
+
+def anomalies_summary(found: Table, path: Path | None) -> list[str]:
+    """What the list is worth, in words."""
+    where = f" in {path}" if path is not None else ""
+    lines = [
+        f"{len(found)} stars{where}; parts: {found.meta['parts']}; against {found.meta['compared_with']}"
+    ]
+    q = np.asarray(found["q_value"])
+    if np.isfinite(q).any():
+        listed = int((q <= RATE).sum())
+        lines.append(
+            f"{listed} stars at a false-discovery rate of {RATE:.0%}; so many comparison stars allow no "
+            f"p-value below {found.meta['least_p']:.2g}"
+        )
+    else:
+        lines.append("give --reference, a table of ordinary stars, for p-values that mean something")
+    return lines

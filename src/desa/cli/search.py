@@ -63,8 +63,7 @@ def search(
     The index of a large table is made once and kept beside it.
     """
     import desa
-    from desa.cli.screen import print_table
-    from desa.cli.search_screen import neighbours_table
+    from desa.cli.screen import neighbours_table, print_table
     from desa.inference.prediction_table import table_format, write_table
     from desa.search.like import search_like
     from desa.survey.store import Survey
@@ -118,8 +117,7 @@ def anomalies(
     Example: `desa anomalies emb.parquet --reference training.parquet -o odd.ecsv`
     """
     import desa
-    from desa.cli.anomaly_screen import screen_table, summary
-    from desa.cli.screen import print_table
+    from desa.cli.screen import anomalies_summary, anomalies_table, print_table
     from desa.errors import SettingsError
     from desa.inference.prediction_table import table_format, write_table
     from desa.progress import progress_bar
@@ -138,8 +136,8 @@ def anomalies(
             reference_survey=None if reference_survey is None else Survey.open(reference_survey),
             progress=progress,
         )
-    print_table(screen_table(found, most), screen())
+    print_table(anomalies_table(found, most), screen())
     if output is not None:
         write_table(found, output)
-    for line in summary(found, output):
+    for line in anomalies_summary(found, output):
         screen().print(line, markup=False, highlight=False, soft_wrap=True)
