@@ -7,22 +7,26 @@ import re
 import numpy as np
 from astropy.table import Column, MaskedColumn, Table
 
-FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]")
-"""What a spreadsheet takes for the beginning of a formula; the wide forms are read as the plain ones."""
-
-CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
+SPACES, SIGNS = " \u00a0\u3000", "=+\\-@＝＋－＠"
+CONTROLS = "\x00-\x1f\x7f\x85\u2028\u2029"
 """Characters that end a cell or a row for one reader and not for another."""
+
+CONTROL = re.compile(f"[{CONTROLS}]")
+ODD = re.compile(f"^[{SPACES}]*[{SIGNS}]|[{CONTROLS}]")
+"""What a spreadsheet takes for the beginning of a formula (the wide signs are read as the plain ones)."""
 
 
 def as_words(text: str) -> str:
     """A text that a spreadsheet shows and does not run.
 
-    Control characters (tab, carriage return, ...) become spaces; a text that looks like a formula gets an
-    apostrophe in front, which spreadsheets take as "these are words" (OWASP, *CSV Injection*).
+    Control characters (tab, carriage return, ...) become spaces; a text that looks like a formula, or began
+    with such a character, gets an apostrophe in front, which spreadsheets take as "these are words" (OWASP,
+    *CSV Injection*).
     """
+    if not ODD.search(text):
+        return text
     plain = CONTROL.sub(" ", text)
-    begins_oddly = FORMULA.match(plain) or CONTROL.match(text)
-    return f"'{plain}" if begins_oddly else plain
+    return f"'{plain}" if ODD.match(plain) or CONTROL.match(text) else plain
 
 
 def words_only(table: Table) -> Table:

@@ -69,7 +69,7 @@ def test_what_is_missing_is_not_found(client: TestClient) -> None:
     assert client.get(f"/api/star/{STARS}").status_code == 404
     assert client.get(f"/api/names?rows=0,{STARS}").status_code == 404
     assert client.get("/api/column/no_such_column").status_code == 404
-    assert client.get("/api/search", params={"q": "none like it"}).json() == []
+    assert client.get("/api/search", params={"q": "none like it"}).json() == {"place": None, "rows": []}
 
 
 @pytest.mark.parametrize(

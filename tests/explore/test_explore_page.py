@@ -6,23 +6,17 @@ import csv
 import io
 import re
 import shutil
-import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
-import uvicorn
 from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, Playwright, expect, sync_playwright
 
-from desa.explore.app import create_app
-from desa.explore.maps import map_of
-from desa.explore.serve import bound_socket
 from desa.explore.table import ExploreTable
+from helpers.explore_server import served
 from helpers.sky import LIGHTCURVE_ONLY, STARS, kic, make_embedding, obsid, with_columns
 
 CHROMIUM = next(
@@ -38,27 +32,10 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this ma
 Opened = Callable[..., Page]
 
 
-@contextmanager
-def served(table: ExploreTable) -> Iterator[str]:
-    """The address of a server of a table."""
-    listening = bound_socket(0)
-    port = listening.getsockname()[1]
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(table, map_of(table, method="pca"), port), log_level="error")
-    )
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join(timeout=10)
-
-
 @pytest.fixture(scope="module")
 def address(table: ExploreTable) -> Iterator[str]:
-    with served(table) as found:
-        yield found
+    with served(table) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="module")
@@ -399,9 +376,9 @@ def test_any_two_columns(opened: Opened) -> None:
 
 def test_a_table_alone_shows_its_own_columns(browser: Browser, tmp_path: Path) -> None:
     path = with_columns(make_embedding(tmp_path / "emb.parquet"), score=np.linspace(1, 100, STARS))
-    with served(ExploreTable(path)) as address:
+    with served(ExploreTable(path)) as port:
         page = browser.new_page()
-        page.goto(f"{address}/#row=1")
+        page.goto(f"http://127.0.0.1:{port}/#row=1")
         star_shown(page, 1)
         expect(page.locator("#right .view option[value=cmd]")).to_have_text("CMD (no bp_rp, m_g)")
         expect(page.locator(".curve .none")).to_have_text("Give --survey to see the light curve.")

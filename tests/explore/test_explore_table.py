@@ -6,17 +6,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
 from desa.errors import DamagedFile, SettingsError, UnsupportedFile
-from desa.explore import maps
+from desa.explore import maps, neighbours
 from desa.explore.columns import MOST_CATEGORIES, label_of, read_column
-from desa.explore.find import find_rows
+from desa.explore.find import Finder
 from desa.explore.lines import LINES
 from desa.explore.maps import map_of, map_path
 from desa.explore.neighbours import Neighbours
 from desa.explore.predictions import calibration_of, read_predictions
-from desa.explore.star import autocorrelation, describe, flux_ppt, lightcurve_of, spectrum_of
+from desa.explore.sky import place_of, separations
+from desa.explore.star import describe, lightcurve_of, spectrum_of
 from desa.explore.table import ExploreTable
 from desa.inference.prediction_table import write_table
 from desa.search.beside import index_of
@@ -177,6 +179,18 @@ def test_the_map_is_kept_and_made_again_for_other_vectors(
     assert len(map_of(changed, method="pca").x) == STARS - 1
 
 
+def test_a_map_of_the_stars_of_one_modality(tmp_path: Path) -> None:
+    table = ExploreTable(make_embedding(tmp_path / "emb.parquet"))
+    made = map_of(table, "features_lightcurve", "pca", "joint")
+    assert made.about["rows"] == STARS - 1
+    assert np.isnan(made.x[LIGHTCURVE_ONLY])
+    every = map_of(table, "features_lightcurve", "pca")
+    assert every.about["rows"] == STARS
+    assert map_path(table.path, "features_lightcurve", "pca", "joint").is_file()
+    with pytest.raises(SettingsError, match="no row has vectors 'joint' and the modality 'lightcurve'"):
+        map_of(table, "joint", "pca", "lightcurve")
+
+
 def test_pca_is_the_plane_of_most_variance(tmp_path: Path) -> None:
     table = ExploreTable(make_embedding(tmp_path / "emb.parquet"))
     rows, vectors = table.vectors("joint")
@@ -225,26 +239,87 @@ def test_neighbours_by_the_index_that_search_kept(tmp_path: Path, monkeypatch: p
     np.testing.assert_allclose(kept[2], plain[2], rtol=1e-5)
 
 
+def test_many_rows_get_an_index_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = ExploreTable(make_embedding(tmp_path / "emb.parquet", stars=3000))
+    near = Neighbours(table, "joint")
+    assert near.prepare(print) is None
+    monkeypatch.setattr(neighbours, "EXACT_UP_TO", 1000)
+    monkeypatch.setattr("desa.search.index.EXACT_UP_TO", 1000)
+    exact = near.nearest(1500, 5)
+    thread = near.prepare(lambda words: None)
+    assert thread is not None
+    thread.join()
+    assert near._made["joint"].kind == "ivf"
+    assert near.nearest(1500, 5)[1].tolist() == exact[1].tolist()
+    assert near.prepare(print) is None  # it was kept
+
+
+def test_neighbours_by_the_vectors_that_are_asked_for(table: ExploreTable) -> None:
+    near = Neighbours(table, "joint")
+    name, rows, _ = near.nearest(10, 3, "features_spectrum")
+    assert name == "features_spectrum"
+    assert rows.tolist() == Neighbours(table, "features_spectrum").nearest(10, 3)[1].tolist()
+    assert near.nearest(LIGHTCURVE_ONLY, 3, "features_spectrum")[0] == "features_lightcurve"
+
+
 @pytest.mark.parametrize("text", ["1012", "KIC 1012", " kic1012", "KIC001012"[:3] + "1012", obsid(12)])
 def test_a_star_is_found_by_any_of_its_names(table: ExploreTable, text: str) -> None:
-    assert find_rows(table, text) == [row_of(table, 12)]
+    assert Finder(table).rows(text) == ([row_of(table, 12)], None)
 
 
 def test_parts_of_names_find_several(table: ExploreTable) -> None:
-    assert len(find_rows(table, "kic 105", most=5)) == 5
-    assert find_rows(table, "no such star") == find_rows(table, "  ") == []
+    find = Finder(table)
+    assert find.rows("kic 105", most=5) == ([row_of(table, star) for star in range(50, 55)], None)
+    assert find.rows("no such star") == find.rows("  ") == ([], None)
 
 
-def test_the_acf_peaks_at_the_rotation_period(table: ExploreTable) -> None:
-    curve = lightcurve_of(table, row_of(table, 10))
-    assert curve is not None
-    acf = autocorrelation(curve)
-    lag = np.arange(len(acf)) * curve.cadence_days
-    near = (lag > 3) & (lag < 7)
-    assert lag[near][np.argmax(acf[near])] == pytest.approx(5.0, abs=0.2)
-    flux = flux_ppt(curve)
-    assert np.isnan(flux[200:260]).all()
-    assert np.nanmax(flux) == pytest.approx(3.5, abs=0.7)
+def test_a_name_and_an_obsid_name_a_row(table: ExploreTable) -> None:
+    find = Finder(table)
+    assert find.row_named(kic(12), obsid(12)) == find.row_named("kic1012") == row_of(table, 12)
+    assert find.row_named(kic(12), "another") == row_of(table, 12)
+    assert find.row_named("KIC 10") is find.row_named("") is None
+
+
+def test_names_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    made = pq.read_table(make_embedding(tmp_path / "emb.parquet", stars=5))
+    names = ["KIC 10", "KIC 9", "KIC 100", "KIC 1", "KIC 9"]
+    pq.write_table(made.set_column(0, "star_id", pa.array(names)), tmp_path / "emb.parquet")
+    assert Finder(ExploreTable(tmp_path / "emb.parquet")).order_of_names().tolist() == [3, 1, 4, 0, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "ra", "dec"),
+    [
+        ("290.24 45", 290.24, 45),
+        ("290.24, -45.5", 290.24, -45.5),
+        ("19:20:57.6 +45:00:00", 290.24, 45),
+        ("19 20 57.6 +45 00 00", 290.24, 45),
+        ("19h20m57.6s -45d00m36s", 290.24, -45.01),
+        ("290.24° +45°", 290.24, 45),
+        ("0 0 0 -0 30 0", 0, -0.5),
+    ],
+)
+def test_places_are_read_as_people_write_them(text: str, ra: float, dec: float) -> None:
+    place = place_of(text)
+    assert place is not None
+    assert (place.ra, place.dec) == pytest.approx((ra, dec), abs=1e-9)
+
+
+@pytest.mark.parametrize("text", ["KIC 1012", "1012", "400 20", "20 95", "19 61 00 +45 00 00", "", "a b"])
+def test_what_is_no_place(text: str) -> None:
+    assert place_of(text) is None
+
+
+def test_the_nearest_to_a_place(table: ExploreTable) -> None:
+    rows, place = Finder(table).rows("290.239 45.0")
+    assert place is not None
+    assert rows[:2] == [row_of(table, 12), row_of(table, 11)]
+    apart = separations(table, place)
+    here = SkyCoord(place.ra, place.dec, unit="deg")
+    expected = here.separation(SkyCoord(table.ra, table.dec, unit="deg")).deg
+    np.testing.assert_allclose(apart, expected, atol=1e-9)
+    assert max(apart[rows]) <= 0.5
+    assert Finder(table).rows("10 10")[0] == []
 
 
 def test_lines_are_vacuum_wavelengths() -> None:

@@ -1,37 +1,29 @@
-"""Answers about one table: JSON for what is small, float32 for columns and curves."""
+"""Answers about a whole table: JSON for what is small, float32 for columns."""
 
 from __future__ import annotations
 
+import threading
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from fastapi import HTTPException, Path, Query, Response
-from numpy.typing import NDArray
+from fastapi import FastAPI, HTTPException, Path, Query, Response
 
+from desa.errors import SettingsError
 from desa.explore.columns import Column
 from desa.explore.export import Format, file_name, selection_bytes
-from desa.explore.find import find_rows
+from desa.explore.find import Finder
 from desa.explore.lines import LINES
-from desa.explore.maps import Map
-from desa.explore.neighbours import Neighbours
-from desa.explore.star import (
-    autocorrelation,
-    describe,
-    flux_ppt,
-    lightcurve_of,
-    spectrum_flux,
-    spectrum_of,
-)
+from desa.explore.maps import Map, map_of
+from desa.explore.responses import Pieces, floats
+from desa.explore.sky import separations
 from desa.explore.table import ExploreTable
 
-BINARY = "application/octet-stream"
-
-Row = Annotated[int, Path(ge=0, lt=2**40)]
+Modality = Literal["", "joint", "spectrum", "lightcurve"]
 
 
 class Api:
-    """Answers about one table.
+    """Answers about a table.
 
     Parameters
     ----------
@@ -43,9 +35,18 @@ class Api:
 
     def __init__(self, table: ExploreTable, places: Map) -> None:
         self.table, self.map = table, places
-        table.add(Column("map_x", _axis(places, 1), "", "map"), places.x)
-        table.add(Column("map_y", _axis(places, 2), "", "map"), places.y)
-        self.neighbours_of = Neighbours(table, places.about["vector"])
+        self.find = Finder(table)
+        self._making = threading.Lock()
+        self._maps = {(places.about["vector"], ""): self._add_map(places, "map_x", "map_y")}
+
+    def add_to(self, app: FastAPI) -> None:
+        """Add the routes."""
+        app.get("/api/about")(self.about)
+        app.get("/api/column/{key}")(self.column)
+        app.get("/api/map/{vector}")(self.another_map)
+        app.get("/api/names")(self.names)
+        app.get("/api/search")(self.search)
+        app.get("/api/row")(self.row)
 
     def about(self) -> dict[str, Any]:
         """What the page says of data, model and map, and the columns there are."""
@@ -60,19 +61,41 @@ class Api:
             "made_of": table.facts.get("data", ""),
             "warning": table.warning,
             "predictions": table.predictions_said,
-            "map": self.map.about,
+            "map": self._maps[self.map.about["vector"], ""],
+            "vectors": table.vector_names,
+            "modalities": table.modalities,
             "survey": None if survey is None else {"stars": survey.n_stars, "identity": survey.identity},
             "columns": [column.described() for column in table.columns.values()],
             "lines": LINES,
         }
 
-    def _check(self, row: int) -> int:
-        if row >= len(self.table):
-            raise HTTPException(404, "no such row")
-        return row
+    def _add_map(self, places: Map, x: str, y: str) -> dict[str, Any]:
+        name = "PC" if places.about["method"] == "pca" else "UMAP"
+        columns = [Column(x, f"{name} 1", "", "map"), Column(y, f"{name} 2", "", "map")]
+        for column, values in zip(columns, (places.x, places.y), strict=True):
+            self.table.add(column, values)
+        return places.about | {"columns": [column.described() for column in columns]}
+
+    def another_map(
+        self, vector: Annotated[str, Path(max_length=40)], modality: Modality = ""
+    ) -> dict[str, Any]:
+        """The map of other vectors, or of the stars of one modality; made when it is first asked for."""
+        if vector not in self.table.vector_names:
+            raise HTTPException(404, "no such vectors")
+        with self._making:
+            if (vector, modality) not in self._maps:
+                try:
+                    made = map_of(self.table, vector, self.map.about["asked"], modality)
+                except SettingsError as error:
+                    raise HTTPException(404, str(error).partition(": ")[2]) from None
+                of = f"{vector}_{modality}" if modality else vector
+                self._maps[vector, modality] = self._add_map(made, f"map_x_{of}", f"map_y_{of}")
+            return self._maps[vector, modality]
 
     def column(self, key: Annotated[str, Path(max_length=100)]) -> Response:
-        """A column as little-endian float32."""
+        """A column as little-endian float32; of ``star_id``, each row's place in the order of names."""
+        if key == "star_id":
+            return floats(self.find.order_of_names())
         if key not in self.table.columns:
             raise HTTPException(404, "no such column")
         return floats(self.table.values(key))
@@ -91,41 +114,26 @@ class Api:
             "obsid": self.table.obsid[row].as_py(),
         }
 
-    def search(self, q: Annotated[str, Query(max_length=64)]) -> list[dict[str, Any]]:
-        """Rows whose star or obsid is, or holds, the text."""
-        return [self._named(row) for row in find_rows(self.table, q)]
-
-    def star(self, row: Row) -> dict[str, Any]:
-        """What is known of a row."""
-        return describe(self.table, self._check(row))
-
-    def lightcurve(self, row: Row) -> Response:
-        """Flux in ppt, NaN in gaps."""
-        found = lightcurve_of(self.table, self._check(row))
-        return floats(None if found is None else flux_ppt(found))
-
-    def acf(self, row: Row) -> Response:
-        """Autocorrelation by lag in cadences."""
-        found = lightcurve_of(self.table, self._check(row))
-        return floats(None if found is None else autocorrelation(found))
-
-    def spectrum(self, row: Row) -> Response:
-        """Flux over its median, NaN where bad."""
-        found = spectrum_of(self.table, self._check(row))
-        return floats(None if found is None else spectrum_flux(found))
-
-    def neighbours(self, row: Row, k: Annotated[int, Query(ge=1, le=48)] = 8) -> dict[str, Any]:
-        """The nearest rows in the embedding."""
-        name, rows, distances = self.neighbours_of.nearest(self._check(row), k)
-        pairs = zip(rows.tolist(), distances.tolist(), strict=True)
+    def search(self, q: Annotated[str, Query(max_length=64)]) -> dict[str, Any]:
+        """Rows whose star or obsid is, or holds, the text; or the nearest to a place, with arcseconds."""
+        rows, place = self.find.rows(q)
+        found = [self._named(row) for row in rows]
+        if place is None:
+            return {"place": None, "rows": found}
+        apart = separations(self.table, place)
         return {
-            "vector": name,
-            "neighbours": [self._shown(other) | {"distance": apart} for other, apart in pairs],
+            "place": {"ra": place.ra, "dec": place.dec},
+            "rows": [item | {"arcsec": round(3600 * float(apart[item["row"]]), 2)} for item in found],
         }
 
-    def _shown(self, row: int) -> dict[str, Any]:
-        found = describe(self.table, row)
-        return {key: found[key] for key in ("row", "star_id", "obsid", "lightcurve", "spectrum")}
+    def row(
+        self, star: Annotated[str, Query(max_length=200)], obsid: Annotated[str, Query(max_length=100)] = ""
+    ) -> dict[str, Any]:
+        """The row of a star's name, that of a spectrum of it if there are several."""
+        found = self.find.row_named(star, obsid)
+        if found is None:
+            raise HTTPException(404, "no such star in this table")
+        return self._named(found)
 
     def export(self, body: bytes, format: Format, columns: str) -> Response:
         """A selection as a file; the body is row numbers, little-endian uint32."""
@@ -136,20 +144,4 @@ class Api:
         if rows[-1] >= len(self.table) or any(key not in self.table.columns for key in keys):
             raise HTTPException(404, "no such row or column")
         content = selection_bytes(self.table, rows, list(dict.fromkeys(keys)), format)
-        name = file_name(self.table, len(rows), format)
-        return Response(
-            content,
-            media_type="text/csv; charset=utf-8",
-            headers={"content-disposition": f'attachment; filename="{name}"'},
-        )
-
-
-def _axis(places: Map, number: int) -> str:
-    return f"{'PC' if places.about['method'] == 'pca' else 'UMAP'} {number}"
-
-
-def floats(values: NDArray[np.float32] | None) -> Response:
-    """Numbers as little-endian float32; not found where there are none."""
-    if values is None:
-        raise HTTPException(404, "the survey has none of this star")
-    return Response(np.ascontiguousarray(values, "<f4").tobytes(), media_type=BINARY)
+        return Pieces(content, "text/csv; charset=utf-8", file_name(self.table, len(rows), format))

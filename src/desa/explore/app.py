@@ -12,6 +12,7 @@ from desa.explore.api import Api
 from desa.explore.export import Format
 from desa.explore.guard import Guard
 from desa.explore.maps import Map
+from desa.explore.star_api import StarApi
 from desa.explore.table import ExploreTable
 
 KINDS = {
@@ -47,7 +48,8 @@ def create_app(table: ExploreTable, places: Map, port: int) -> FastAPI:
         Where the page is served; requests that name another are refused.
     """
     app = FastAPI(title="desa explore", docs_url=None, redoc_url=None, openapi_url=None)
-    api, static = Api(table, places), static_files()
+    api, stars, static = Api(table, places), StarApi(table, places.about["vector"]), static_files()
+    app.state.stars = stars
 
     async def file(name: str) -> Response:
         if name not in static:
@@ -67,15 +69,8 @@ def create_app(table: ExploreTable, places: Map, port: int) -> FastAPI:
 
     app.get("/")(home)
     app.get("/static/{name}")(file)
-    app.get("/api/about")(api.about)
-    app.get("/api/column/{key}")(api.column)
-    app.get("/api/names")(api.names)
-    app.get("/api/search")(api.search)
-    app.get("/api/star/{row}")(api.star)
-    app.get("/api/star/{row}/lightcurve")(api.lightcurve)
-    app.get("/api/star/{row}/acf")(api.acf)
-    app.get("/api/star/{row}/spectrum")(api.spectrum)
-    app.get("/api/star/{row}/neighbours")(api.neighbours)
+    api.add_to(app)
+    stars.add_to(app)
     app.post("/api/export")(export)
     app.add_middleware(Guard, port=port, most_body=max(LEAST_BODY, 4 * len(table)))
     return app

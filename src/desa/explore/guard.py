@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from starlette.requests import ClientDisconnect
+
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -96,6 +98,8 @@ class Guard:
 
         try:
             await self._app(scope, receive_short, send_noted)
+        except ClientDisconnect:
+            return  # there is nobody left to answer
         except TooLarge:
             if started:
                 raise

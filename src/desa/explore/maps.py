@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -48,9 +49,10 @@ class Map:
     about: dict[str, Any]
 
 
-def map_path(table: Path, vector: str, method: str) -> Path:
+def map_path(table: Path, vector: str, method: str, modality: str = "") -> Path:
     """Where a table's map is kept."""
-    return table.with_name(f"{table.stem}.map-{vector}-{method}.parquet")
+    of = f"{vector}-{modality}" if modality else vector
+    return table.with_name(f"{table.stem}.map-{of}-{method}.parquet")
 
 
 def chosen_method(method: str, rows: int) -> str:
@@ -71,7 +73,7 @@ def chosen_method(method: str, rows: int) -> str:
     return method
 
 
-def map_of(table: ExploreTable, vector: str | None = None, method: str = "auto") -> Map:
+def map_of(table: ExploreTable, vector: str | None = None, method: str = "auto", modality: str = "") -> Map:
     """The map of a table: as it was kept, if its vectors are still the same, else made and kept.
 
     Parameters
@@ -82,30 +84,39 @@ def map_of(table: ExploreTable, vector: str | None = None, method: str = "auto")
         Name of the vectors; left out, the first of ``joint``, ... that most rows have.
     method
         ``pca``: the first two principal components. ``umap``: McInnes, Healy & Melville (2018).
+    modality
+        Only stars that are embedded from it: ``joint``, ``spectrum``, ``lightcurve``; empty: all.
 
     Raises
     ------
     SettingsError
-        If the table has no such vectors.
+        If the table has no such vectors, or none of stars of that modality.
     """
     name, (rows, vectors) = _chosen_vectors(table, vector)
-    method = chosen_method(method, len(rows))
+    if modality:
+        wanted = pc.equal(table.modality, modality).to_numpy(zero_copy_only=False)[rows]
+        rows, vectors = rows[wanted], vectors[wanted]
+        if not len(rows):
+            raise SettingsError(f"{table.path}: no row has vectors {name!r} and the modality {modality!r}")
+    asked, method = method, chosen_method(method, len(rows))
     identity = hashlib.sha256(f"{method} {NEIGHBOURS} {MIN_DIST} {SEED} {vectors.shape}".encode())
     identity.update(np.ascontiguousarray(rows).data)
     identity.update(np.ascontiguousarray(vectors).data)
-    path = map_path(table.path, name, method)
+    path = map_path(table.path, name, method, modality)
     kept = _kept(path, identity.hexdigest(), len(table))
     if kept is not None:
-        return kept
+        return Map(kept.x, kept.y, kept.about | {"asked": asked})
     places, said = _umap(vectors) if method == "umap" else _pca(vectors)
     coordinates = np.full((len(table), 2), np.nan, np.float32)
     coordinates[rows] = places
     about = {
         "vector": name,
+        "modality": modality,
         "width": vectors.shape[1],
         "method": method,
         "rows": len(rows),
         "said": said,
+        "asked": asked,
     }
     made = Map(coordinates[:, 0].copy(), coordinates[:, 1].copy(), about)
     _keep(made, path, identity.hexdigest())

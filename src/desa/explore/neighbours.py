@@ -8,16 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desa.explore.table import ExploreTable
-from desa.search.beside import index_of, index_path
-from desa.search.index import Index
+from desa.search.beside import Say, index_of, index_path
+from desa.search.engines import faiss_or_none
+from desa.search.index import EXACT_UP_TO, Index
 
 
 class Neighbours:
     """Nearest rows by Euclidean distance.
 
     A row is compared by the first kind of vector that it has, with the rows that have it too: by the index
-    that ``desa search`` has kept beside the table, else by all of them, which takes a tenth of a second for a
-    million.
+    that ``desa search`` has kept beside the table, else by all of them. That takes a tenth of a second for a
+    million, so that for many rows `prepare` makes an index meanwhile, which takes a thousandth.
 
     Parameters
     ----------
@@ -31,10 +32,29 @@ class Neighbours:
         self._table = table
         self._names = (first, *(name for name in table.vector_names if name != first))
         self._made: dict[str, Index] = {}
-        self._lock = threading.Lock()
+        self._making, self._searching = threading.Lock(), threading.Lock()
+
+    def prepare(self, say: Say) -> threading.Thread | None:
+        """Make the index of the first kind of vector, and keep it beside the table; in a thread of its own.
+
+        None where there are few rows, no faiss, or the index is there.
+        """
+        name, path = self._names[0], self._table.path
+        kept = index_path(path, name, "euclidean").exists()
+        if len(self._table) <= EXACT_UP_TO or faiss_or_none() is None or kept:
+            return None
+
+        def make() -> None:
+            found = index_of(path, name, say=say)
+            with self._making:
+                self._made[name] = found
+
+        thread = threading.Thread(target=make, name="index of neighbours", daemon=True)
+        thread.start()
+        return thread
 
     def _index(self, name: str) -> Index:
-        with self._lock:
+        with self._making:
             if name not in self._made:
                 path = self._table.path
                 kept = index_path(path, name, "euclidean").exists()
@@ -45,15 +65,26 @@ class Neighbours:
                 )
             return self._made[name]
 
-    def nearest(self, row: int, k: int) -> tuple[str, NDArray[np.int64], NDArray[np.float32]]:
+    def nearest(
+        self, row: int, k: int, first: str = ""
+    ) -> tuple[str, NDArray[np.int64], NDArray[np.float32]]:
         """The vectors' name, and the `k` nearest other rows with their distances, nearest first.
 
-        Empty where the row has no vector.
+        Parameters
+        ----------
+        row
+            The row; where it has no vector, nothing is near.
+        k
+            How many.
+        first
+            The kind of vector to prefer; empty: the one given at the start.
         """
-        for name in self._names:
+        for name in dict.fromkeys((first, *self._names) if first else self._names):
             index = self._index(name)
             vector = index.vector(row)
             if vector is not None:
-                rows, distances = index.neighbours(vector, k, exclude=row)
+                # One at a time: a search uses all cores, and many at once only their memory.
+                with self._searching:
+                    rows, distances = index.neighbours(vector, k, exclude=row)
                 return name, rows[0], distances[0]
         return "", np.zeros(0, np.int64), np.zeros(0, np.float32)

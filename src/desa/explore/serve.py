@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import webbrowser
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from desa.errors import SettingsError
 from desa.explore.maps import map_of
 from desa.explore.table import ExploreTable
 from desa.survey.store import Survey
 
+if TYPE_CHECKING:
+    import uvicorn
+    from fastapi import FastAPI
+
 HOST = "127.0.0.1"
+THREADS = 8
+"""Answers that are worked on at once."""
+
 NEEDED = ("fastapi", "uvicorn")
 
 
@@ -51,6 +60,39 @@ def bound_socket(port: int) -> socket.socket:
     return found
 
 
+def server_of(app: FastAPI) -> uvicorn.Server:
+    """The server of an application."""
+    import uvicorn
+
+    from desa.explore.patience import PatientProtocol, backlog
+
+    config = uvicorn.Config(
+        app,
+        http=PatientProtocol,
+        ws="none",
+        backlog=backlog(),
+        log_level="error",
+        access_log=False,
+        server_header=False,
+    )
+    return uvicorn.Server(config)
+
+
+def run(server: uvicorn.Server, listening: socket.socket) -> None:
+    """Serve on a socket until the server is told to stop."""
+    from anyio.to_thread import current_default_thread_limiter
+
+    from desa.explore.patience import SayRarely
+
+    async def served() -> None:
+        # A thread more than the cores helps nobody, and each keeps memory of its own.
+        current_default_thread_limiter().total_tokens = THREADS
+        asyncio.get_running_loop().set_exception_handler(SayRarely())
+        await server.serve(sockets=[listening])
+
+    asyncio.run(served())
+
+
 def serve(
     path: Path,
     survey: Path | None,
@@ -82,9 +124,8 @@ def serve(
         Called with sentences for the user.
     """
     check_installed()
-    import uvicorn
-
     from desa.explore.app import create_app
+    from desa.explore.patience import backlog
 
     listening = bound_socket(port)
     try:
@@ -95,14 +136,16 @@ def serve(
         places = map_of(table, vector, method)
         number = listening.getsockname()[1]
         address = f"http://{HOST}:{number}/"
-        server = uvicorn.Server(
-            uvicorn.Config(create_app(table, places, number), log_level="warning", server_header=False)
-        )
+        app = create_app(table, places, number)
+        listening.listen(backlog())  # who connects as soon as the address is said must wait, not fail
         say(f"{address} (stop with Ctrl-C)")
+        app.state.stars.near.prepare(say)
         if browser:
             opening = threading.Timer(0.7, webbrowser.open, [address])
             opening.daemon = True
             opening.start()
-        server.run(sockets=[listening])
+        run(server_of(app), listening)
+    except KeyboardInterrupt:
+        say("stopped")
     finally:
         listening.close()

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from desa.explore.columns import label_of, shown_unit
+from desa.explore.links import links_of
 from desa.explore.predictions import COVERAGES, FLAG, PREDICTED, interval_names
 from desa.explore.table import ExploreTable
+from desa.explore.timeseries import LONGEST, grid_of, quarter_starts
 from desa.types import LightCurve, Spectrum
 
 Floats = NDArray[np.float32]
-
-LONGEST_LAG_DAYS = 90.0
-LONGEST = 400_000
-"""Samples of a light curve that are sent at most: eleven times Kepler's whole mission at 30 min."""
 
 
 def _number(value: float, digits: int = 7) -> float | None:
@@ -32,6 +31,9 @@ def describe(table: ExploreTable, row: int) -> dict[str, Any]:
         "obsid": table.obsid[row].as_py(),
         "modality": table.modality[row].as_py(),
         "in_survey": bool(table.survey_row[row] >= 0),
+        "ra": _number(float(table.ra[row]), 9),
+        "dec": _number(float(table.dec[row]), 9),
+        "links": links_of(table, row),
         "values": values_of(table, row),
         "predictions": predictions_of(table, row),
         "lightcurve": None if curve is None else _about_curve(curve),
@@ -127,6 +129,8 @@ def _about_curve(curve: LightCurve) -> dict[str, Any]:
         "good": int(curve.valid.sum()),
         "mission": curve.mission,
         "quarters": list(curve.quarters),
+        "starts": quarter_starts(curve),
+        "frequencies": asdict(grid_of(curve)),
     }
 
 
@@ -140,31 +144,6 @@ def _about_spectrum(spectrum: Spectrum) -> dict[str, Any]:
         "subclass": spectrum.object_subclass,
         "snr": {band: _number(value, 4) for band, value in spectrum.snr.items()},
     }
-
-
-def flux_ppt(curve: LightCurve) -> Floats:
-    """(L,) flux in parts per thousand about its median, NaN in gaps."""
-    flux = curve.flux[:LONGEST].astype(np.float64)
-    median = np.nanmedian(flux) if np.isfinite(flux).any() else 1.0
-    return np.asarray(1000 * (flux / median - 1) if median > 0 else flux * np.nan, dtype=np.float32)
-
-
-def autocorrelation(curve: LightCurve) -> Floats:
-    """(K,) autocorrelation by lag in cadences from 0, as the light-curve encoder is given it.
-
-    Lags go up to half of the curve and `LONGEST_LAG_DAYS`.
-    """
-    import torch
-
-    from desa.config import LightCurvePreprocessing
-    from desa.preprocess.lightcurve import LightCurvePreprocessor
-
-    flux = np.array(curve.flux[:LONGEST], dtype=np.float32)
-    if len(flux) < 2:
-        return np.zeros(0, np.float32)
-    channels = LightCurvePreprocessor(LightCurvePreprocessing())(torch.from_numpy(flux)[None]).channels
-    lags = max(2, min(len(flux) // 2, int(LONGEST_LAG_DAYS / curve.cadence_days)))
-    return np.asarray(channels[0, 2, :lags].numpy(), dtype=np.float32)
 
 
 def spectrum_flux(spectrum: Spectrum) -> Floats:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -114,7 +115,13 @@ class ExploreTable:
         word = self.facts.get("data", "").partition(" ")[0]
         return word if word in {"real", "mock"} else "unknown"
 
-    @property
+    @cached_property
+    def modalities(self) -> dict[str, int]:
+        """Rows of each modality that there is."""
+        counts = self.modality.value_counts().to_pylist()
+        return {item["values"]: item["counts"] for item in counts if item["values"]}
+
+    @cached_property
     def warning(self) -> str:
         """What a user must know of table, model and survey, or nothing."""
         said = []
@@ -177,6 +184,39 @@ class ExploreTable:
         known = pa.array(self.survey.spectrum_column("obsid").astype(str).tolist(), pa.string())
         own = _places(pc.if_else(pc.equal(self.obsid, ""), None, self.obsid), known)
         return np.where(own >= 0, own, of_star)
+
+    @cached_property
+    def ra(self) -> NDArray[np.float64]:
+        """(N,) right ascension in degrees (ICRS), NaN where unknown: the table's own, else the survey's."""
+        return self._exact("ra", np.nan)
+
+    @cached_property
+    def dec(self) -> NDArray[np.float64]:
+        """(N,) declination in degrees (ICRS), NaN where unknown."""
+        return self._exact("dec", np.nan)
+
+    @cached_property
+    def gaia(self) -> NDArray[np.int64]:
+        """(N,) number of the star in Gaia DR3, 0 where unknown."""
+        return np.asarray(self._exact("gaia", 0, pa.int64()), dtype=np.int64)
+
+    def _exact(self, name: str, missing: float, kind: pa.DataType = pa.float64()) -> NDArray[Any]:
+        """A column with all its digits, which float32 has not."""
+        if name in self._file.schema_arrow.names:
+            column = self._file.read([name]).column(0)
+        elif self.survey is not None and name in self.survey.stars.column_names:
+            places = pa.array(self.survey_row, mask=self.survey_row < 0)
+            column = self.survey.stars.column(name).take(places)
+        else:
+            return np.full(len(self), missing)
+        return np.asarray(pc.fill_null(column.cast(kind, safe=False), missing).to_numpy())
+
+    def release_of(self, row: int) -> str:
+        """The survey's release that a row's spectrum is from; empty where it is not known."""
+        column = self.columns.get("release")
+        if column is None or column.categories is None or not np.isfinite(self.values("release")[row]):
+            return ""
+        return column.categories[int(self.values("release")[row])]
 
     def _add_survey(self, survey: Survey) -> None:
         stars = survey.stars

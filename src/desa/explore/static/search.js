@@ -26,7 +26,7 @@ export function startSearch(state) {
     }
     let rows;
     try {
-      rows = await json(`/api/search?${new URLSearchParams({ q: text })}`);
+      ({ rows } = await json(`/api/search?${new URLSearchParams({ q: text })}`));
     } catch (error) {
       said.textContent = `Search failed: ${error.message}`;
       return;
