@@ -140,12 +140,13 @@ class Training(Section):
     """How one stage is trained."""
 
     steps: int = Field(1000, ge=1)
+    epochs: int = Field(0, ge=0, description="passes through the training stars, in place of `steps`")
     batch_size: int = Field(32, ge=1)
     accumulate: int = Field(1, ge=1)
     learning_rate: float = Field(2e-5, gt=0)
     final_learning_rate: float = Field(2e-6, ge=0)
     schedule: Literal["constant", "cosine"] = "constant"
-    warmup: int = Field(0, ge=0)
+    warmup: float = Field(0, ge=0, description="steps of linear warm-up; below 1: share of all steps")
     weight_decay: float = Field(1e-6, ge=0)
     clip_norm: float = Field(1.0, gt=0)
     validate_every: int = Field(100, ge=1)
@@ -157,7 +158,10 @@ class Training(Section):
 
 
 class Objective(Section):
-    """Hybrid loss of the encoders: (1 - supervised) L_ssl + supervised L_supervised."""
+    """Hybrid loss of the encoders: (1 - supervised) L_ssl + supervised L_supervised.
+
+    With ``supervised: 1`` the spectrum encoder is fitted to labels alone: no pixel is hidden.
+    """
 
     supervised: float = Field(0.5, ge=0, le=1)
     quantiles: tuple[float, ...] = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -175,6 +179,10 @@ class Objective(Section):
     mask_fraction: float = Field(0.15, ge=0, lt=1)
     mask_span: int = Field(1, ge=1, description="pixels masked together; 1 = single pixels as published")
     mask_zero_share: float = Field(0.8, ge=0, le=1)
+    augment: bool = Field(False, description="training spectra get random shifts, noise, continua, gaps")
+    half_weight_snr: float = Field(
+        25.0, ge=0, description="S/N in g at which a spectrum's labels count half, 1 / (1 + (this / S/N)^2)"
+    )
 
 
 class Alignment(Section):

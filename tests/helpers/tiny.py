@@ -84,11 +84,14 @@ def spectrum(star_id: str, teff: float, snr: float, seed: int, obsid: str = "") 
     )
 
 
-def tiny_survey(path: Path, stars: int = 90) -> Survey:
-    """Every star has a light curve but the last, a spectrum but each eighth; each fifth has two spectra."""
-    writer = SurveyWriter(path, "mock")
+def tiny_survey(path: Path, stars: int = 90, kind: str = "mock", first: int = 2000) -> Survey:
+    """Every star has a light curve but the last, a spectrum but each eighth; each fifth has two spectra.
+
+    The stars are numbered from KIC `first` on.
+    """
+    writer = SurveyWriter(path, kind)
     rng = np.random.default_rng(5)
-    ids = [f"KIC {2000 + n}" for n in range(stars)]
+    ids = [f"KIC {first + n}" for n in range(stars)]
     teff, prot = rng.uniform(4200, 7200, stars), rng.uniform(0.8, 5.0, stars)
     for n, star_id in enumerate(ids):
         if n < stars - 1:

@@ -26,7 +26,7 @@ def settings() -> Settings:
 def test_reference_is_of_the_train_and_calibration_splits(many: Survey, settings: Settings) -> None:
     torch.manual_seed(0)
     model = Network(settings, ["spectrum"]).eval()
-    found = survey_references(model, many, "spectrum")["spectrum"]
+    found = survey_references(model, [many], "spectrum")["spectrum"]
     features, split = spectrum_features(model, many), many.split[many.spectrum_star]
     train, calibration = (features[split == name] for name in ("train", "calibration"))
     assert found.facts == {
@@ -43,9 +43,9 @@ def test_the_best_windows_of_light_curves_count(
 ) -> None:
     torch.manual_seed(0)
     model = Network(settings, ["lightcurve"]).eval()
-    assert survey_references(model, many, "lightcurve")["lightcurve"].facts["training"] > 150
+    assert survey_references(model, [many], "lightcurve")["lightcurve"].facts["training"] > 150
     monkeypatch.setattr(encode, "MOST_REFERENCES", 50)
-    assert survey_references(model, many, "lightcurve")["lightcurve"].facts["training"] == 50
+    assert survey_references(model, [many], "lightcurve")["lightcurve"].facts["training"] == 50
 
 
 def test_a_small_survey_gives_none_and_joining_keeps_both(
@@ -53,7 +53,7 @@ def test_a_small_survey_gives_none_and_joining_keeps_both(
 ) -> None:
     torch.manual_seed(0)
     parts = [Network(settings, [name]).eval() for name in ("spectrum", "lightcurve")]
-    assert survey_references(parts[0], survey, "spectrum") == {}
+    assert survey_references(parts[0], [survey], "spectrum") == {}
     for model, name in zip(parts, ("spectrum", "lightcurve"), strict=True):
-        model.references = survey_references(model, many, name)
+        model.references = survey_references(model, [many], name)
     assert set(joined_model(*parts, settings).references) == {"spectrum", "lightcurve"}

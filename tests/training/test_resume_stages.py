@@ -1,4 +1,4 @@
-"""Each real stage, killed with SIGKILL in the middle and run again, ends with the bits of a whole run."""
+"""Each stage, killed with SIGKILL in the middle and run again, ends with the bits of a whole run."""
 
 from __future__ import annotations
 
@@ -13,34 +13,54 @@ import torch
 import yaml
 
 from desa.models.network import Network
+from desa.survey.store import Survey
 from helpers.runs import losses, wait_for_step
-from helpers.tiny import Trained, tiny_settings
+from helpers.tiny import Trained, tiny_settings, tiny_survey
 
 STEPS = 16
 
 
-def command(stage: str, trained: Trained, settings: Path, out: Path) -> list[str]:
-    words = {
-        "spectrum": ["pretrain", "spectrum"],
-        "lightcurve": ["pretrain", "lightcurve"],
-        "align": ["align"],
-    }
+WORDS = {
+    "spectrum": ["pretrain", "spectrum"],
+    "labels": ["pretrain", "spectrum"],
+    "lightcurve": ["pretrain", "lightcurve"],
+    "align": ["align"],
+}
+
+
+def command(stage: str, surveys: list[str], trained: Trained, settings: Path, out: Path) -> list[str]:
     models = []
-    for name in ("spectrum", "lightcurve") if stage == "align" else ():
-        models += [f"--{name}", str(trained.folder / name / "model")]
+    for name in {"align": ("spectrum", "lightcurve"), "labels": ("start",)}.get(stage, ()):
+        folder = "spectrum" if name == "start" else name
+        models += [f"--{name}", str(trained.folder / folder / "model")]
     return [
-        sys.executable, "-m", "desa", *words[stage], str(trained.survey.path), *models,
+        sys.executable, "-m", "desa", *WORDS[stage], *surveys, *models,
         "--config", str(settings), "--device", "cpu", "-o", str(out),
     ]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Survey:
+    return tiny_survey(tmp_path_factory.mktemp("real"), 60, "real", 7000)
+
+
 @pytest.mark.parametrize("stage", ["spectrum", "lightcurve", "align"])
 def test_a_killed_stage_ends_with_the_same_bits(stage: str, trained: Trained, tmp_path: Path) -> None:
+    kill_and_go_on(stage, [str(trained.survey.path)], trained, tmp_path)
+
+
+@pytest.mark.parametrize("stage", ["labels", "align"])
+def test_so_does_one_on_two_surveys(stage: str, trained: Trained, real: Survey, tmp_path: Path) -> None:
+    kill_and_go_on(stage, [f"{trained.survey.path}=0.7", f"{real.path}=0.3"], trained, tmp_path)
+
+
+def kill_and_go_on(stage: str, surveys: list[str], trained: Trained, tmp_path: Path) -> None:
     train = {
         f"train_{name}": {"steps": STEPS, "validate_every": 5} for name in ("spectrum", "lightcurve", "align")
     }
     dropout = {"lightcurve": {"dropout": 0.1}, "spectrum": {"dropout": 0.1}} if stage != "align" else {}
-    chosen = tiny_settings(**train, **dropout).model_dump(mode="json")
+    labels = {"objective_spectrum": {"supervised": 1.0, "augment": True}} if stage == "labels" else {}
+    chosen = tiny_settings(**train, **dropout, **labels).model_dump(mode="json")
     for name in train:
         chosen[name]["checkpoint_minutes"] = 1e-9
     settings = tmp_path / "settings.yaml"
@@ -48,9 +68,11 @@ def test_a_killed_stage_ends_with_the_same_bits(stage: str, trained: Trained, tm
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    subprocess.run(command(stage, trained, settings, whole), check=True, capture_output=True, env=environment)
+    subprocess.run(
+        command(stage, surveys, trained, settings, whole), check=True, capture_output=True, env=environment
+    )
     process = subprocess.Popen(
-        command(stage, trained, settings, killed),
+        command(stage, surveys, trained, settings, killed),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment,
     )  # fmt: skip
     wait_for_step(killed, 4, process, seconds=120.0)
@@ -60,7 +82,7 @@ def test_a_killed_stage_ends_with_the_same_bits(stage: str, trained: Trained, tm
     assert 4 <= losses(killed)[-1][0] < STEPS
 
     subprocess.run(
-        command(stage, trained, settings, killed), check=True, capture_output=True, env=environment
+        command(stage, surveys, trained, settings, killed), check=True, capture_output=True, env=environment
     )
     assert losses(killed) == losses(whole)
     one, other = (Network.load(out / "model") for out in (killed, whole))

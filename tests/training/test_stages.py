@@ -113,7 +113,9 @@ def test_another_survey_or_objective_is_refused(trained: Trained, tmp_path: Path
 def test_interrupted_run_says_how_to_go_on(
     survey: Survey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "fit", lambda *_, **__: History(step=12, stopped="signal", signal="SIGTERM"))
+    monkeypatch.setattr(
+        "desa.training.stage.fit", lambda *_, **__: History(step=12, stopped="signal", signal="SIGTERM")
+    )
     with pytest.raises(Interrupted, match=r"SIGTERM after step 12 of 80.*same command again"):
         run.pretrain_spectrum(survey, tiny_settings(), tmp_path, device="cpu")
     assert not (tmp_path / "model").exists()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
@@ -8,7 +10,6 @@ from desa.survey.store import Survey
 from desa.survey.tensors import LightCurveBatch, SpectrumBatch
 from desa.training.loop import autocast
 from desa.training.tasks import (
-    LEAST_WEIGHT,
     PretrainLightCurve,
     PretrainSpectrum,
     label_errors,
@@ -114,9 +115,79 @@ def test_head_starts_at_the_labels_quantiles() -> None:
     assert torch.equal(bias[2], before[2]), "nobody has the third label"
 
 
-def test_snr_weight_is_bounded() -> None:
-    weight = snr_weight(torch.tensor([-5.0, 0.0, 25.0, 50.0, 1e6, torch.nan]))
-    assert weight.tolist() == pytest.approx([LEAST_WEIGHT, LEAST_WEIGHT, 0.5, 1.0, 1.0, 1.0])
+def test_a_spectrums_weight_goes_with_its_snr() -> None:
+    weight = snr_weight(torch.tensor([-5.0, 1.0, 15.0, 150.0, torch.nan]), 15.0)
+    assert weight.tolist() == pytest.approx([1 / 226, 1 / 226, 0.5, 1 / 1.01, 1.0])
+    assert snr_weight(torch.tensor([0.5, 20.0]), 0.0).tolist() == [1.0, 1.0]
+
+
+def copied(batch: SpectrumBatch) -> dict[str, object]:
+    return copy.deepcopy(vars(batch))
+
+
+@pytest.mark.parametrize("supervised", [0.0, 0.5, 1.0])
+def test_a_step_leaves_its_batch_as_it_is(survey: Survey, supervised: float) -> None:
+    torch.manual_seed(0)
+    batch = spectrum_batch(survey)
+    before = copied(batch)
+    task = PretrainSpectrum(tiny_settings(objective_spectrum={"supervised": supervised, "augment": True}))
+    task(batch, generator())[0].backward()
+    after = copied(batch)
+    labels, old = after.pop("labels"), before.pop("labels")
+    assert labels.keys() == old.keys()
+    for name in labels:
+        torch.testing.assert_close(labels[name], old[name], rtol=0, atol=0, equal_nan=True)
+    for name, value in before.items():
+        torch.testing.assert_close(after[name], value, rtol=0, atol=0, equal_nan=True)
+
+
+def test_labels_alone_hide_no_pixel_and_need_no_decoder(survey: Survey) -> None:
+    torch.manual_seed(0)
+    task, batch = (
+        PretrainSpectrum(tiny_settings(objective_spectrum={"supervised": 1.0})),
+        spectrum_batch(survey),
+    )
+    assert task.decoder is None
+    loss, metrics = task(batch, generator(1))
+    loss.backward()
+    assert metrics["self_supervised"] == 0 and loss == metrics["supervised"]
+    assert all(p.grad is not None for p in task.parameters()), "DDP wants every parameter in every step"
+    task.eval()
+    assert task(batch, generator(1))[0] == task(batch, generator(2))[0], "nothing is drawn at random"
+
+
+def test_only_training_changes_spectra_at_random(survey: Survey) -> None:
+    torch.manual_seed(0)
+    batch = spectrum_batch(survey)
+    task = PretrainSpectrum(tiny_settings(objective_spectrum={"supervised": 1.0, "augment": True}))
+    one, same, other = (task(batch, generator(seed))[0] for seed in (1, 1, 2))
+    assert one == same and one != other
+    task.eval()
+    assert task(batch, generator(1))[0] == task(batch, generator(2))[0]
+
+
+def test_masked_filling_alone_teaches_the_head_nothing(survey: Survey) -> None:
+    torch.manual_seed(0)
+    task = PretrainSpectrum(tiny_settings(objective_spectrum={"supervised": 0.0}))
+    loss, metrics = task(spectrum_batch(survey), generator())
+    loss.backward()
+    assert loss == metrics["self_supervised"]
+    assert not any(p.grad.any() for p in task.head.parameters())
+    assert task.decoder is not None and any(p.grad.any() for p in task.decoder.parameters())
+
+
+def test_another_models_weights_to_begin_with(survey: Survey) -> None:
+    first, second, other = (
+        PretrainSpectrum(tiny_settings(objective_spectrum={"scales": (scale, 1.0, 1.0)}))
+        for scale in (5778.0, 5778.0, 700.0)
+    )
+    head = copy.deepcopy(other.head.state_dict())
+    for task in (second, other):
+        task.begin_with(first.model)
+        own, given = (t.model.require("spectrum_encoder").state_dict() for t in (task, first))
+        assert all(torch.equal(own[name], given[name]) for name in given)
+    assert all(torch.equal(second.head.state_dict()[k], v) for k, v in first.head.state_dict().items())
+    assert all(torch.equal(other.head.state_dict()[k], v) for k, v in head.items()), "of other labels"
 
 
 @pytest.mark.parametrize("kind", ["spectrum", "lightcurve"])

@@ -43,6 +43,13 @@ Seed = Annotated[int | None, typer.Option(help="Seed, in place of the settings' 
 Steps = Annotated[int | None, typer.Option(min=1, help="Training steps, in place of the settings' own.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Survey = Annotated[Path, typer.Argument(help="Survey folder made by `desa ingest` or `desa simulate`.")]
+Surveys = Annotated[
+    list[str],
+    typer.Argument(
+        help="Survey folders. Of several, `FOLDER=WEIGHT` says what share of each batch one gives; else 1.",
+        metavar="SURVEY[=WEIGHT]...",
+    ),
+]
 Model = Annotated[
     str, typer.Option(help="Model folder, or user/name on the Hub; left out: the model that desa brings.")
 ]

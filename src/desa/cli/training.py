@@ -7,7 +7,12 @@ from typing import Annotated
 
 import typer
 
-from desa.cli.common import MODELS, Config, Device, Preset, Resume, Seed, Steps, Survey, app, chosen_settings
+from desa.cli.common import MODELS, Config, Device, Preset, Resume, Seed, Steps, Surveys, app, chosen_settings
+
+Start = Annotated[
+    Path | None,
+    typer.Option(help="Model folder whose encoder (and head, if for the same labels) to begin with."),
+]
 
 pretrain = typer.Typer(no_args_is_help=True, help="Pre-train an encoder on a survey.")
 app.add_typer(pretrain, name="pretrain", rich_help_panel=MODELS)
@@ -15,26 +20,33 @@ app.add_typer(pretrain, name="pretrain", rich_help_panel=MODELS)
 
 @pretrain.command("spectrum")
 def pretrain_spectrum(
-    survey: Survey,
+    surveys: Surveys,
     output: Annotated[Path, typer.Option("-o", "--output", help="Run folder.")],
     preset: Preset = "mini",
     config: Config = None,
     seed: Seed = None,
     steps: Steps = None,
+    start: Start = None,
     device: Device = "auto",
     resume: Resume = True,
 ) -> None:
     """Pre-train the spectrum encoder: masked filling and stellar parameters.
 
+    With `supervised: 1` in the settings' objective it is fitted to labels alone, with `supervised: 0` it
+    learns without any.
+
     Example: `desa pretrain spectrum survey --preset mini -o runs/spectrum`
+
+    Example: `desa pretrain spectrum mock=0.5 real=0.5 --start runs/mock/model -o runs/both`
     """
     from desa.training.stages import pretrain_spectrum as run
 
     changes = {"train_spectrum": {"steps": steps}} if steps else {}
     run(
-        survey,
+        surveys,
         chosen_settings(preset, config, seed, **changes),
         output,
+        start=start,
         device=device,
         resume=resume,
         progress=True,
@@ -43,12 +55,13 @@ def pretrain_spectrum(
 
 @pretrain.command("lightcurve")
 def pretrain_lightcurve(
-    survey: Survey,
+    surveys: Surveys,
     output: Annotated[Path, typer.Option("-o", "--output", help="Run folder.")],
     preset: Preset = "mini",
     config: Config = None,
     seed: Seed = None,
     steps: Steps = None,
+    start: Start = None,
     device: Device = "auto",
     resume: Resume = True,
 ) -> None:
@@ -60,9 +73,10 @@ def pretrain_lightcurve(
 
     changes = {"train_lightcurve": {"steps": steps}} if steps else {}
     run(
-        survey,
+        surveys,
         chosen_settings(preset, config, seed, **changes),
         output,
+        start=start,
         device=device,
         resume=resume,
         progress=True,
@@ -71,7 +85,7 @@ def pretrain_lightcurve(
 
 @app.command(rich_help_panel=MODELS)
 def align(
-    survey: Survey,
+    surveys: Surveys,
     spectrum: Annotated[Path, typer.Option(help="Model folder of the spectrum encoder.")],
     lightcurve: Annotated[Path, typer.Option(help="Model folder of the light-curve encoder.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Run folder.")],
@@ -90,4 +104,4 @@ def align(
 
     changes = {"train_align": {"steps": steps}} if steps else {}
     chosen = chosen_settings(preset, config, seed, **changes)
-    run(survey, spectrum, lightcurve, chosen, output, device=device, resume=resume, progress=True)
+    run(surveys, spectrum, lightcurve, chosen, output, device=device, resume=resume, progress=True)

@@ -254,14 +254,14 @@ def split_quantiles(
     return np.concatenate(quantiles), np.concatenate(targets)
 
 
-def survey_references(model: Network, survey: Survey, part: Part) -> dict[str, Reference]:
+def survey_references(model: Network, surveys: Sequence[Survey], part: Part) -> dict[str, Reference]:
     """What an encoder's training stars are like, kept with the model to tell unlike ones.
 
     Parameters
     ----------
     model
         With the encoder.
-    survey
+    surveys
         What it was trained on.
     part
         Which encoder.
@@ -270,11 +270,15 @@ def survey_references(model: Network, survey: Survey, part: Part) -> dict[str, R
     -------
     dict
         The part's reference by its name: features of training stars, and the calibration split's
-        distances from them; empty where the survey has too few stars.
+        distances from them; empty where the surveys have too few stars.
     """
     seed = model.settings.seed
-    rows = [_split_features(model, survey, part, split, seed) for split in ("train", "calibration")]
-    found = fit_reference(*rows, seed=seed, data=f"{survey.kind} survey {survey.identity}")
+    rows = [
+        np.concatenate([_split_features(model, survey, part, split, seed) for survey in surveys])
+        for split in ("train", "calibration")
+    ]
+    data = " and ".join(f"{survey.kind} survey {survey.identity}" for survey in surveys)
+    found = fit_reference(*rows, seed=seed, data=data)
     return {} if found is None else {part: found}
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from desa.io.resample import fitting
 from desa.preprocess.published import counts_of
@@ -324,8 +324,15 @@ def make_loader(
         rank=rank,
         world=world,
     )
+    return loader_of(dataset, order, workers, pin_memory)
+
+
+def loader_of(
+    dataset: Any, order: Sampler[Any], workers: int = 0, pin_memory: bool = False
+) -> DataLoader[Any]:
+    """The batches of an order's draws; parameters as `make_loader`'s."""
     return DataLoader(
-        dataset,  # type: ignore[arg-type]
+        dataset,
         sampler=order,
         batch_size=None,
         num_workers=workers,

@@ -41,11 +41,12 @@ def step_seed(seed: int, *place: int | str) -> int:
 
 def learning_rate(training: Training, step: int) -> float:
     """Learning rate of step `step` (from 0): linear warm-up, then constant or half a cosine."""
-    if step < training.warmup:
-        return training.learning_rate * (step + 1) / training.warmup
+    warmup = training.warmup if training.warmup >= 1 else int(training.warmup * training.steps)
+    if step < warmup:
+        return training.learning_rate * (step + 1) / warmup
     if training.schedule == "constant":
         return training.learning_rate
-    done = (step - training.warmup) / max(1, training.steps - training.warmup)
+    done = (step - warmup) / max(1, training.steps - warmup)
     low, high = min(training.final_learning_rate, training.learning_rate), training.learning_rate
     return low + 0.5 * (high - low) * (1 + math.cos(math.pi * min(1.0, done)))
 

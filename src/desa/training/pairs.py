@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from desa.config import Objective
-from desa.survey.selection import Pairs
+from desa.survey.mixture import MixedOrder, Mixture, largest_batch
+from desa.survey.order import UniqueStarSampler
+from desa.survey.selection import Pairs, pairs_of
 from desa.survey.store import Survey
 
 
@@ -31,6 +33,23 @@ class FeatureBatch:
         """The same on a device."""
         prior, targets = (None if x is None else x.to(device) for x in (self.prior, self.targets))
         return FeatureBatch(self.spectrum.to(device), self.lightcurve.to(device), prior, targets)
+
+
+def split_pairs(survey: Survey, split: str) -> Pairs:
+    """All pairs of the stars of a split."""
+    pairs = pairs_of(survey)
+    return pairs.where(survey.split[pairs.star] == split)
+
+
+def mixed_pairs(mixture: Mixture, split: str) -> Pairs:
+    """Pairs of a split, with stars, light curves and spectra numbered on through the surveys."""
+    found = [np.zeros((3, 0), np.int64)]
+    first = np.zeros(3, np.int64)
+    for survey in mixture.surveys:
+        pairs = split_pairs(survey, split)
+        found.append(np.stack([pairs.star, pairs.lightcurve, pairs.spectrum]) + first[:, None])
+        first = first + np.array([survey.n_stars, survey.n_lightcurves, survey.n_spectra])
+    return Pairs(*np.concatenate(found, axis=1))
 
 
 class PairLoader:
@@ -61,6 +80,8 @@ class PairLoader:
         False: each pair once an epoch, so that a star with several spectra may meet itself in a batch.
     targets
         (n_stars, K) scaled labels of `targets_of`, or None.
+    shares, first_star
+        Of several surveys: the share of each in a batch, and the number of its first star.
     """
 
     def __init__(
@@ -78,14 +99,19 @@ class PairLoader:
         shuffle: bool = True,
         unique_stars: bool = True,
         targets: Tensor | None = None,
+        shares: Sequence[float] = (1.0,),
+        first_star: Sequence[int] | NDArray[np.int64] = (0,),
     ) -> None:
-        self.targets = targets
+        self.targets, self.shares = targets, shares
         self.pairs, self.spectrum, self.lightcurve, self.prior = pairs, spectrum, lightcurve, prior
         self.seed, self.skip, self.rank, self.world, self.shuffle = seed, skip, rank, world, shuffle
         group = pairs.star if unique_stars else np.arange(len(pairs))
-        self.rows = np.argsort(group, kind="stable")
-        _, self.first, self.count = np.unique(group[self.rows], return_index=True, return_counts=True)
-        self.batch_size = min(batch_size, (len(self.first) if shuffle else len(pairs)) // world)
+        survey = np.searchsorted(first_star, pairs.star, side="right") - 1
+        self.rows = [np.flatnonzero(survey == place) for place in range(len(shares))]
+        self.samplers = [UniqueStarSampler(group[rows], seed, shuffle=True) for rows in self.rows]
+        self.batch_size = min(batch_size, len(pairs) // world)
+        if shuffle:
+            self.batch_size = largest_batch(batch_size, list(map(len, self.samplers)), shares, world)
 
     def __iter__(self) -> Iterator[FeatureBatch]:
         if self.batch_size < 2:
@@ -95,18 +121,12 @@ class PairLoader:
             for start in range(0, len(order) - 1, self.batch_size):
                 yield self._pick(order[start : start + self.batch_size])
             return
-        each = len(self.first) // self.world // self.batch_size
-        epoch, place = divmod(self.skip, each)
-        while True:
-            order = self._epoch(epoch)
-            for index in range(place, each):
-                yield self._pick(order[index * self.batch_size : (index + 1) * self.batch_size])
-            epoch, place = epoch + 1, 0
-
-    def _epoch(self, epoch: int) -> NDArray[np.int64]:
-        generator = np.random.default_rng([abs(self.seed), int(self.seed < 0), epoch])
-        chosen = self.rows[self.first + generator.integers(0, self.count)]
-        return np.asarray(generator.permutation(chosen)[self.rank :: self.world])
+        order_of_all = MixedOrder(
+            self.samplers, self.shares, self.batch_size, skip=self.skip, rank=self.rank, world=self.world
+        )
+        for draws in order_of_all:
+            chosen = [rows[draw.items] for rows, draw in zip(self.rows, draws, strict=True)]
+            yield self._pick(np.concatenate(chosen))
 
     def _pick(self, rows: NDArray[np.int64]) -> FeatureBatch:
         part = self.pairs.where(rows)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, compress
 from pathlib import Path
 from typing import Any
 
@@ -18,130 +16,59 @@ from torch import Tensor
 from desa.config import Settings
 from desa.conformal import calibrate
 from desa.errors import ModelError, SurveyError
-from desa.files import written_whole
 from desa.inference.encode import lightcurve_features, spectrum_features, split_quantiles, survey_references
 from desa.models.network import Network
-from desa.provenance import provenance
-from desa.survey.batches import LightCurveDataset, SpectrumDataset, make_loader
-from desa.survey.selection import Pairs, pairs_of, prior_of
+from desa.survey.batches import LightCurveDataset, SpectrumDataset, loader_of, make_loader
+from desa.survey.mixture import MixedDataset, MixedOrder, Mixture, SurveysLike, largest_batch
+from desa.survey.order import ItemSampler
+from desa.survey.selection import Pairs, prior_of
+from desa.survey.splits import SPLITS
 from desa.survey.store import Survey
 from desa.training.alignment import Align
 from desa.training.checkpoint import full_weights
 from desa.training.distributed import barrier, choose_device, current, join
-from desa.training.loop import fit
-from desa.training.pairs import PairLoader, standardisation, targets_of
-from desa.training.task import History, Interrupted, Task
+from desa.training.pairs import (
+    PairLoader,
+    mixed_pairs,
+    split_pairs,
+    standardisation,
+    targets_of,
+)
+from desa.training.stage import SECTIONS, Stage
 from desa.training.tasks import PretrainLightCurve, PretrainSpectrum
-from desa.training.tracking import training_progress
+from desa.types import Part
 
-MODEL, CACHE, FACTS = "model", "features", "run.json"
+CACHE = "features"
+"""Folder of the encoders' features, in the alignment's."""
 
-SECTIONS = {
-    "spectrum": ("preprocess_spectrum", "spectrum", "objective_spectrum"),
-    "lightcurve": ("preprocess_lightcurve", "lightcurve", "objective_lightcurve"),
-    "align": ("dualformer", "alignment"),
-}
-"""The settings that shape each stage, beside its ``train_...``."""
-
-HARMLESS = {"steps", "patience", "checkpoint_minutes", "workers"}
-"""Training settings that may change from one sitting of a run to the next."""
-
-
-@dataclass(frozen=True)
-class _Stage:
-    """One stage of training under way."""
-
-    name: str
-    survey: Survey
-    settings: Settings
-    out: Path
-    device: torch.device
-    resume: bool
-    progress: bool
-    made_from: str = ""
-
-    def identity(self) -> dict[str, str]:
-        """What the run is made from: resuming its checkpoint with anything else is refused."""
-        chosen = self.settings.model_dump(mode="json", include=set(SECTIONS[self.name]))
-        training = getattr(self.settings, f"train_{self.name}").model_dump(mode="json", exclude=HARMLESS)
-        described = json.dumps([chosen, training, self.settings.dtype], sort_keys=True)
-        return {
-            "survey": self.survey.identity,
-            "settings": hashlib.blake2b(described.encode(), digest_size=16).hexdigest(),
-            "models": self.made_from,
-        }
-
-    def fit(self, task: Task, train: Callable[[int], Any], valid: Iterable[Any]) -> History:
-        """Train, and raise `Interrupted` if a signal stopped it."""
-        training = getattr(self.settings, f"train_{self.name}")
-        shown = self.progress and current().main
-        with training_progress() if shown else nullcontext() as bar:
-            history = fit(
-                task,
-                train,
-                valid,
-                training,
-                self.out,
-                seed=self.settings.seed,
-                device=self.device,
-                dtype=self.settings.dtype,
-                compile=self.settings.compile,
-                strategy=training.strategy,
-                progress=bar,
-                resume=self.resume,
-                identity=self.identity(),
-            )
-        if history.stopped == "signal":
-            raise Interrupted(
-                f"stopped by {history.signal} after step {history.step} of {training.steps}; "
-                f"the checkpoint is in {self.out}: run the same command again to go on"
-            )
-        return history
-
-    def finish(self, model: Network, history: History) -> Network:
-        """Write ``model/`` and ``run.json``."""
-        validation = {k: v for k, v in (history.validation or {}).items() if np.isfinite(v)}
-        model.metadata = {
-            **provenance(
-                data=f"{self.survey.kind} survey", survey=self.survey.identity, seed=self.settings.seed
-            ),
-            "stage": self.name,
-            "steps": history.step,
-            "best_step": history.best_step,
-            "stopped": history.stopped,
-            "seconds": round(history.seconds, 1),
-            "validation": validation,
-            "collapsed": bool(validation.get("collapsed", 0.0)),
-        }
-        if current().main:
-            model.save(self.out / MODEL)
-            with written_whole(self.out / FACTS) as scratch:
-                facts = {**model.metadata, "settings": self.settings.model_dump(mode="json")}
-                scratch.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-        barrier()
-        return model
+LEAST_REAL = 20
+"""Real calibration stars with each label, from which on mock ones are left out of the calibration."""
 
 
 def pretrain_spectrum(
-    survey: Survey | str | Path,
+    survey: SurveysLike,
     settings: Settings,
     out: str | Path,
     *,
+    start: str | Path | None = None,
     device: str = "auto",
     resume: bool = True,
     progress: bool = False,
 ) -> Network:
-    """Pre-train the spectrum encoder on the spectra of a survey's train split.
+    """Pre-train the spectrum encoder on the spectra of the train split.
 
     Parameters
     ----------
     survey
-        A survey or its folder.
+        A survey or its folder, or several; see `desa.survey.mixture.Mixture.of`.
     settings
         All settings; ``train_spectrum`` and ``objective_spectrum`` are this stage's.
     out
         The run's folder: ``metrics.jsonl``, ``tensorboard/``, ``checkpoint.pt``, and at the end ``model/``
         (the weights that did best on the valid split) and ``run.json``.
+    start
+        Folder of a model whose encoder it begins with, in that encoder's own sizes and preprocessing; with
+        its head too, if that is for the same labels. None begins with random weights.
     device
         ``"auto"``, ``"cpu"``, ``"cuda"``. Under `torchrun`, each process its own.
     resume
@@ -152,67 +79,122 @@ def pretrain_spectrum(
     Returns
     -------
     Network
-        The encoder with its head, calibrated on the calibration split.
+        The encoder with its head, calibrated on the calibration split: on that of the real surveys, if there
+        are any with enough labels. Without labels, or where ``supervised`` is 0, the encoder alone.
 
     Raises
     ------
     SurveyError
-        If the train split holds too few spectra.
+        If the train split of a survey holds too few spectra.
     ModelError
         If the folder's checkpoint is of another run.
     Interrupted
         If a signal stopped the run; it can be resumed.
     """
-    join(choose_device(device))
-    survey = _opened(survey)
-    stage = _Stage("spectrum", survey, settings, Path(out), choose_device(device), resume, progress)
-    labels, training = settings.objective_spectrum.labels, settings.train_spectrum
-    train, valid = (SpectrumDataset(survey, split, labels) for split in ("train", "valid"))
-    _need(len(train), "spectra", survey)
-    torch.manual_seed(settings.seed)
-    task = PretrainSpectrum(settings)
-    task.start_at(_labels(survey, labels, train.star))
-    history = stage.fit(task, *_loaders(train, valid, stage, training.batch_size, training.workers))
-    model = _whole(task.model, stage.device)
-    quantiles, targets = split_quantiles(model, survey, "spectrum", "calibration")
-    model.calibration["spectrum"] = calibrate(quantiles, targets, settings.objective_spectrum.quantiles)
-    model.references = survey_references(model, survey, "spectrum")
-    return stage.finish(model, history)
+    return _pretrain("spectrum", survey, settings, out, start, device, resume, progress)
 
 
 def pretrain_lightcurve(
-    survey: Survey | str | Path,
+    survey: SurveysLike,
     settings: Settings,
     out: str | Path,
     *,
+    start: str | Path | None = None,
     device: str = "auto",
     resume: bool = True,
     progress: bool = False,
 ) -> Network:
     """Pre-train the light-curve encoder; parameters, result and errors as `pretrain_spectrum`'s."""
+    return _pretrain("lightcurve", survey, settings, out, start, device, resume, progress)
+
+
+def _pretrain(
+    part: Part,
+    survey: SurveysLike,
+    settings: Settings,
+    out: str | Path,
+    start: str | Path | None,
+    device: str,
+    resume: bool,
+    progress: bool,
+) -> Network:
     join(choose_device(device))
-    survey = _opened(survey)
-    stage = _Stage("lightcurve", survey, settings, Path(out), choose_device(device), resume, progress)
-    objective, crop = settings.objective_lightcurve, settings.preprocess_lightcurve
-    training = settings.train_lightcurve
-    train, valid = (
-        LightCurveDataset(survey, split, crop.length, 2, objective.labels, crop.min_valid)
-        for split in ("train", "valid")
-    )
-    _need(len(train), "light curves", survey)
+    surveys, begin = Mixture.of(survey), None if start is None else Network.load(start)
+    if begin is not None:
+        own = {section: getattr(begin.settings, section) for section in (part, f"preprocess_{part}")}
+        settings = settings.model_copy(update=own)
+    made_from = "" if start is None else _weights(start)
+    stage = Stage(part, surveys, settings, Path(out), choose_device(device), resume, progress, made_from)
+    train, valid = ([_data(one, settings, part, split) for one in surveys.surveys] for split in SPLITS[:2])
+    for one, data in zip(surveys.surveys, train, strict=True):
+        _need(len(data), "spectra" if part == "spectrum" else "light curves", one)
     torch.manual_seed(settings.seed)
-    task = PretrainLightCurve(settings)
-    task.start_at(_labels(survey, objective.labels, train.star))
-    history = stage.fit(task, *_loaders(train, valid, stage, training.batch_size, training.workers))
+    task = PretrainSpectrum(settings) if part == "spectrum" else PretrainLightCurve(settings)
+    objective = getattr(settings, f"objective_{part}")
+    labels = torch.cat([_labels(data.survey, objective.labels, data.star) for data in train])
+    task.start_at(labels)
+    if begin is not None:
+        task.begin_with(begin)
+    world, seed = current(), settings.seed
+    size = largest_batch(stage.training.batch_size, [len(data) for data in train], surveys.shares, world.size)
+
+    def batches(skip: int) -> Iterable[Any]:
+        order = MixedOrder(
+            [ItemSampler(data.star, seed, shuffle=True) for data in train],
+            surveys.shares,
+            size,
+            skip=skip,
+            rank=world.rank,
+            world=world.size,
+        )
+        return loader_of(MixedDataset(train, surveys), order, stage.training.workers)
+
+    held = Chained([make_loader(data, size, seed, shuffle=False) for data in valid])
+    each = sum(len(data) for data in train) // (size * world.size)
+    history = stage.fit(task, batches, held, each)
     model = _whole(task.model, stage.device)
-    quantiles, targets = split_quantiles(model, survey, "lightcurve", "calibration")
-    model.calibration["lightcurve"] = calibrate(quantiles, targets, objective.quantiles)
-    model.references = survey_references(model, survey, "lightcurve")
-    return stage.finish(model, history)
+    if objective.supervised and torch.isfinite(labels).any():
+        model.calibration[part] = _calibration(model, surveys, part)
+    else:  # a head that no label has taught would predict nonsense
+        setattr(model, f"{part}_head", None)
+    model.references = survey_references(model, surveys.surveys, part)
+    return stage.finish(model, history, [len(np.unique(data.star)) for data in train])
+
+
+class Chained:
+    """Several things to go through, one after the other, as often as is asked for."""
+
+    def __init__(self, parts: Sequence[Iterable[Any]]) -> None:
+        self.parts = parts
+
+    def __iter__(self) -> Iterator[Any]:
+        return chain.from_iterable(self.parts)
+
+
+def _data(survey: Survey, settings: Settings, part: Part, split: str) -> SpectrumDataset | LightCurveDataset:
+    """What an encoder is trained on: spectra, or two crops of each light curve."""
+    if part == "spectrum":
+        return SpectrumDataset(survey, split, settings.objective_spectrum.labels)
+    crop, labels = settings.preprocess_lightcurve, settings.objective_lightcurve.labels
+    return LightCurveDataset(survey, split, crop.length, 2, labels, crop.min_valid)
+
+
+def _calibration(model: Network, surveys: Mixture, part: Part) -> dict[str, Any]:
+    """Of a head, by the calibration split: real stars alone, if there are enough of them with each label."""
+    found = [split_quantiles(model, survey, part, "calibration") for survey in surveys.surveys]
+    counts = np.stack([np.isfinite(targets).sum(axis=0) for _, targets in found])
+    chosen = np.array([survey.kind == "real" for survey in surveys.surveys])
+    if np.any(counts[chosen].sum(axis=0) < LEAST_REAL):
+        chosen = np.asarray(counts.any(axis=1))
+    if chosen.any():
+        surveys, found = surveys.only(list(chosen)), list(compress(found, chosen))
+    quantiles, targets = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    calibration = calibrate(quantiles, targets, getattr(model.settings, f"objective_{part}").quantiles)
+    return {**calibration, "stars": surveys.data}
 
 
 def align(
-    survey: Survey | str | Path,
+    survey: SurveysLike,
     spectrum_model: str | Path,
     lightcurve_model: str | Path,
     settings: Settings,
@@ -224,30 +206,36 @@ def align(
 ) -> Network:
     """Align two pre-trained encoders with the DualFormer, on stars that have both modalities.
 
-    The encoders are frozen, so their features are computed once and kept in ``out/features``. Other
-    parameters, result and errors as `pretrain_spectrum`'s. A run whose projections have lost their rank
-    is marked: ``metadata["collapsed"]``.
+    The encoders are frozen, so their features are computed once and kept in ``out/features``. Of several
+    surveys those count that have training stars with both. Other parameters, result and errors as
+    `pretrain_spectrum`'s. A run whose projections have lost their rank is marked: ``metadata["collapsed"]``.
 
     Raises
     ------
+    SurveyError
+        If no survey has two training stars with both modalities.
     ModelError
         If a model folder lacks its encoder.
     """
     join(choose_device(device))
-    survey, out = _opened(survey), Path(out)
+    given, out, world = Mixture.of(survey), Path(out), current()
     made_from = " ".join(_weights(folder) for folder in (spectrum_model, lightcurve_model))
-    stage = _Stage("align", survey, settings, out, choose_device(device), resume, progress, made_from)
+    counts = [len(np.unique(split_pairs(one, "train").star)) for one in given.surveys]
+    most = int(np.argmax(counts))
+    _need(counts[most] // world.size, "stars with light curve and spectrum", given.surveys[most])
+    surveys = given.only([count // world.size >= 2 for count in counts])
+    stage = Stage("align", surveys, settings, out, choose_device(device), resume, progress, made_from)
     model = joined_model(Network.load(spectrum_model), Network.load(lightcurve_model), settings)
     model.to(stage.device)
-    spectrum, lightcurve = _both_features(model, survey, out / CACHE)
-    pairs, prior = pairs_of(survey), prior_of(survey, settings.dualformer.prior)
-    splits = survey.split[pairs.star]
-    train, valid = (pairs.where(splits == split) for split in ("train", "valid"))
+    features = [_both_features(model, one, out / CACHE) for one in surveys.surveys]
+    spectrum, lightcurve = (_concatenated(rows) for rows in zip(*features, strict=True))
+    priors = [prior_of(one, settings.dualformer.prior) for one in surveys.surveys]
+    prior = None if priors[0] is None else torch.cat([rows for rows in priors if rows is not None])
+    train, valid = (mixed_pairs(surveys, split) for split in SPLITS[:2])
     targets = None
     if settings.alignment.supervised:
-        targets = targets_of(survey, (settings.objective_spectrum, settings.objective_lightcurve))
-    world = current()
-    _need(len(np.unique(train.star)) // world.size, "stars with light curve and spectrum", survey)
+        objectives = (settings.objective_spectrum, settings.objective_lightcurve)
+        targets = torch.cat([targets_of(one, objectives) for one in surveys.surveys])
 
     def loader(part: Pairs, *, skip: int = 0, shuffle: bool = True) -> PairLoader:
         return PairLoader(
@@ -262,14 +250,16 @@ def align(
             world=world.size,
             shuffle=shuffle,
             targets=targets,
+            shares=surveys.shares,
+            first_star=surveys.first_star,
         )
 
     dualformer = model.require("dualformer")
     if settings.dualformer.standardise:
         dualformer.set_standardisation(*standardisation(train, spectrum, lightcurve))
-    task = Align(settings, dualformer)
-    history = stage.fit(task, lambda skip: loader(train, skip=skip), loader(valid, shuffle=False))
-    return stage.finish(model.eval(), history)
+    task, each = Align(settings, dualformer), sum(counts) // (settings.train_align.batch_size * world.size)
+    history = stage.fit(task, lambda skip: loader(train, skip=skip), loader(valid, shuffle=False), each)
+    return stage.finish(model.eval(), history, [count for count in counts if count // world.size >= 2])
 
 
 def joined_model(spectrum: Network, lightcurve: Network, settings: Settings) -> Network:
@@ -288,25 +278,17 @@ def joined_model(spectrum: Network, lightcurve: Network, settings: Settings) -> 
     torch.manual_seed(settings.seed)
     model = Network(chosen)
     for part, source in sources.items():
-        for module in ("encoder", "head"):
-            own = model.require(f"{part}_{module}")
-            own.load_state_dict(source.require(f"{part}_{module}").state_dict())
-            own.requires_grad_(False)
+        if getattr(source, f"{part}_head") is None:
+            setattr(model, f"{part}_head", None)
+        for module in (f"{part}_encoder", f"{part}_head"):
+            own = getattr(model, module)
+            if own is not None:
+                own.load_state_dict(source.require(module).state_dict())
+                own.requires_grad_(False)
         for own, given in ((model.calibration, source.calibration), (model.references, source.references)):
             if part in given:
                 own[part] = given[part]
     return model.eval()
-
-
-def _loaders(
-    train: Any, valid: Any, stage: _Stage, batch_size: int, workers: int
-) -> tuple[Callable[[int], Any], Iterable[Any]]:
-    """Endless training batches from the n-th on, and the validation batches."""
-    size, seed = min(batch_size, len(train)), stage.settings.seed
-    return (
-        lambda skip: make_loader(train, size, seed, skip=skip, drop_last=True, workers=workers),
-        make_loader(valid, size, seed, shuffle=False),
-    )
 
 
 def _labels(survey: Survey, names: Sequence[str], star: NDArray[np.int64]) -> Tensor:
@@ -348,5 +330,6 @@ def _weights(folder: str | Path) -> str:
         raise ModelError(f"{folder}: no model here") from None
 
 
-def _opened(survey: Survey | str | Path) -> Survey:
-    return survey if isinstance(survey, Survey) else Survey.open(survey)
+def _concatenated(rows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Rows of several surveys; of one as they are, which may lie on disk."""
+    return rows[0] if len(rows) == 1 else np.concatenate(rows)

@@ -14,15 +14,11 @@ from desa.models.heads import QuantileHead, SimSiamPredictor
 from desa.models.network import Network
 from desa.models.periods import FEATURES, LEVELS, PEAK
 from desa.models.spectrum import SpectrumDecoder
+from desa.preprocess.augment import augment
 from desa.preprocess.masking import mask_pixels
 from desa.preprocess.stretching import stretch, stretches
 from desa.survey.tensors import LightCurveBatch, SpectrumBatch
 from desa.training.task import Task
-
-SNR_FULL_WEIGHT = 50.0
-"""Spectra of this S/N in g and better count fully in the supervised loss; lower ones in proportion."""
-
-LEAST_WEIGHT = 0.2
 
 STRETCHED = 0.5
 """Share of the light curves that are stretched: the others keep the time scales of what else is in them."""
@@ -34,9 +30,9 @@ def scaled_targets(labels: dict[str, Tensor], objective: Objective) -> Tensor:
     return torch.stack(columns, dim=1)
 
 
-def snr_weight(snr_g: Tensor) -> Tensor:
-    """Weight of a spectrum's labels by its signal-to-noise; unknown S/N counts fully."""
-    return (snr_g.nan_to_num(SNR_FULL_WEIGHT) / SNR_FULL_WEIGHT).clamp(LEAST_WEIGHT, 1.0)
+def snr_weight(snr_g: Tensor, half: float) -> Tensor:
+    """Weight of a spectrum's labels by its signal-to-noise: 1/2 at `half`; unknown S/N counts fully."""
+    return 1 / (1 + (half / snr_g.nan_to_num(torch.inf).clamp_min(1.0)) ** 2)
 
 
 def label_errors(quantiles: Tensor, targets: Tensor, objective: Objective) -> dict[str, tuple[float, float]]:
@@ -72,7 +68,7 @@ def stretched(batch: LightCurveBatch, objective: Objective, generator: torch.Gen
 class _Pretrain(Task):
     """What both encoders' pre-training shares."""
 
-    head = ""
+    part = ""
 
     def losses(self, batch: Any, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Self-supervised loss, supervised loss, predicted quantiles, targets."""
@@ -81,6 +77,20 @@ class _Pretrain(Task):
     def __init__(self, settings: Settings, model: Network, objective: Objective) -> None:
         super().__init__()
         self.settings, self.model, self.objective = settings, model, objective
+
+    @property
+    def head(self) -> Any:
+        """The encoder's head."""
+        return self.model.require(f"{self.part}_head")
+
+    def begin_with(self, start: Network) -> None:
+        """Take the weights of another model's encoder, and its head's if it is for the same labels."""
+        name, other = f"{self.part}_encoder", getattr(start.settings, f"objective_{self.part}")
+        self.model.require(name).load_state_dict(start.require(name).state_dict())
+        same = all(getattr(other, x) == getattr(self.objective, x) for x in ("labels", "scales", "quantiles"))
+        head = getattr(start, f"{self.part}_head")
+        if same and head is not None:
+            self.head.load_state_dict(head.state_dict())
 
     @torch.no_grad()
     def start_at(self, labels: Tensor) -> None:
@@ -97,14 +107,14 @@ class _Pretrain(Task):
         levels = torch.tensor(self.objective.quantiles, dtype=torch.float64)
         scale = torch.tensor(self.objective.scales, dtype=torch.float64)
         wanted = torch.nanquantile(labels.double() / scale, levels, dim=0).T
-        bias = self.model.require(self.head).layers[-1].bias
+        bias = self.head.layers[-1].bias
         known = torch.isfinite(wanted)
         bias.copy_(torch.where(known, wanted.to(bias), bias.view_as(wanted)).flatten())
 
     def quantiles(self, features: Tensor) -> Tensor:
         """(B, K, Q) of the head, in float32 throughout: bfloat16 has 3 digits, Teff needs more."""
         with torch.autocast(features.device.type, enabled=False):
-            return torch.as_tensor(self.model.require(self.head)(features.float()))
+            return torch.as_tensor(self.head(features.float()))
 
     def training_step(self, batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Hybrid loss of a batch."""
@@ -125,14 +135,16 @@ class _Pretrain(Task):
 
 
 class PretrainSpectrum(_Pretrain):
-    """Masked filling and stellar parameters from one forward pass of the masked spectrum."""
+    """Masked filling and stellar parameters from one forward pass of the masked spectrum.
 
-    name = "spectrum"
-    head = "spectrum_head"
+    With ``supervised: 1`` there is no decoder, and the encoder sees the whole spectrum.
+    """
+
+    name = part = "spectrum"
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings, Network(settings, ["spectrum"]), settings.objective_spectrum)
-        self.decoder = SpectrumDecoder(settings.spectrum)
+        self.decoder = SpectrumDecoder(settings.spectrum) if self.objective.supervised < 1 else None
 
     def losses(
         self, batch: SpectrumBatch, generator: torch.Generator
@@ -142,26 +154,37 @@ class PretrainSpectrum(_Pretrain):
             pixels, weights = self.model.spectrum_pixels(
                 batch.flux, batch.ivar, batch.z, batch.log_wavelength_start
             )
-            seen, hidden = mask_pixels(pixels, weights > 0, self.objective, generator)
+            if self.training and self.objective.augment:
+                pixels, weights = augment(pixels, weights, generator)
+        own, features = self._filled(pixels, weights, generator)
+        quantiles = self.quantiles(features)
+        targets = scaled_targets(batch.labels, self.objective)
+        importance = snr_weight(batch.snr_g, self.objective.half_weight_snr)
+        supervised = pinball(quantiles, targets, self.objective.quantiles, importance)
+        return own, supervised, quantiles, targets
+
+    def _filled(self, pixels: Tensor, weights: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Loss of masked filling (0 without a decoder), and the features of what was seen."""
         encoder = self.model.require("spectrum_encoder")
+        if self.decoder is None:
+            return pixels.new_zeros(()), encoder(pixels, weights)
+        with torch.no_grad():
+            seen, hidden = mask_pixels(pixels, weights > 0, self.objective, generator)
         tokens = encoder.cnn(seen, weights)
         own = masked_reconstruction(self.decoder(tokens).float(), pixels, hidden, weights)
-        quantiles = self.quantiles(encoder.conformer(tokens))
-        targets = scaled_targets(batch.labels, self.objective)
-        supervised = pinball(quantiles, targets, self.objective.quantiles, snr_weight(batch.snr_g))
-        return own, supervised, quantiles, targets
+        return own, encoder.conformer(tokens)
 
     def compilable(self) -> list[nn.Module]:
         """Encoder, block by block, and decoder."""
         encoder = self.model.require("spectrum_encoder")
-        return [encoder.embedding, *encoder.layers, *encoder.blocks, self.decoder]
+        decoder = [] if self.decoder is None else [self.decoder]
+        return [encoder.embedding, *encoder.layers, *encoder.blocks, *decoder]
 
 
 class PretrainLightCurve(_Pretrain):
     """Two crops of a star agree (SimSiam), and tell its rotation period."""
 
-    name = "lightcurve"
-    head = "lightcurve_head"
+    name = part = "lightcurve"
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings, Network(settings, ["lightcurve"]), settings.objective_lightcurve)
@@ -175,7 +198,7 @@ class PretrainLightCurve(_Pretrain):
         median begins at the highest peak: between two peaks it would be no period at all.
         """
         super().start_at(labels)
-        head: QuantileHead = self.model.require(self.head)
+        head: QuantileHead = self.head
         reads = self.model.require("lightcurve_encoder").reader is not None
         if not reads or head.skip is None or "log_prot" not in self.objective.labels:
             return

@@ -1,0 +1,122 @@
+"""What every stage of training shares: its identity, the loop, and what it leaves in its folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from desa.config import Settings, Training
+from desa.files import written_whole
+from desa.models.network import Network
+from desa.provenance import provenance
+from desa.survey.mixture import Mixture
+from desa.training.distributed import barrier, current
+from desa.training.loop import fit
+from desa.training.task import History, Interrupted, Task
+from desa.training.tracking import training_progress
+
+MODEL, FACTS = "model", "run.json"
+
+SECTIONS = {
+    "spectrum": ("preprocess_spectrum", "spectrum", "objective_spectrum"),
+    "lightcurve": ("preprocess_lightcurve", "lightcurve", "objective_lightcurve"),
+    "align": ("dualformer", "alignment"),
+}
+"""The settings that shape each stage, beside its ``train_...``."""
+
+HARMLESS = {"steps", "epochs", "patience", "checkpoint_minutes", "workers"}
+"""Training settings that may change from one sitting of a run to the next."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of training under way."""
+
+    name: str
+    surveys: Mixture
+    settings: Settings
+    out: Path
+    device: torch.device
+    resume: bool
+    progress: bool
+    made_from: str = ""
+
+    @property
+    def training(self) -> Training:
+        """The stage's own training settings."""
+        found: Training = getattr(self.settings, f"train_{self.name}")
+        return found
+
+    def identity(self) -> dict[str, str]:
+        """What the run is made from: resuming its checkpoint with anything else is refused."""
+        chosen = self.settings.model_dump(mode="json", include=set(SECTIONS[self.name]))
+        training = self.training.model_dump(mode="json", exclude=HARMLESS)
+        described = json.dumps([chosen, training, self.settings.dtype], sort_keys=True)
+        return {
+            "survey": self.surveys.identity,
+            "settings": hashlib.blake2b(described.encode(), digest_size=16).hexdigest(),
+            "models": self.made_from,
+        }
+
+    def fit(
+        self, task: Task, train: Callable[[int], Any], valid: Iterable[Any], batches_a_pass: int
+    ) -> History:
+        """Train, and raise `Interrupted` if a signal stopped it."""
+        training = self.training
+        if training.epochs:
+            steps = training.epochs * max(1, batches_a_pass // training.accumulate)
+            training = training.model_copy(update={"steps": steps})
+        shown = self.progress and current().main
+        with training_progress() if shown else nullcontext() as bar:
+            history = fit(
+                task,
+                train,
+                valid,
+                training,
+                self.out,
+                seed=self.settings.seed,
+                device=self.device,
+                dtype=self.settings.dtype,
+                compile=self.settings.compile,
+                strategy=training.strategy,
+                progress=bar,
+                resume=self.resume,
+                identity=self.identity(),
+            )
+        if history.stopped == "signal":
+            raise Interrupted(
+                f"stopped by {history.signal} after step {history.step} of {training.steps}; "
+                f"the checkpoint is in {self.out}: run the same command again to go on"
+            )
+        return history
+
+    def finish(self, model: Network, history: History, stars: Sequence[int]) -> Network:
+        """Write ``model/`` and ``run.json``; `stars` of each survey were trained on."""
+        validation = {k: v for k, v in (history.validation or {}).items() if np.isfinite(v)}
+        model.metadata = {
+            **provenance(data=self.surveys.data, survey=self.surveys.identity, seed=self.settings.seed),
+            "surveys": self.surveys.facts(stars),
+            "made_from": self.made_from,
+            "stage": self.name,
+            "steps": history.step,
+            "best_step": history.best_step,
+            "stopped": history.stopped,
+            "seconds": round(history.seconds, 1),
+            "validation": validation,
+            "collapsed": bool(validation.get("collapsed", 0.0)),
+        }
+        if current().main:
+            model.save(self.out / MODEL)
+            with written_whole(self.out / FACTS) as scratch:
+                facts = {**model.metadata, "settings": self.settings.model_dump(mode="json")}
+                scratch.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        barrier()
+        return model
