@@ -25,14 +25,11 @@ from desa.errors import DamagedFile, FileRefused, UnsupportedFile
 from desa.io.fits import OpenFile, integer, number, text
 from desa.io.gaia import is_gaia_source
 from desa.io.registry import Choices, Front, Glance, Reader, reader
+from desa.io.spectra import is_star, redshift, usable_pixels
 from desa.types import Spectrum, SpectrumGrid
 
 SUPPORTED = "desa reads LAMOST low-resolution spectra of any release"
 MIN_PIXELS, MAX_PIXELS = 3000, 4500
-MIN_GOOD = 0.2
-"""Least share of good pixels; the emptiest real file at hand has 0.48."""
-MAX_OVER_MEDIAN = 1e4
-"""Flux and inverse variance this far beyond their median come from damaged bytes (real files: up to 77)."""
 
 LAMOST_LOG_WAVELENGTH_START = 3.5682
 """log10 of the first pixel, 3699.99 Angstrom in vacuum."""
@@ -158,24 +155,18 @@ class LamostSpectrum(Reader[OpenFile]):
         return Glance(self.kind, star_name(header), observation(header), *place, header.get("MOCK") is True)
 
     def read(self, file: OpenFile, member: str, choices: Choices) -> Spectrum:
-        """As observed, ``ivar`` 0 where a pixel is bad; at least `MIN_GOOD` of the pixels must be good."""
+        """As observed, ``ivar`` 0 where a pixel is bad."""
         path, header, rows = file.path, file.header, _rows(file)
         if not MIN_PIXELS <= len(rows.flux) <= MAX_PIXELS:
             raise UnsupportedFile(path, f"a spectrum of {len(rows.flux)} pixels", SUPPORTED)
-        sane = _below_limit(np.abs(rows.flux), rows.ivar > 0)
-        good = sane & (rows.ivar > 0) & _below_limit(rows.ivar, rows.ivar > 0) & (rows.and_mask == 0)
-        if good.mean() < MIN_GOOD:
-            raise DamagedFile(path, f"only {int(good.sum())} good pixels of {len(good)}")
-        values = rows.flux[good]
-        if not values.max() > 0 or values.min() == values.max():
-            raise DamagedFile(path, "no flux, or the same in all pixels")
+        flux, ivar = usable_pixels(path, rows.flux, rows.ivar, rows.and_mask != 0)
         object_class = text(header, "CLASS").upper()
         return Spectrum(
-            flux=np.where(sane, rows.flux, np.float32(0)),
-            ivar=np.where(good, rows.ivar, np.float32(0)),
+            flux=flux,
+            ivar=ivar,
             log_wavelength_start=_log_start(path, rows.wavelength, header),
             log_wavelength_step=LAMOST_LOG_WAVELENGTH_STEP,
-            z=_redshift(header, object_class),
+            z=redshift(number(header, "Z"), object_class),
             star_id=star_name(header),
             obsid=observation(header),
             release=_release(header, rows.wavelength is not None),
@@ -188,25 +179,12 @@ class LamostSpectrum(Reader[OpenFile]):
             sources=(str(path),),
             meta={
                 "survey": "LAMOST",
-                "is_star": object_class in ("STAR", ""),
+                "is_star": is_star(object_class),
                 "z_err": number(header, "Z_ERR"),
                 "fiber": integer(header, "FIBERID"),
                 "helio_rv": number(header, "HELIO_RV"),
             },
         )
-
-
-def _below_limit(values: NDArray[np.float32], measured: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Finite values that no damaged byte has blown up."""
-    finite = np.isfinite(values)
-    typical = np.median(values[finite & measured]) if np.any(finite & measured) else 0.0
-    return finite & (values <= MAX_OVER_MEDIAN * typical)
-
-
-def _redshift(header: Any, object_class: str) -> float:
-    """Header Z where it is one: a star slower than 3000 km/s, or another object's; -9999 is none."""
-    z = number(header, "Z")
-    return z if (abs(z) < 0.01 if object_class in ("STAR", "") else -0.1 < z < 20) else float("nan")
 
 
 def _snr(header: Any, band: str) -> float:
