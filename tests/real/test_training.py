@@ -10,71 +10,14 @@ from rich.console import Console
 
 from desa.benchmark.tasks.labelled_spectra import fold_numbers
 from desa.io.registry import read_spectrum
-from desa.preprocess.augment import augment
 from desa.real.__main__ import main
 from desa.real.data import read_spectra
 from desa.real.evaluate import evaluate
 from desa.real.spectra import run
 from desa.real.task import observed_pixels, shuffled_batches
 from desa.real.train import QUANTILES, TYPICAL, new_model, predict, real_settings
-from desa.simulate.emulator import load_emulator
-from desa.simulate.real_continua import MockMaker, draw_labels, upper_envelope
 from desa.survey.tensors import SpectrumBatch
 from helpers.folder import write_lamost
-
-
-def test_mock_labels_are_inside_the_grid() -> None:
-    labels = draw_labels(np.random.default_rng(0), 500)
-    assert load_emulator().inside(labels).all()
-    assert np.ptp(labels[:, 0]) > 3500 and (labels[:, 1] < 3.0).sum() > 10
-
-
-def test_mock_batches_repeat_and_look_like_their_donors(tmp_path: Path) -> None:
-    write_lamost(tmp_path, 8)
-    spectra = read_spectra(tmp_path)
-    maker = MockMaker(spectra)
-    first, again, other = maker.batch(3, 16), maker.batch(3, 16), maker.batch(4, 16)
-    np.testing.assert_array_equal(first.flux, again.flux)
-    assert not np.array_equal(first.flux, other.flux)
-    assert np.isfinite(first.flux).all() and (first.ivar[:, 3900:] == 0).all()
-    level = np.median(first.flux[:, :3900], axis=1)
-    assert (level > 0.6).all() and (level < 1.4).all()
-
-
-def test_mock_pixels_are_the_emulators_lines(tmp_path: Path) -> None:
-    """Without much noise, the preprocessed mock spectrum is flux over continuum of its labels."""
-    write_lamost(tmp_path, 8)
-    maker = MockMaker(read_spectra(tmp_path))
-    maker.noise[:] = 1e-4
-    mock = maker.batch(0, 32)
-    hot = np.argmax(mock.labels[:, 0])
-    cool = np.argmin(np.abs(mock.labels[:, 0] - 4500) + 1e4 * (mock.labels[:, 2] < -0.5))
-    h_beta = int((np.log10(4862.7 * (1 + mock.z[hot])) - 3.5682) / 1e-4)
-    depth = mock.flux[:, h_beta - 3 : h_beta + 4].min(1) / np.median(
-        mock.flux[:, h_beta - 120 : h_beta + 120], axis=1
-    )
-    assert depth[hot] < depth[cool]
-
-
-def test_the_envelope_runs_along_the_top() -> None:
-    flux = np.ones((1, 3909), np.float32)
-    flux[0, 1000:1010] = 0.2
-    good = np.ones((1, 3909), bool)
-    good[0, 2000:2020] = False
-    flux[0, 2000:2020] = 0.0
-    np.testing.assert_allclose(upper_envelope(flux, good), 1.0, atol=1e-6)
-
-
-def test_augmentation_repeats_and_keeps_bad_pixels_bad() -> None:
-    pixels, weights = torch.randn(6, 500), torch.rand(6, 500)
-    weights[:, 100:130] = 0
-    first = augment(pixels, weights, torch.Generator().manual_seed(1))
-    again = augment(pixels, weights, torch.Generator().manual_seed(1))
-    assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
-    assert (first[0][first[1] == 0] == 0).all() and (first[1][:, 100:130] == 0).all()
-    kept = first[1] > 0
-    assert torch.equal(first[1][kept], weights[kept])
-    assert 0 < (first[0][kept] - pixels[kept]).abs().median() < 0.5
 
 
 def test_an_untrained_head_starts_at_typical_labels(tmp_path: Path) -> None:

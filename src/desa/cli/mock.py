@@ -31,6 +31,10 @@ def simulate(
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a Dask scheduler that makes the stars, tcp://host:8786.")
     ] = None,
+    continua: Annotated[
+        Path | None,
+        typer.Option(help="Real survey: spectra alone, model lines on its continua and with its noise."),
+    ] = None,
     check: Annotated[
         Path | None, typer.Option(help="Folder of real data: write a page of mock against real instead.")
     ] = None,
@@ -41,9 +45,12 @@ def simulate(
     """Make a mock Kepler + LAMOST survey. The same seed gives the same stars; more stars only add.
 
     Example: `desa simulate --stars 1000 --seed 1 -o mock`
+
+    Example: `desa simulate --continua real --stars 20000 -o mock-lines`
     """
     from desa.progress import progress_bar
     from desa.simulate.cluster import cluster_executor
+    from desa.simulate.real_continua import simulate_on_continua
     from desa.simulate.survey import simulate_survey
 
     if check is not None:
@@ -52,6 +59,11 @@ def simulate(
         with progress_bar("checking") as progress:
             check_survey(check, output, residuals=residuals, progress=progress)
         screen().print(f"mock against real in {output / 'report.html'}", markup=False)
+        return
+    if continua is not None:
+        with progress_bar("simulating") as progress:
+            simulate_on_continua(continua, stars, seed, output, progress=progress)
+        screen().print(f"{stars} mock spectra on the continua of {continua} in {output}", markup=False)
         return
     with cluster_executor(scheduler) as executor, progress_bar("simulating") as progress:
         simulate_survey(

@@ -105,7 +105,7 @@ def pretrain(
     """
     chosen = chosen or real_settings()
     model = new_model(chosen)
-    maker = MockMaker(spectra)
+    maker = MockMaker(spectra.flux, spectra.ivar, spectra.z)
     fit(
         FitLabels(model, augmented=False),
         lambda first: mock_batches(model, maker, training.batch_size, chosen.seed, first),
