@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,10 +123,16 @@ class SpectrumGrid:
         exponents = self.start + self.step * np.arange(self.size, dtype=np.float64)
         return np.asarray(np.power(10.0, exponents), dtype=np.float64)
 
+    @property
+    def stop(self) -> float:
+        """log10 of the wavelength one step beyond the last pixel."""
+        return self.start + self.step * self.size
+
     def holds(self, other: SpectrumGrid) -> bool:
-        """Whether another grid has the same step, the same first pixel (to one step) and no more pixels."""
+        """Whether another grid has the same step and lies within this one, to one step."""
         same_step = abs(other.step / self.step - 1.0) < 1e-6
-        return same_step and abs(other.start - self.start) <= self.step and other.size <= self.size
+        inside = self.start - self.step <= other.start and other.stop <= self.stop + self.step
+        return same_step and inside and other.size <= self.size
 
     def check(self, spectrum: Spectrum) -> None:
         """Refuse a spectrum for a model that was trained on this grid.
@@ -217,6 +224,49 @@ class Spectrum:
     def wavelength(self) -> NDArray[np.float64]:
         """(N,) vacuum wavelengths in Angstrom, observed frame."""
         return self.grid.wavelength
+
+
+class Columns(Protocol):
+    """Columns by name: a pandas data frame, an astropy table, a dictionary."""
+
+    def __getitem__(self, name: str, /) -> Any:
+        """One column."""
+        ...
+
+
+class LightCurveObject(Protocol):
+    """What a ``lightkurve.LightCurve`` has."""
+
+    @property
+    def time(self) -> Any:
+        """Times, in any astropy format."""
+
+    @property
+    def flux(self) -> Any:
+        """(L,) flux, with or without a unit."""
+
+    @property
+    def flux_err(self) -> Any:
+        """(L,) its error."""
+
+
+class SpectrumObject(Protocol):
+    """What a ``specutils`` spectrum has."""
+
+    @property
+    def spectral_axis(self) -> Any:
+        """(N,) wavelengths, frequencies, ... with a unit."""
+
+    @property
+    def flux(self) -> Any:
+        """(N,) flux, with or without a unit."""
+
+
+LightCurveLike: TypeAlias = "LightCurve | str | Path | LightCurveObject | Columns | Sequence[LightCurveLike]"
+"""One light curve: ours, a file, an object of lightkurve, a table; or several of these, parts of one star."""
+
+SpectrumLike: TypeAlias = "Spectrum | str | Path | SpectrumObject | Columns"
+"""One spectrum: ours, a file, an object of specutils, a table."""
 
 
 @dataclass(frozen=True, eq=False)

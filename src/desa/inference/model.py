@@ -7,7 +7,7 @@ from typing import Any
 from astropy.table import Table
 
 from desa.inference.embed import Named, embed_stars, prior_tensor, vectors_table
-from desa.inference.objects import check_modalities, given_stars, predict
+from desa.inference.objects import LightCurves, Spectra, check_modalities, given_stars, predict
 from desa.inference.predict import predict_table
 from desa.models.network import Network
 from desa.types import Star
@@ -16,7 +16,7 @@ from desa.types import Star
 class Desa(Network):
     """A trained network with what its user does with it; `desa.load` makes one."""
 
-    def embed(self, lightcurve: Any = None, spectrum: Any = None, prior: Any = None) -> Any:
+    def embed(self, lightcurve: LightCurves = None, spectrum: Spectra = None, prior: Any = None) -> Any:
         """Embed one star, or a list of stars.
 
         Parameters
@@ -45,7 +45,9 @@ class Desa(Network):
         found = [row for row, _ in self._embed(stars, prior)]
         return found[0] if single else found
 
-    def embed_table(self, lightcurve: Any = None, spectrum: Any = None, prior: Any = None) -> Table:
+    def embed_table(
+        self, lightcurve: LightCurves = None, spectrum: Spectra = None, prior: Any = None
+    ) -> Table:
         """Embed one star, or a list of stars, as a table; parameters and errors as `embed`'s.
 
         Returns
@@ -63,7 +65,7 @@ class Desa(Network):
             self.require("dualformer")
         return embed_stars(self, stars, None if prior is None else prior_tensor(self, prior, len(stars)))
 
-    def predict(self, lightcurve: Any = None, spectrum: Any = None) -> Any:
+    def predict(self, lightcurve: LightCurves = None, spectrum: Spectra = None) -> Any:
         """Labels of one star, or of a list of stars, from the encoders' and the fine-tuned heads.
 
         Parameters
@@ -81,7 +83,9 @@ class Desa(Network):
         found = predict(self, stars)
         return found[0] if single else found
 
-    def predict_table(self, lightcurve: Any = None, spectrum: Any = None, *, limits: Any = None) -> Table:
+    def predict_table(
+        self, lightcurve: LightCurves = None, spectrum: Spectra = None, *, limits: Any = None
+    ) -> Table:
         """Labels of one star, or of a list of stars, as a table.
 
         Parameters

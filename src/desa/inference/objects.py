@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -12,7 +12,13 @@ from desa.inference.encode import star_features
 from desa.inference.estimate import Estimate, all_estimates
 from desa.io.memory import to_lightcurve, to_spectrum
 from desa.models.network import Network
-from desa.types import Star
+from desa.types import LightCurveLike, SpectrumLike, Star
+
+LightCurves: TypeAlias = "LightCurveLike | list[LightCurveLike | None] | None"
+"""A star's light curve, or a list with that of each star; None where there is none."""
+
+Spectra: TypeAlias = "SpectrumLike | list[SpectrumLike | None] | None"
+"""A star's spectrum, or a list with that of each star; None where there is none."""
 
 
 class Prediction(NamedTuple):
@@ -36,7 +42,7 @@ class Prediction(NamedTuple):
     probabilities: Mapping[str, float] = MappingProxyType({})
 
 
-def given_stars(lightcurve: Any, spectrum: Any) -> tuple[list[Star], bool]:
+def given_stars(lightcurve: LightCurves, spectrum: Spectra) -> tuple[list[Star], bool]:
     """What a caller gave: one star or a list of them, each with a light curve, a spectrum, or both.
 
     Parameters
@@ -56,11 +62,11 @@ def given_stars(lightcurve: Any, spectrum: Any) -> tuple[list[Star], bool]:
     ValueError
         If a star has neither, or the lists differ in length.
     """
-    given = [part for part in (lightcurve, spectrum) if part is not None]
-    if not given:
+    given: list[Any] = [lightcurve, spectrum]
+    if lightcurve is None and spectrum is None:
         raise ValueError("give a light curve, a spectrum, or both")
     single = not any(isinstance(part, list) for part in given)
-    curves, spectra = ([part] if single else part for part in (lightcurve, spectrum))
+    curves, spectra = ([part] if single else part for part in given)
     sizes = {len(part) for part in (curves, spectra) if part is not None}
     if len(sizes) != 1:
         raise ValueError(f"{len(curves)} light curves and {len(spectra)} spectra: one of each a star")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from astropy.table import Table
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from desa.inference.embed import each_spectrum
 from desa.inference.encode import star_features
 from desa.inference.estimate import Estimate, all_estimates
-from desa.inference.objects import check_modalities, given_stars
+from desa.inference.objects import LightCurves, Spectra, check_modalities, given_stars
 from desa.inference.prediction_table import Columns, build_table, joined
 from desa.inference.quality import (
     Doubt,
@@ -39,7 +38,11 @@ NAMES: dict[Part, str] = {"spectrum": "a spectrum", "lightcurve": "a light curve
 
 
 def predict_table(
-    model: Network, lightcurve: Any = None, spectrum: Any = None, *, limits: Limits | None = None
+    model: Network,
+    lightcurve: LightCurves = None,
+    spectrum: Spectra = None,
+    *,
+    limits: Limits | None = None,
 ) -> Table:
     """Predict the labels of one star or of a list of stars given as objects or paths.
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter1d
 
 from desa.errors import DamagedFile, UnsupportedFile
 from desa.files import read_bytes
@@ -25,6 +24,9 @@ Array = NDArray[np.float64]
 COLUMNS = frozenset({"OBSID", "FLUX_OVER_MEDIAN_F16", "GOOD_PACKED", "LOGLAM"})
 BANDS = {"u": 3543.0, "g": 4770.0, "r": 6231.0, "i": 7625.0, "z": 9134.0}
 """Mean wavelengths [Angstrom] of the SDSS bands that LAMOST's S/N is given in."""
+
+LEAST_FLUX = 0.02
+"""Share of the median flux that the smoothed flux counts as at least, lest its noise become nothing."""
 
 
 @reader
@@ -139,7 +141,6 @@ def ivar_from_snr(
     given = np.array([snr[band] for band in BANDS])
     known = np.where(np.isfinite(given) & (given > 0), given, snr["g"] if snr["g"] > 0 else 1.0)
     ratio = np.interp(wavelength, list(BANDS.values()), np.clip(known, 1.0, 500.0))
-    total = uniform_filter1d(np.where(good, flux, 0.0), window)
-    count = uniform_filter1d(good.astype(np.float64), window)
-    level = np.maximum(total / np.maximum(count, 1.0 / window), 0.02)
-    return np.asarray(np.where(good, (ratio / level) ** 2, 0.0), dtype=np.float32)
+    total, count = (np.convolve(values, np.ones(window), "same") for values in (flux * good, good))
+    smooth = np.maximum(total / np.maximum(count, 1.0), LEAST_FLUX)
+    return np.asarray(np.where(good, (ratio / smooth) ** 2, 0.0), dtype=np.float32)

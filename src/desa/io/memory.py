@@ -23,7 +23,7 @@ from desa.io.lightcurves import star_and_mission
 from desa.io.registry import read_spectrum
 from desa.io.resample import onto_grid
 from desa.io.stitching import read_lightcurve, stitch
-from desa.types import LightCurve, Spectrum
+from desa.types import LightCurve, LightCurveLike, Spectrum, SpectrumLike
 
 LIGHTCURVE = "the lightkurve light curve"
 SPECTRUM = "the specutils spectrum"
@@ -39,7 +39,7 @@ ERRORS = ("flux_err", "flux_error", "pdcsap_flux_err", "sap_flux_err", "error", 
 WAVELENGTHS = ("wavelength", "wave", "lambda", "lam")
 
 
-def to_lightcurve(source: Any) -> LightCurve:
+def to_lightcurve(source: LightCurveLike) -> LightCurve:
     """Make a `LightCurve` of a path, a list of paths (quarters of a star), or an object in memory.
 
     Parameters
@@ -64,15 +64,16 @@ def to_lightcurve(source: Any) -> LightCurve:
         return source
     if isinstance(source, (str, Path)):
         return read_lightcurve(source)
-    if is_table(source):
-        if has_columns(source, "spectrum"):
+    given: Any = source
+    if is_table(given):
+        if has_columns(given, "spectrum"):
             raise WrongModality("a light curve is needed, not a table with wavelengths")
-        source = as_lightkurve(source)
-    if hasattr(source, "flux") and hasattr(source, "time") and not hasattr(source, "spectral_axis"):
-        return _from_lightkurve(source)
-    listed = hasattr(source, "__getitem__") and hasattr(source, "__len__") and not hasattr(source, "keys")
-    if listed and not hasattr(source, "flux"):
-        parts = list(source)
+        given = as_lightkurve(given)
+    if hasattr(given, "flux") and hasattr(given, "time") and not hasattr(given, "spectral_axis"):
+        return _from_lightkurve(given)
+    listed = hasattr(given, "__getitem__") and hasattr(given, "__len__") and not hasattr(given, "keys")
+    if listed and not hasattr(given, "flux"):
+        parts = list(given)
         if parts and all(isinstance(part, (str, Path)) for part in parts):
             return read_lightcurve(parts)
         return stitch([to_lightcurve(part) for part in parts])
@@ -143,7 +144,7 @@ def _samples(source: Any, meta: Mapping[str, Any]) -> Samples:
     return Samples(time[rows], cadence, flux[rows], flux_err[rows], none, days, family)
 
 
-def to_spectrum(source: Any) -> Spectrum:
+def to_spectrum(source: SpectrumLike) -> Spectrum:
     """Make a `Spectrum` of a path or an object in memory.
 
     Parameters
@@ -167,12 +168,13 @@ def to_spectrum(source: Any) -> Spectrum:
         return source
     if isinstance(source, (str, Path)):
         return read_spectrum(source)
-    if is_table(source):
-        if has_columns(source, "lightcurve"):
+    given: Any = source
+    if is_table(given):
+        if has_columns(given, "lightcurve"):
             raise WrongModality("a spectrum is needed, not a table with times")
-        source = as_specutils(source)
-    if hasattr(source, "spectral_axis") and hasattr(source, "flux"):
-        return _from_specutils(source)
+        given = as_specutils(given)
+    if hasattr(given, "spectral_axis") and hasattr(given, "flux"):
+        return _from_specutils(given)
     raise WrongModality(f"a spectrum is needed, not {type(source).__name__}")
 
 

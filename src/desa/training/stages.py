@@ -174,7 +174,12 @@ class Chained:
 def _data(survey: Survey, settings: Settings, part: Part, split: str) -> SpectrumDataset | LightCurveDataset:
     """What an encoder is trained on: spectra, or two crops of each light curve."""
     if part == "spectrum":
-        return SpectrumDataset(survey, split, settings.objective_spectrum.labels)
+        return SpectrumDataset(
+            survey,
+            split,
+            settings.objective_spectrum.labels,
+            grid=settings.preprocess_spectrum.grid,
+        )
     crop, labels = settings.preprocess_lightcurve, settings.objective_lightcurve.labels
     return LightCurveDataset(survey, split, crop.length, 2, labels, crop.min_valid)
 
