@@ -9,7 +9,8 @@ import torch
 
 from desa.survey.store import Survey
 from desa.training.stages import align, pretrain_lightcurve, pretrain_spectrum
-from helpers.tiny import Trained, tiny_settings, tiny_survey
+from helpers.stars import tiny_survey
+from helpers.tiny import Trained, tiny_settings
 
 
 @pytest.fixture(scope="session")

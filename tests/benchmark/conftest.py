@@ -7,7 +7,7 @@ from desa.benchmark.jobs import Place
 from desa.benchmark.runner import run
 from desa.survey.store import Survey
 from helpers.quick import quick_plan, quick_settings
-from helpers.tiny import tiny_survey
+from helpers.stars import tiny_survey
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,8 @@ from desa.inference.quality import Flag
 from desa.models.network import Network
 from desa.survey.splits import split_of
 from desa.survey.store import Survey, SurveyWriter
-from desa.types import LightCurve, Spectrum
+from desa.types import Spectrum
+from helpers.stars import curve
 
 STARS = 160
 SMALL = {
@@ -55,13 +56,6 @@ def line(depth: float, seed: int) -> Spectrum:
     )  # fmt: skip
 
 
-def curve(seed: int) -> LightCurve:
-    flux = np.random.default_rng([seed, 2]).normal(1, 1e-3, 300).astype(np.float32)
-    return LightCurve(
-        flux, np.full(300, 1e-3, np.float32), 1000, 131.5, star_id=f"KIC {seed}", mission="Kepler"
-    )
-
-
 @pytest.fixture(scope="module")
 def truth() -> np.ndarray:
     return np.random.default_rng(0).uniform(0.1, 0.9, STARS)
@@ -73,7 +67,7 @@ def survey(tmp_path_factory: pytest.TempPathFactory, truth: np.ndarray) -> Surve
     writer = SurveyWriter(tmp_path_factory.mktemp("survey"), "mock")
     for n in range(STARS):
         if n % 2 == 0:
-            writer.add_lightcurve(curve(n))
+            writer.add_lightcurve(curve(f"KIC {n}", seed=n))
         writer.add_spectrum(line(truth[n], n))
     return writer.finish(pa.table({"star_id": [f"KIC {n}" for n in range(STARS)], "binary": truth > 0.5}), {})
 

@@ -16,6 +16,7 @@ from desa.io.stitching import stitch
 from desa.pipeline import Clock
 from desa.survey.store import Survey, SurveyWriter
 from desa.types import LightCurve, Spectrum
+from helpers.stars import curve, spectrum
 
 SMALL = {
     "preprocess_lightcurve": {"length": 256},
@@ -23,37 +24,6 @@ SMALL = {
     "spectrum": {"cnn_widths": [4, 4, 4, 4, 4, 8], "blocks": 1, "heads": 2},
     "dualformer": {"width": 8, "heads": 2, "blocks": 1, "feed_forward": 8, "groups": 2},
 }
-
-
-def curve(star_id: str, first: int = 1000, quarter: int = 1, ra: float = 290.0, seed: int = 0) -> LightCurve:
-    flux = np.random.default_rng(seed).normal(1, 1e-3, 300).astype(np.float32)
-    return LightCurve(
-        flux=flux,
-        flux_err=np.full(300, 1e-3, np.float32),
-        first_cadence=first,
-        start_bkjd=131.5 + (first - 1000) * 0.0204335,
-        star_id=star_id,
-        mission="Kepler",
-        quarters=(quarter,),
-        ra=ra,
-        dec=45.0,
-        sources=(f"{star_id}-{quarter}.fits",),
-    )
-
-
-def spectrum(star_id: str, obsid: str, ra: float = 290.0, snr: float = 20.0) -> Spectrum:
-    flux = np.random.default_rng(int(obsid)).normal(100, 1, 3909).astype(np.float32)
-    return Spectrum(
-        flux=flux,
-        ivar=np.ones(3909, np.float32),
-        log_wavelength_start=3.5682,
-        z=0.0,
-        star_id=star_id,
-        obsid=obsid,
-        snr={"g": snr},
-        ra=ra,
-        dec=45.0,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +39,7 @@ def survey(tmp_path_factory: pytest.TempPathFactory) -> Survey:
     writer.add_lightcurve(curve("KIC 1", ra=280.0))
     writer.add_lightcurve(curve("KIC 2", ra=281.0, seed=1))
     for star_id, obsid, snr in (("KIC 1", "11", 10.0), ("KIC 1", "12", 40.0), ("KIC 3", "31", 9.0)):
-        writer.add_spectrum(spectrum(star_id, obsid, ra=280.0 + 2 * (star_id == "KIC 3"), snr=snr))
+        writer.add_spectrum(spectrum(star_id, obsid=obsid, ra=280.0 + 2 * (star_id == "KIC 3"), snr=snr))
     return writer.finish(None, {})
 
 
@@ -142,12 +112,12 @@ def test_prior_of_the_survey_is_used(survey: Survey) -> None:
 
 
 FILES: dict[str, LightCurve | Spectrum] = {
-    "q1": curve("KIC 1", 1000, 1),
-    "q2": curve("KIC 1", 1400, 2, seed=2),
-    "near": spectrum("", "21", ra=290.0 + 0.5 / 3600),
-    "named": spectrum("KIC 9", "22", ra=10.0),
+    "q1": curve("KIC 1", first=1000, quarter=1),
+    "q2": curve("KIC 1", first=1400, quarter=2, seed=2),
+    "near": spectrum("", obsid="21", ra=290.0 + 0.5 / 3600),
+    "named": spectrum("KIC 9", obsid="22", ra=10.0),
     "nine": curve("KIC 9", ra=float("nan")),
-    "alone": spectrum("", "23", ra=100.0),
+    "alone": spectrum("", obsid="23", ra=100.0),
     "lonely": curve("KIC 7", ra=200.0),
 }
 
@@ -199,7 +169,7 @@ def test_a_modality_without_encoder_is_left_out() -> None:
 
 
 def test_a_table_of_objects(model: Desa) -> None:
-    curves, spectra = [curve("KIC 1"), None], [spectrum("KIC 1", "11"), spectrum("KIC 2", "12")]
+    curves, spectra = [curve("KIC 1"), None], [spectrum("KIC 1", obsid="11"), spectrum("KIC 2", obsid="12")]
     table = model.embed_table(curves, spectra)
     assert list(table["modality"]) == ["joint", "spectrum"]
     own = model.embed(curves[0], spectra[0])

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,8 @@ from desa.inference.model import Desa
 from desa.pipeline import Clock
 from desa.survey.store import Survey, SurveyWriter
 from desa.types import Star
-from helpers.tiny import Trained, curve, tiny_settings
+from helpers.stars import curve, rotator
+from helpers.tiny import Trained, tiny_settings
 
 
 def test_features_are_the_models_own(trained: Trained) -> None:
@@ -90,7 +90,9 @@ def test_published_preprocessing_of_a_survey_sees_counts(tmp_path: Path) -> None
     torch.manual_seed(0)
     model = Desa(chosen, ["lightcurve"]).eval()
     writer = SurveyWriter(tmp_path / "survey", "mock")
-    curves = [replace(curve(f"KIC {n}", 3.0, n), magnitude=magnitude) for n, magnitude in enumerate((10, 15))]
+    curves = [
+        curve(f"KIC {n}", rotator(3.0, seed=n), magnitude=magnitude) for n, magnitude in enumerate((10, 15))
+    ]
     for one in curves:
         writer.add_lightcurve(one)
     survey = writer.finish(pa.table({"star_id": [one.star_id for one in curves]}), {})
@@ -99,7 +101,7 @@ def test_published_preprocessing_of_a_survey_sees_counts(tmp_path: Path) -> None
         np.testing.assert_allclose(row, model.embed(lightcurve=one).features_lightcurve, rtol=1e-3, atol=1e-4)
 
     writer = SurveyWriter(tmp_path / "unknown", "mock")
-    writer.add_lightcurve(curve("KIC 9", 3.0, 9))
+    writer.add_lightcurve(curve("KIC 9", rotator(3.0), magnitude=np.nan))
     unknown = writer.finish(pa.table({"star_id": ["KIC 9"]}), {})
     with pytest.raises(ModelError, match=r"1 of 1 light curves have no Kepler magnitude.*kepmag"):
         lightcurve_features(model, unknown)

@@ -10,7 +10,8 @@ from desa.inference.encode import spectrum_features, survey_references
 from desa.models.network import Network
 from desa.survey.store import Survey
 from desa.training.stages import joined_model
-from helpers.tiny import tiny_settings, tiny_survey
+from helpers.stars import tiny_survey
+from helpers.tiny import tiny_settings
 
 
 @pytest.fixture(scope="module")

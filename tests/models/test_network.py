@@ -15,23 +15,9 @@ from desa.conformal import calibrate
 from desa.errors import ModelError
 from desa.inference.model import Desa
 from desa.models.reference import fit_reference
+from helpers.stars import curve, spectrum
 
 PRIOR = np.array([0.8, 4.6, 1.0], dtype=np.float32)
-
-
-def curve(seed: int, name: str = "", length: int = 3000) -> desa.LightCurve:
-    rng = np.random.default_rng(seed)
-    flux = 1 + 1e-3 * rng.normal(size=length).astype(np.float32).cumsum() / 30
-    flux[rng.integers(5, length - 5, 60)] = np.nan
-    return desa.LightCurve(
-        flux.astype(np.float32), np.full(length, 1e-4, np.float32), star_id=name, magnitude=12.0
-    )
-
-
-def spectrum(seed: int, name: str = "") -> desa.Spectrum:
-    rng = np.random.default_rng(seed)
-    flux = (100 + rng.normal(size=3909)).astype(np.float32)
-    return desa.Spectrum(flux, np.ones(3909, np.float32), z=1e-4, star_id=name)
 
 
 @pytest.fixture(scope="module")
@@ -42,21 +28,21 @@ def model() -> Desa:
 
 
 def test_one_star(model: Desa) -> None:
-    found = model.embed(curve(1, "KIC 1"), spectrum(2), PRIOR)
+    found = model.embed(curve("KIC 1", length=3000, seed=1), spectrum(seed=2), PRIOR)
     assert found.modality == "joint"
     assert found.star_id == "KIC 1"
     assert found.joint.shape == (model.require("dualformer").joint_size,)
     assert found.p_spectrum.shape == found.z_lightcurve.shape
     assert np.isfinite(found.vector).all()
-    alone = model.embed(spectrum=spectrum(2))
+    alone = model.embed(spectrum=spectrum(seed=2))
     assert alone.modality == "spectrum"
     assert alone.joint is alone.z_spectrum is alone.features_lightcurve is None
     assert np.allclose(alone.vector, found.features_spectrum, atol=1e-5)
 
 
 def test_many_stars_are_each_as_alone(model: Desa) -> None:
-    curves = [curve(1, "a"), None, curve(3, "c", 1500)]
-    spectra = [spectrum(4), spectrum(5, "b"), spectrum(6)]
+    curves = [curve("a", length=3000, seed=1), None, curve("c", length=1500, seed=3)]
+    spectra = [spectrum(seed=4), spectrum("b", seed=5), spectrum(seed=6)]
     priors = np.stack([PRIOR, PRIOR, 2 * PRIOR])
     found = model.embed(curves, spectra, priors)
     assert [row.modality for row in found] == ["joint", "spectrum", "joint"]
@@ -67,25 +53,27 @@ def test_many_stars_are_each_as_alone(model: Desa) -> None:
 
 
 def test_missing_prior_is_not_a_number(model: Desa) -> None:
-    missing = model.embed(curve(1), spectrum(2))
-    nan = model.embed(curve(1), spectrum(2), [np.nan] * 3)
+    missing = model.embed(curve(length=3000, seed=1), spectrum(seed=2))
+    nan = model.embed(curve(length=3000, seed=1), spectrum(seed=2), [np.nan] * 3)
     assert np.array_equal(missing.joint, nan.joint)
     assert missing.z_spectrum[-3:].tolist() == [-1, -1, -1]
-    assert not np.allclose(missing.joint, model.embed(curve(1), spectrum(2), PRIOR).joint)
+    assert not np.allclose(
+        missing.joint, model.embed(curve(length=3000, seed=1), spectrum(seed=2), PRIOR).joint
+    )
     with pytest.raises(ModelError, match="photometric"):
-        model.embed(curve(1), spectrum(2), [1.0] * 6)
+        model.embed(curve(length=3000, seed=1), spectrum(seed=2), [1.0] * 6)
 
 
 def test_what_makes_no_sense_is_refused(model: Desa) -> None:
     with pytest.raises(ValueError, match="give a light curve"):
         model.embed()
     with pytest.raises(ValueError, match="2 light curves and 1 spectra"):
-        model.embed([curve(1), curve(2)], [spectrum(1)])
+        model.embed([curve(length=3000, seed=1), curve(length=3000, seed=2)], [spectrum(seed=1)])
     with pytest.raises(ValueError, match="star 1"):
-        model.embed([curve(1), None])
+        model.embed([curve(length=3000, seed=1), None])
     one = Desa(settings("mini"), ["spectrum"])
     with pytest.raises(ModelError, match="no lightcurve encoder"):
-        one.embed(curve(1))
+        one.embed(curve(length=3000, seed=1))
 
 
 def test_predictions_carry_quantiles_and_intervals(model: Desa) -> None:
@@ -94,7 +82,7 @@ def test_predictions_carry_quantiles_and_intervals(model: Desa) -> None:
     model.calibration["spectrum"] = calibrate(
         np.sort(rng.normal(size=(50, 3, 5)), -1), rng.normal(size=(50, 3)), levels
     )
-    found = model.predict([curve(1), None], [spectrum(2), spectrum(3)])
+    found = model.predict([curve(length=3000, seed=1), None], [spectrum(seed=2), spectrum(seed=3)])
     assert set(found[0]) == {"teff", "log_g", "fe_h", "prot"}
     assert set(found[1]) == {"teff", "log_g", "fe_h"}
     teff = found[0]["teff"]
@@ -103,7 +91,7 @@ def test_predictions_carry_quantiles_and_intervals(model: Desa) -> None:
     assert teff.median == teff.quantiles[0.5]
     assert all(low <= high for low, high in teff.intervals.values())
     assert found[0]["prot"].intervals == {}
-    assert model.predict(spectrum=spectrum(2))["teff"].median == pytest.approx(teff.median, rel=1e-4)
+    assert model.predict(spectrum=spectrum(seed=2))["teff"].median == pytest.approx(teff.median, rel=1e-4)
 
 
 def test_saved_and_loaded_is_the_same(model: Desa, tmp_path: Path) -> None:
@@ -118,7 +106,7 @@ def test_saved_and_loaded_is_the_same(model: Desa, tmp_path: Path) -> None:
     assert np.array_equal(again.references["spectrum"].p_value(rows), reference.p_value(rows))
     assert again.metadata == {"data": "mock"}
     assert not again.training
-    first, second = (m.embed(curve(1), spectrum(2), PRIOR) for m in (model, again))
+    first, second = (m.embed(curve(length=3000, seed=1), spectrum(seed=2), PRIOR) for m in (model, again))
     assert np.allclose(first.joint, second.joint, atol=1e-5)  # memory lies otherwise: not to the last bit
     assert all(not tensor.is_meta for tensor in (*again.parameters(), *again.buffers()))
 
@@ -130,7 +118,7 @@ def test_half_precision_is_half_the_size_and_nearly_the_same(model: Desa, tmp_pa
     assert sizes[1] < 0.6 * sizes[0]
     again = desa.load(str(tmp_path / "half"))
     assert {tensor.dtype for tensor in again.parameters()} == {torch.float32}
-    first, second = (m.embed(curve(1), spectrum(2), PRIOR) for m in (model, again))
+    first, second = (m.embed(curve(length=3000, seed=1), spectrum(seed=2), PRIOR) for m in (model, again))
     for name in ("features_spectrum", "features_lightcurve", "joint"):
         a, b = getattr(first, name), getattr(second, name)
         assert 0 < np.abs(a - b).max() < 3e-3 * np.abs(a).max(), name
@@ -155,13 +143,13 @@ def test_damaged_models_are_refused(model: Desa, tmp_path: Path) -> None:
 def test_bfloat16_agrees_within_its_tolerance(model: Desa, tmp_path: Path) -> None:
     model.save(tmp_path)
     reduced = desa.load(str(tmp_path)).fast("bfloat16")
-    full, half = (m.embed(curve(1), spectrum(2), PRIOR) for m in (model, reduced))
+    full, half = (m.embed(curve(length=3000, seed=1), spectrum(seed=2), PRIOR) for m in (model, reduced))
     for name in ("features_spectrum", "features_lightcurve", "joint"):
         a, b = getattr(full, name), getattr(half, name)
         assert b.dtype == np.float32
         assert np.abs(a - b).max() < 0.03 * np.abs(a).max(), name
-    assert reduced.predict(spectrum=spectrum(2))["teff"].median == pytest.approx(
-        model.predict(spectrum=spectrum(2))["teff"].median, rel=0.02, abs=30
+    assert reduced.predict(spectrum=spectrum(seed=2))["teff"].median == pytest.approx(
+        model.predict(spectrum=spectrum(seed=2))["teff"].median, rel=0.02, abs=30
     )
     with pytest.raises(ModelError, match="float32 or bfloat16"):
         reduced.fast("int8")

@@ -22,7 +22,7 @@ from desa.simulate.real_continua import (
 )
 from desa.survey.batches import SpectrumDataset
 from desa.survey.store import Survey
-from helpers.tiny import tiny_survey
+from helpers.stars import tiny_survey
 
 
 @pytest.fixture(scope="module")

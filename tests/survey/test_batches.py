@@ -18,7 +18,7 @@ from desa.survey.batches import (
 from desa.survey.order import BatchOrder, ItemSampler, UniqueStarSampler
 from desa.survey.store import SurveyWriter
 from desa.types import SpectrumGrid
-from helpers.samples import curve, small_survey, spectrum
+from helpers.stars import curve, small_survey, spectrum
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_spectrum_batch(survey):
         assert (batch.ivar[place, len(flux) :] == 0).all()
         assert survey.split[batch.star[place]] == "train"
     assert batch.log_wavelength_start.dtype == torch.float64
-    assert batch.z == pytest.approx(-1e-4) and batch.snr_g[0] == survey.spectrum(int(batch.row[0])).snr["g"]
+    assert batch.z == pytest.approx(1e-4) and batch.snr_g[0] == survey.spectrum(int(batch.row[0])).snr["g"]
 
 
 def test_snr_cut(survey):
@@ -121,7 +121,7 @@ def test_loader_leaves_the_global_generator_alone(survey):
 
 def test_crops_avoid_gaps(tmp_path):
     writer = SurveyWriter(tmp_path / "s", "mock")
-    item = curve("KIC 1", 5000, gaps=0)
+    item = curve("KIC 1", length=5000)
     item.flux[1:4800] = np.nan
     writer.add_lightcurve(item)
     survey = writer.finish()

@@ -21,32 +21,8 @@ from desa.survey.from_files import (
 )
 from desa.survey.selection import stars_of_survey
 from desa.survey.store import SurveyWriter
-from desa.types import LightCurve, Spectrum, Star
-
-
-def curve(
-    star_id: str, first: int = 1000, quarter: int = 1, ra: float = 290.0, length: int = 300
-) -> LightCurve:
-    flux = np.random.default_rng(quarter).normal(1, 1e-3, length).astype(np.float32)
-    return LightCurve(
-        flux=flux,
-        flux_err=np.full(length, 1e-3, np.float32),
-        first_cadence=first,
-        start_bkjd=131.5 + (first - 1000) * 0.0204335,
-        star_id=star_id,
-        mission="Kepler",
-        quarters=(quarter,),
-        ra=ra,
-        dec=45.0,
-        sources=(f"{star_id}-{quarter}.fits",),
-    )
-
-
-def spectrum(star_id: str, obsid: str, ra: float = 290.0, snr: float = 20.0) -> Spectrum:
-    return Spectrum(
-        np.ones(3909, np.float32), np.ones(3909, np.float32), 3.5682, z=0.0, star_id=star_id, obsid=obsid,
-        snr={"g": snr}, ra=ra, dec=45.0,
-    )  # fmt: skip
+from desa.types import Star
+from helpers.stars import curve, spectrum
 
 
 def names(stars: list[Star]) -> list[tuple[str, str]]:
@@ -113,13 +89,13 @@ def test_memory_does_not_grow_with_the_number_of_files(monkeypatch: pytest.Monke
 
 def test_a_spectrum_without_name_goes_to_the_nearest_star(monkeypatch: pytest.MonkeyPatch) -> None:
     files: dict[str, Item] = {
-        "q1": curve("KIC 1", 1000, 1),
-        "near": spectrum("", "21", ra=290.0 + 0.5 / 3600, snr=10.0),
-        "q2": curve("KIC 1", 1400, 2),
-        "named": spectrum("KIC 9", "22", ra=10.0),
-        "again": spectrum("KIC 1", "23", ra=10.0),
+        "q1": curve("KIC 1", first=1000, quarter=1),
+        "near": spectrum("", obsid="21", ra=290.0 + 0.5 / 3600, snr=10.0),
+        "q2": curve("KIC 1", first=1400, quarter=2),
+        "named": spectrum("KIC 9", obsid="22", ra=10.0),
+        "again": spectrum("KIC 1", obsid="23", ra=10.0),
         "nine": curve("KIC 9", ra=float("nan")),
-        "alone": spectrum("", "24", ra=100.0),
+        "alone": spectrum("", obsid="24", ra=100.0),
     }
     monkeypatch.setattr(desa.survey.from_files, "read", lambda path: files[path.name])
     (stars,) = stars_of_files(list(files), left_out=[], every_spectrum=True)
@@ -131,16 +107,20 @@ def test_a_spectrum_without_name_goes_to_the_nearest_star(monkeypatch: pytest.Mo
 
 
 def test_of_two_copies_of_a_quarter_the_better_one_stays() -> None:
-    worse = replace(curve("KIC 4", 1000, 3, length=200), sources=("worse.fits",))
+    worse = replace(curve("KIC 4", first=1000, quarter=3, length=200), sources=("worse.fits",))
     left_out: LeftOut = []
-    found = one_lightcurve([worse, curve("KIC 4", 1000, 3), curve("KIC 4", 1400, 4)], left_out)
+    found = one_lightcurve(
+        [worse, curve("KIC 4", first=1000, quarter=3), curve("KIC 4", first=1400, quarter=4)], left_out
+    )
     assert found is not None and found.quarters == (3, 4)
     assert [path for path, _ in left_out] == ["worse.fits"] and "same quarter" in left_out[0][1]
 
 
 def test_what_fits_on_no_common_axis_is_left_out() -> None:
     left_out: LeftOut = []
-    found = one_lightcurve([curve("KIC 4", 1000, 3), curve("KIC 4", 1100, 4)], left_out)
+    found = one_lightcurve(
+        [curve("KIC 4", first=1000, quarter=3), curve("KIC 4", first=1100, quarter=4)], left_out
+    )
     assert found is not None and len(left_out) == 1 and "one time axis" in left_out[0][1]
     assert one_lightcurve([], left_out) is None
 
@@ -151,7 +131,7 @@ def test_a_check_that_fails_and_an_unforeseen_error_leave_one_file_out(
     def read(path: Path) -> Item:
         if path.name == "odd":
             raise RuntimeError("surprise")
-        return spectrum("", path.name)
+        return spectrum("", obsid=path.name)
 
     def check(item: Item) -> None:
         if item.obsid == "wrong":  # type: ignore[union-attr]
@@ -181,10 +161,10 @@ def test_nothing_usable_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_stars_of_a_survey_have_their_best_data(tmp_path: Path) -> None:
     writer = SurveyWriter(tmp_path, "mock")
     writer.add_lightcurve(curve("KIC 1", length=200))
-    writer.add_lightcurve(curve("KIC 1", 5000, 9, length=400))
+    writer.add_lightcurve(curve("KIC 1", first=5000, quarter=9, length=400))
     writer.add_lightcurve(curve("KIC 2", ra=281.0))
     for star_id, obsid, snr in (("KIC 1", "11", 40.0), ("KIC 1", "12", 10.0), ("KIC 3", "31", np.nan)):
-        writer.add_spectrum(spectrum(star_id, obsid, snr=snr))
+        writer.add_spectrum(spectrum(star_id, obsid=obsid, snr=snr))
     survey = writer.finish(None, {})
     batches = list(stars_of_survey(survey, size=2))
     assert [names(batch) for batch in batches] == [[("KIC 1", "11"), ("KIC 2", "")], [("KIC 3", "31")]]

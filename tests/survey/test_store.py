@@ -12,7 +12,7 @@ from desa.errors import OutputError, SurveyError
 from desa.survey import schema
 from desa.survey.store import Survey, SurveyWriter
 from desa.types import SpectrumGrid
-from helpers.samples import curve, small_survey, spectrum
+from helpers.stars import curve, small_survey, spectrum
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,10 @@ def survey(tmp_path_factory):
 
 def test_lightcurve_comes_back(survey):
     for row in (0, 6, 7, 39):
-        before, after = curve(f"KIC {1000 + row}", 300 + 10 * row, row), survey.lightcurve(row)
+        before, after = (
+            curve(f"KIC {1000 + row}", length=300 + 10 * row, gaps=0.1, seed=row, ra=290.0 + row / 100),
+            survey.lightcurve(row),
+        )
         np.testing.assert_array_equal(before.flux, after.flux)
         np.testing.assert_allclose(before.flux_err, after.flux_err, rtol=1e-3)
         for name in ("first_cadence", "start_bkjd", "cadence_days", "star_id", "mission", "quarters"):
@@ -34,18 +37,25 @@ def test_spectrum_comes_back(survey):
     for row in range(survey.n_spectra):
         after = survey.spectrum(row)
         number = int(after.obsid)
-        before = spectrum(f"KIC {1000 + number}", 3909 - number % 5, number)
+        before = spectrum(
+            f"KIC {1000 + number}",
+            pixels=3909 - number % 5,
+            bad=0.02,
+            snr=20.0 + number,
+            seed=number,
+            ra=290.0 + number / 100,
+        )
         np.testing.assert_array_equal(before.flux, after.flux)
         np.testing.assert_array_equal(before.ivar, after.ivar)
         for name in ("log_wavelength_start", "star_id", "release", "object_class", "object_subclass", "snr"):
             assert getattr(before, name) == getattr(after, name)
-        assert after.z == pytest.approx(-1e-4)
+        assert after.z == 1e-4
         assert survey.stars.column("star_id")[int(survey.spectrum_star[row])].as_py() == after.star_id
 
 
 def test_a_spectrum_keeps_its_own_grid(tmp_path):
     writer = SurveyWriter(tmp_path / "s", "mock")
-    other = replace(spectrum("KIC 1", 500), log_wavelength_start=3.8, log_wavelength_step=2e-4)
+    other = replace(spectrum("KIC 1", pixels=500), log_wavelength_start=3.8, log_wavelength_step=2e-4)
     writer.add_spectrum(other)
     survey = writer.finish()
     assert survey.spectrum_grid(0) == survey.spectrum(0).grid == other.grid == SpectrumGrid(3.8, 2e-4, 500)
@@ -55,11 +65,11 @@ def test_a_spectrum_keeps_its_own_grid(tmp_path):
 
 def test_a_survey_made_before_steps_were_kept(tmp_path, monkeypatch):
     fields = [field for field in schema.SPECTRA if field.name != "log_wavelength_step"]
-    rows = schema.spectrum_rows([spectrum("KIC 1", 500)]).drop_columns(["log_wavelength_step"])
+    rows = schema.spectrum_rows([spectrum("KIC 1", pixels=500)]).drop_columns(["log_wavelength_step"])
     monkeypatch.setattr(schema, "SPECTRA", pa.schema(fields))
     monkeypatch.setattr(schema, "spectrum_rows", lambda spectra: rows)
     writer = SurveyWriter(tmp_path / "s", "mock")
-    writer.add_spectrum(spectrum("KIC 1", 500))
+    writer.add_spectrum(spectrum("KIC 1", pixels=500))
     survey = writer.finish()
     with pa.memory_map(str(next((survey.path / "spectra").glob("*.arrow")))) as source:
         assert pa.ipc.open_stream(source).schema.names == [field.name for field in fields]
@@ -125,7 +135,7 @@ def test_identity_is_of_the_contents(tmp_path):
 
 def test_writer_goes_on_where_it_was(tmp_path):
     def objects():
-        return [curve(f"KIC {n}", 50, n) for n in range(20)]
+        return [curve(f"KIC {n}", length=50, seed=n) for n in range(20)]
 
     first = SurveyWriter(tmp_path / "s", "mock", shard_size=6, fingerprint="a")
     for item in objects()[:15]:

@@ -20,7 +20,8 @@ from desa.survey.store import Survey, SurveyWriter
 from desa.training.pairs import split_pairs
 from desa.training.stages import align, pretrain_lightcurve, pretrain_spectrum
 from desa.training.tracking import read_metrics
-from helpers.tiny import Trained, spectrum, tiny_settings, tiny_survey
+from helpers.stars import tiny_survey
+from helpers.tiny import Trained, spectrum, tiny_settings
 
 SHORT = {"steps": 4, "validate_every": 2}
 BRIEF = tiny_settings(train_spectrum=SHORT, train_lightcurve=SHORT, train_align=SHORT)

@@ -12,7 +12,7 @@ from desa.config import Objective
 from desa.survey.selection import Pairs, best_pairs, lightcurves_of, pairs_of, prior_of
 from desa.survey.store import Survey, SurveyWriter
 from desa.training.pairs import PairLoader, standardisation, targets_of
-from helpers.samples import curve, spectrum
+from helpers.stars import curve, spectrum
 
 STARS = np.array([0, 0, 1, 2, 3, 3, 3, 4, 5, 6])
 PAIRS = Pairs(STARS, STARS, np.arange(len(STARS)))
@@ -76,7 +76,7 @@ def test_best_pair_of_a_star(tmp_path: Path) -> None:
     """The light curve with most good samples, the spectrum of highest S/N; of equals the first."""
     writer = SurveyWriter(tmp_path, "mock")
     for star, length in (("a", 300), ("a", 500), ("a", 500), ("b", 200), ("c", 100)):
-        writer.add_lightcurve(curve(star, length, gaps=0.0))
+        writer.add_lightcurve(curve(star, length=length))
     for star, snr in (("a", 5.0), ("a", np.nan), ("a", 9.0), ("b", np.nan), ("d", 1.0)):
         writer.add_spectrum(replace(spectrum(star), snr={"g": snr}))
     survey = writer.finish(None, {})

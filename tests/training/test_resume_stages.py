@@ -15,7 +15,8 @@ import yaml
 from desa.models.network import Network
 from desa.survey.store import Survey
 from helpers.runs import losses, wait_for_step
-from helpers.tiny import Trained, tiny_settings, tiny_survey
+from helpers.stars import tiny_survey
+from helpers.tiny import Trained, tiny_settings
 
 STEPS = 16
 
