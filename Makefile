@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SHARED ?= ../shared
 BENCHMARK ?= paper
 
-.PHONY: demo mock-check test test-catalog lint docs real bench parity clean
+.PHONY: demo mock-check test slow test-catalog lint docs real bench parity clean
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -46,6 +46,9 @@ lint: $(VENV)/.dev           ## style and types
 
 parity: $(VENV)/.dev         ## the published model at full size: 2.2 GB of random weights, minutes
 	$(BIN)/python -m pytest -m slow tests/models
+
+slow: $(VENV)/.dev           ## every test that takes minutes or gigabytes
+	$(BIN)/python -m pytest -m slow
 
 real: $(VENV)/.core          ## experiments on the real files beside the project
 	$(BIN)/python -m desa.real $(SHARED)/data -o real $(if $(wildcard demo/lightcurve/model),--lightcurve-model demo/lightcurve/model)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from desa.simulate.plan import SHARD_STARS
 from desa.simulate.survey import simulate_survey
 
 HALF = {
@@ -20,13 +19,14 @@ HALF = {
 }
 """What a killed run of ours left half-written, and a file of somebody else's beside it."""
 
-STARS = SHARD_STARS + 24
+STARS, SHARD = 22, 16
 CODE = """
 import sys
 from desa.simulate.survey import simulate_survey
 
 if __name__ == "__main__":
-    simulate_survey({stars}, 4, sys.argv[1], format=sys.argv[2], quarters=[3], processes=1)
+    how = dict(quarters=[3], processes=1, shard_stars={shard})
+    simulate_survey({stars}, 4, sys.argv[1], format=sys.argv[2], **how)
 """
 
 
@@ -44,8 +44,8 @@ def finished_shards(folder: Path) -> int:
 
 @pytest.mark.parametrize("kind", ["store", "fits"])
 def test_killed_and_started_again_gives_the_same_bytes(kind: str, tmp_path: Path) -> None:
-    simulate_survey(STARS, 4, tmp_path / "whole", format=kind, quarters=[3], processes=1)
-    command = [sys.executable, "-c", CODE.format(stars=STARS), str(tmp_path / "killed"), kind]
+    simulate_survey(STARS, 4, tmp_path / "whole", format=kind, quarters=[3], processes=1, shard_stars=SHARD)
+    command = [sys.executable, "-c", CODE.format(stars=STARS, shard=SHARD), str(tmp_path / "killed"), kind]
     process = subprocess.Popen(command)
     deadline = time.monotonic() + 120
     while finished_shards(tmp_path / "killed") < 1:

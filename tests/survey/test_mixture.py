@@ -16,7 +16,7 @@ from desa.survey.batches import LightCurveDataset, SpectrumDataset, loader_of, m
 from desa.survey.mixture import MixedDataset, MixedOrder, Mixture, counts_of_batch, largest_batch
 from desa.survey.order import ItemSampler
 from desa.survey.store import Survey, SurveyWriter
-from helpers.tiny import spectrum
+from helpers.stars import dwarf, spectrum
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Survey:
     """Spectra alone, of a survey that calls itself real; some are longer than the others'."""
     writer = SurveyWriter(tmp_path_factory.mktemp("real"), "real")
     for n in range(40):
-        writer.add_spectrum(spectrum(f"Gaia {n}", 5000.0 + 10 * n, 30.0, n))
+        writer.add_spectrum(spectrum(f"Gaia {n}", dwarf(5000.0 + 10 * n), snr=30.0, seed=n))
     return writer.finish(pa.table({"star_id": [f"Gaia {n}" for n in range(40)]}), {})
 
 

@@ -20,8 +20,8 @@ from desa.survey.store import Survey, SurveyWriter
 from desa.training.pairs import split_pairs
 from desa.training.stages import align, pretrain_lightcurve, pretrain_spectrum
 from desa.training.tracking import read_metrics
-from helpers.stars import tiny_survey
-from helpers.tiny import Trained, spectrum, tiny_settings
+from helpers.stars import dwarf, spectrum, tiny_survey
+from helpers.tiny import Trained, tiny_settings
 
 SHORT = {"steps": 4, "validate_every": 2}
 BRIEF = tiny_settings(train_spectrum=SHORT, train_lightcurve=SHORT, train_align=SHORT)
@@ -37,7 +37,7 @@ def unlabelled(tmp_path_factory: pytest.TempPathFactory) -> Survey:
     """Spectra alone, without a label."""
     writer = SurveyWriter(tmp_path_factory.mktemp("unlabelled"), "real")
     for n in range(40):
-        writer.add_spectrum(spectrum(f"Gaia {n}", 5000.0 + 10 * n, 30.0, n))
+        writer.add_spectrum(spectrum(f"Gaia {n}", dwarf(5000.0 + 10 * n), snr=30.0, seed=n))
     return writer.finish(pa.table({"star_id": [f"Gaia {n}" for n in range(40)]}), {})
 
 
@@ -157,6 +157,7 @@ def test_an_encoder_without_a_head_is_aligned(trained: Trained, unlabelled: Surv
     assert model.spectrum_head is None and model.lightcurve_head is not None
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_surveys_and_go_on(survey: Survey, real: Survey, tmp_path: Path) -> None:
     def run(out: Path, steps: int) -> None:
         chosen = tiny_settings(train_spectrum={"steps": steps, "batch_size": 8, "schedule": "constant"})
