@@ -11,7 +11,7 @@ from desa.errors import DamagedFile, UnsupportedFile
 from desa.io.compact import LAYOUTS
 from desa.io.inspect import inspect_files
 from desa.io.registry import Choices, glance, glances, identify, read, read_lightcurve_file, read_spectrum
-from desa.survey.from_files import expand
+from desa.survey.from_files import group_files
 from desa.survey.ingest import ingest
 from desa.survey.store import Survey
 from desa.types import LightCurve, Spectrum
@@ -52,8 +52,11 @@ def test_a_star_of_a_table_is_what_its_file_is(tmp_path: Path) -> None:
 def test_members_and_their_names(file: Path, tmp_path: Path) -> None:
     write_table(file, pipeline_table(300, 20))
     assert identify(file) == "lightcurve"
-    assert expand([tmp_path]) == [Path(f"{file}::KIC 20"), Path(f"{file}::KIC 300")]
+    members = [Path(f"{file}::KIC 20"), Path(f"{file}::KIC 300")]
+    assert [source for source, _ in glances(file)] == members
     assert [seen.name for _, seen in glances(file)] == ["KIC 20", "KIC 300"]
+    for given, wanted in (([file], members), ([file, members[1]], members), (members[1:], members[1:])):
+        assert [star.files for star in group_files(given, 3.0, [])] == [[member] for member in wanted]
     assert glance(f"{file}::KIC 300").name == "KIC 300"
     assert [row["star"] for row in inspect_files([file])] == ["KIC 20", "KIC 300"]
     with pytest.raises(UnsupportedFile, match=r"holds 2 stars; ingest it, or name one: .*some\.name::KIC 20"):
@@ -142,7 +145,7 @@ def test_shifted_flux_has_no_level(file: Path) -> None:
 def test_an_archive_of_spectra(tmp_path: Path) -> None:
     file = tmp_path / "x_compact.npz"
     flux = write_archive(file, 12, 5)
-    assert [str(source)[-4:] for source in expand([file])] == ["z::5", "::12"]
+    assert [str(source)[-4:] for source, _ in glances(file)] == ["z::5", "::12"]
     assert glance(f"{file}::12").ra == 1.2
     found = read(f"{file}::12")
     assert isinstance(found, Spectrum)

@@ -10,11 +10,14 @@ import pytest
 from astropy.io import fits
 
 from desa.errors import UnsupportedFile, WrongModality
+from desa.io.heads import read_head
 from desa.io.inspect import describe, format_line
 from desa.io.memory import to_lightcurve, to_spectrum
 from desa.io.quality import KEPLER_BITS, PRESETS, TESS_BITS, bitmask
-from desa.io.registry import read_lightcurve_file, read_spectrum
+from desa.io.registry import glance, open_file, read_lightcurve_file, read_spectrum, readers
 from desa.io.stitching import read_lightcurve
+from desa.io.tables import is_table_file, open_table
+from helpers.real_files import KINDS
 
 pytestmark = pytest.mark.real
 QUARTER_2 = "data/kepler/formats/kplr010002792-2009259160929_llc.fits.gz"
@@ -167,3 +170,19 @@ def test_specutils_gives_the_same_spectrum(shared: Path) -> None:
         to_lightcurve(3)
     with pytest.raises(WrongModality, match="spectrum is needed"):
         to_spectrum(read_lightcurve_file(shared / QUARTER_2))
+
+
+def test_every_file_has_one_reader(shared: Path) -> None:
+    """By its first bytes as by the whole file, and no other claims it."""
+    folder = shared / "data"
+    files = [folder / name for name in KINDS.values()]
+    files += [*sorted((folder / "kepler").rglob("*.parquet")), folder / "lamost/dr10_compact.npz"]
+    for path in files:
+        tables = is_table_file(path)
+        own = [one for one in readers() if one.in_tables == tables]
+        with open_file(path) as file:
+            claiming = [one for one in own if one.claims(file)]
+        assert len(claiming) == 1, path
+        front = open_table(path) if tables else read_head(path)
+        assert [one for one in own if one.claims(front)] == claiming, path
+        assert glance(path).kind == claiming[0].kind

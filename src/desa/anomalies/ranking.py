@@ -181,7 +181,8 @@ def _pixels(
         )
     size = model.settings.preprocess_spectrum.pixels
     pixels, weights = np.zeros((2, table.num_rows, size), np.float32)
-    data = SpectrumDataset(survey, None)
+    grid = model.settings.preprocess_spectrum.grid
+    data = SpectrumDataset(survey, None, grid=grid, resample=model.resample_spectra)
     for start in range(0, len(there), BATCH):
         some = there[start : start + BATCH]
         batch = data.fetch(of_row[some]).to(model.device)

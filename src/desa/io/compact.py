@@ -128,10 +128,11 @@ class LightCurveTable(Reader[StoredTable]):
     kind = "lightcurve"
     one = "a table of light curves"
     product = "Parquet tables of light curves"
+    in_tables = True
 
     def claims(self, file: Front) -> bool:
         """Whether the columns are those of a layout, and no others."""
-        return isinstance(file, StoredTable) and file.columns in _OF_COLUMNS
+        return file.columns in _OF_COLUMNS
 
     def members(self, file: Front) -> Sequence[str]:
         """``"KIC 757450"``, ...; one empty name for a table of one star."""

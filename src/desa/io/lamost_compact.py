@@ -40,10 +40,11 @@ class LamostArchive(Reader[StoredTable]):
     kind = "spectrum"
     one = "an archive of LAMOST spectra"
     product = "compact archives of LAMOST spectra"
+    in_tables = True
 
     def claims(self, file: Front) -> bool:
         """Whether it holds these arrays."""
-        return isinstance(file, StoredTable) and file.columns == COLUMNS
+        return file.columns == COLUMNS
 
     def members(self, file: Front) -> Sequence[str]:
         """The observations' numbers."""

@@ -102,6 +102,8 @@ class Reader(ABC, Generic[FileT]):
     """What a file is, as in "a LAMOST spectrum, not a light curve"."""
     product: ClassVar[str]
     """What "desa reads ..." lists."""
+    in_tables: ClassVar[bool] = False
+    """Whether its files are those of `desa.io.tables`; else they are FITS files."""
 
     @abstractmethod
     def claims(self, file: Front) -> bool:
@@ -200,7 +202,8 @@ def find_reader(file: Front, kind: Kind | None = None) -> Reader[Any]:
 
 
 def _claiming(file: Front) -> Reader[Any] | None:
-    return next((one for one in readers() if one.claims(file)), None)
+    tables = isinstance(file, StoredTable)
+    return next((one for one in readers() if one.in_tables == tables and one.claims(file)), None)
 
 
 def _refused(file: Front, kind: Kind | None) -> FileRefused:
@@ -305,38 +308,24 @@ def _looked_at(path: Path) -> tuple[Front, Reader[Any] | None]:
     return front, _claiming(front) or next((one for one in readers() if one.refusal(front)), None)
 
 
-def glances(path: str | Path) -> list[tuple[Path, Glance]]:
-    """Every source in a file, and what it says of its star.
+def glances(source: str | Path) -> list[tuple[Path, Glance]]:
+    """Every source in a file, and what it says of its star; of a member, that alone.
 
     What is wrong with a file its reader says later: here it is one source, with an empty `Glance` or with
     what its primary header says.
     """
-    path = Path(path)
+    path, member = split_source(source)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)
             front, one = _looked_at(path)
-            if one and (members := one.members(front)):
+            if one and (members := (member,) if member else one.members(front)):
                 return [(_source(path, name), one.glance(front, name)) for name in members]
     except UNREADABLE:
         pass
-    return [(path, Glance())]
-
-
-def sources(path: str | Path) -> list[Path]:
-    """Every source in a file: one for each star or observation of a file of many, else the file."""
-    if split_source(path)[1] or not is_table_file(path):
-        return [Path(path)]
-    return [source for source, _ in glances(path)]
+    return [(Path(source), Glance())]
 
 
 def glance(source: str | Path) -> Glance:
-    """What a file, or a member of one, says of its star; as `glances`."""
-    path, member = split_source(source)
-    if not member:
-        return glances(path)[0][1]
-    try:
-        front, one = _looked_at(path)
-        return one.glance(front, member) if one else Glance()
-    except UNREADABLE:
-        return Glance()
+    """What a file, or a member of one, says of its star; of a file of many the first."""
+    return glances(source)[0][1]

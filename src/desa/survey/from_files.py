@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 
 from desa.errors import DesaError, FileRefused
-from desa.io.registry import Glance, glance, read, sources
+from desa.io.registry import Glance, glances, read
 from desa.io.stitching import put_together
 from desa.pipeline import prefetch
 from desa.progress import Report
@@ -47,11 +48,11 @@ def is_survey(path: str | Path) -> bool:
 
 
 def expand(paths: Sequence[str | Path]) -> list[Path]:
-    """Sources, each once: a folder stands for all files in it, to any depth, a file for all stars in it."""
+    """Files, each once; a folder stands for all files in it, to any depth."""
     found: dict[Path, None] = {}
     for path in map(Path, paths):
         inside = [file_root(path) / state.name for state in list_files(path)] if path.is_dir() else [path]
-        found |= dict.fromkeys(source for file in inside for source in sources(file))
+        found |= dict.fromkeys(inside)
     return list(found)
 
 
@@ -61,7 +62,8 @@ def group_files(paths: Sequence[Path], match_arcsec: float, left_out: LeftOut) -
     Parameters
     ----------
     paths
-        Files. One whose header does not tell its star is read, and let go again.
+        Files, or members of files of many stars (``path::member``); a file of many stands for all its
+        stars. One whose header does not tell its star is read, and let go again.
     match_arcsec
         Radius for pairs by position; 0: by identifier only.
     left_out
@@ -73,10 +75,10 @@ def group_files(paths: Sequence[Path], match_arcsec: float, left_out: LeftOut) -
         In the order of the stars' names.
     """
     seen: dict[str, list[tuple[str, Glance]]] = {"lightcurve": [], "spectrum": [], "": []}
-    for path in sorted(paths):
-        what = glance(path)
-        what = what if what.kind else _read_glance(path, left_out)
-        seen[what.kind].append((str(path), what))
+    found = dict(pair for path in paths for pair in glances(path))
+    for source, what in sorted(found.items(), key=itemgetter(0)):
+        known = what if what.kind else _read_glance(source, left_out)
+        seen[known.kind].append((str(source), known))
     curves, files = lightcurve_stars(seen["lightcurve"])
     spectra = [Named(what.name, file, what.obsid, what.ra, what.dec) for file, what in seen["spectrum"]]
     pairing = pair(curves, spectra, None, match_arcsec)
@@ -208,12 +210,13 @@ def _read_all(
     progress: Report | None,
 ) -> Iterator[Star]:
     stars = group_files(files, match_arcsec, left_out)
-    done = len(files) - sum(len(star.files) for star in stars)
+    done = len(left_out)
+    total = done + sum(len(star.files) for star in stars)
     for star in stars:
         found = read_star(star, check, left_out, every_spectrum)
         done += len(star.files)
         if progress:
-            progress(done, len(files))
+            progress(done, total)
         if found is not None:
             yield found
 
