@@ -225,7 +225,7 @@ def score(survey: Survey, model: Desa, reference: pa.Table, reference_survey: Su
     for name, result in (("desa", found), ("desa, no reference", alone)):
         of_star = dict(zip(result["star_id"], result["score"], strict=True))
         methods[name] = np.array([of_star[star] for star in joint.column("star_id").to_pylist()])
-    for part in [column for column in found.colnames if column in {f"p_{name}" for name in ranking.PARTS}]:
+    for part in [column for column in found.colnames if column in {f"p_{name}" for name in ranking.ODDITIES}]:
         of_star = dict(zip(found["star_id"], found[part], strict=True))
         methods[f"part {part[2:]}"] = np.array(
             [-of_star[star] for star in joint.column("star_id").to_pylist()]

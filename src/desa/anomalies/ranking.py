@@ -52,7 +52,7 @@ DENSITIES: Final = {
     "spectrum": "features_spectrum",
     "lightcurve": "features_lightcurve",
 }
-PARTS: Final = (*DENSITIES, "disagreement", "residual", "lines")
+ODDITIES: Final = (*DENSITIES, "disagreement", "residual", "lines")
 """Names of the parts, as in the columns ``p_<part>``."""
 
 FOLDS: Final = 5
@@ -80,7 +80,7 @@ def find_anomalies(
     model: Network | None = None,
     survey: Survey | None = None,
     reference_survey: Survey | None = None,
-    parts: Sequence[str] = PARTS,
+    parts: Sequence[str] = ODDITIES,
     progress: Report | None = None,
 ) -> Table:
     """Rank stars by how odd they are.
@@ -100,7 +100,7 @@ def find_anomalies(
     reference_survey
         The survey of `reference`.
     parts
-        Which of `PARTS` to use, where the table has what they need.
+        Which of `ODDITIES` to use, where the table has what they need.
     progress
         Called with (spectra read, spectra).
 
@@ -117,9 +117,9 @@ def find_anomalies(
     DesaError
         If a table can't be read, was made by another model, or has too few stars.
     """
-    unknown = sorted(set(parts) - set(PARTS))
+    unknown = sorted(set(parts) - set(ODDITIES))
     if unknown:
-        raise SettingsError(f"no part {', '.join(unknown)}; parts are {', '.join(PARTS)}")
+        raise SettingsError(f"no part {', '.join(unknown)}; parts are {', '.join(ODDITIES)}")
     table = arrow_table(data)
     sample = _sample(table, model, survey, progress)
     if reference is None:

@@ -18,8 +18,9 @@ from torch import nn
 from desa.conformal import intervals
 from desa.evaluation.metrics import class_scores, coverage_scores, regression_scores
 from desa.evaluation.score import Score
-from desa.finetune.training import PARTS, Trainer
+from desa.finetune.training import Trainer
 from desa.models.finetuned import Features, FineTuned, FineTuning, class_sets
+from desa.survey.splits import SPLITS
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +109,7 @@ def fine_tune(
     """
     values = np.asarray(label, dtype=np.float64)
     split = _with_valid(np.asarray(split), np.isfinite(values), seed)
-    index = {part: np.flatnonzero(np.isfinite(values) & (split == part)) for part in PARTS}
+    index = {part: np.flatnonzero(np.isfinite(values) & (split == part)) for part in SPLITS}
     used = Features(*(None if part is None else part.float() for part in features.parts))
     for part in (used.spectrum, used.lightcurve):
         if part is not None and not torch.isfinite(part[np.isfinite(values)]).all():

@@ -22,10 +22,10 @@ from desa.losses import pinball
 from desa.models.finetuned import ROWS, Features, FineTuned, FineTuning, SideBySide
 from desa.models.heads import new_head
 from desa.survey.order import BatchOrder, ItemSampler
+from desa.survey.splits import SPLITS
 from desa.training.loop import fit
 from desa.training.task import Interrupted, Task
 
-PARTS = ("train", "valid", "calibration", "test")
 Rows = NDArray[np.int64]
 
 AUTO_PERCEPTRON = 200
@@ -218,7 +218,7 @@ class Trainer:
     def _digest(self, kind: str) -> str:
         """Hash of everything that a head of a kind is trained on."""
         digest = hashlib.blake2b(f"{kind} {self.settings} {self.seed}".encode(), digest_size=8)
-        rows = (self.index[part] for part in PARTS)
+        rows = (self.index[part] for part in SPLITS)
         for array in (self.embedding.numpy(), self.values, *rows):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()

@@ -26,7 +26,7 @@ from desa.simulate.fits_lamost import write_lamost
 from desa.simulate.labels import observed_labels, true_labels
 from desa.simulate.lightcurves import lightcurve_of
 from desa.simulate.lightcurves import observe as observe_kepler
-from desa.simulate.plan import PARTS, Plan, write_part
+from desa.simulate.plan import PARTS_FOLDER, MockPlan, write_part
 from desa.simulate.population import draw_star, stream
 
 CATALOGUE: Final = {
@@ -56,11 +56,11 @@ CATALOGUE: Final = {
 """Our names and those of public catalogues (Santos, Huber, Mathur, Yu, Gaia); errors are ``e_`` + name."""
 
 
-PLACES: Final = ("lightcurves", "lightcurves/*", "spectra", "spectra/*", PARTS)
+PLACES: Final = ("lightcurves", "lightcurves/*", "spectra", "spectra/*", PARTS_FOLDER)
 """Folders that are written to."""
 
 PATTERNS: Final = (
-    *("lightcurves/*/kplr*.fits", "spectra/*/spec-*.fits", f"{PARTS}/*.parquet"),
+    *("lightcurves/*/kplr*.fits", "spectra/*/spec-*.fits", f"{PARTS_FOLDER}/*.parquet"),
     *("labels.csv", "truth.parquet"),
 )
 """Files that are written."""
@@ -71,7 +71,7 @@ def lightcurve_folder(path: Path, kic: int) -> Path:
     return path / "lightcurves" / f"{kic:09d}"
 
 
-def make_star(plan: Plan, path: Path, index: int) -> observe.MockStar:
+def make_star(plan: MockPlan, path: Path, index: int) -> observe.MockStar:
     """Simulate star `index` and write its files."""
     star = draw_star(plan.seed, index)
     observation = observe_kepler(star, stream(plan.seed, index, 1), plan.quarters)
@@ -88,7 +88,7 @@ def make_star(plan: Plan, path: Path, index: int) -> observe.MockStar:
     return observe.MockStar(star, curve, spectra, labels)
 
 
-def make_shard(plan: Plan, path: Path, shard: int) -> int:
+def make_shard(plan: MockPlan, path: Path, shard: int) -> int:
     """Write the files of one shard's stars; returns the shard's number."""
     write_part(plan, path, shard, [make_star(plan, path, index) for index in plan.stars_of(shard)])
     return shard

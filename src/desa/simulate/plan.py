@@ -19,12 +19,12 @@ from desa.simulate.observe import MockStar
 from desa.survey.shards import json_bytes
 
 SHARD_STARS: Final = 64
-PARTS: Final = "mock"
+PARTS_FOLDER: Final = "mock"
 """Folder of the shards' star tables while a survey is made."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class MockPlan:
     """What a mock survey is made of; two equal plans give equal bytes.
 
     Parameters
@@ -63,7 +63,7 @@ class Plan:
 
 def plan_of(
     n_stars: int, seed: int, quarters: Sequence[int] | None = None, shard_stars: int = SHARD_STARS
-) -> Plan:
+) -> MockPlan:
     """A checked plan.
 
     Raises
@@ -77,16 +77,16 @@ def plan_of(
         )
     if quarters is not None and (not len(quarters) or not set(quarters) <= set(range(18))):
         raise SettingsError(f"Kepler's quarters are 0 to 17, not {list(quarters)}")
-    return Plan(
+    return MockPlan(
         n_stars, seed, None if quarters is None else tuple(sorted(set(quarters))), shard_stars=shard_stars
     )
 
 
 def _part_path(path: Path, shard: int) -> Path:
-    return path / PARTS / f"{shard:05d}.parquet"
+    return path / PARTS_FOLDER / f"{shard:05d}.parquet"
 
 
-def write_part(plan: Plan, path: Path, shard: int, stars: Sequence[MockStar]) -> None:
+def write_part(plan: MockPlan, path: Path, shard: int, stars: Sequence[MockStar]) -> None:
     """Keep a shard's rows of the star table until the survey is whole."""
     table = table_of([row_of(star) for star in stars])
     with written_whole(_part_path(path, shard)) as scratch:
@@ -94,7 +94,7 @@ def write_part(plan: Plan, path: Path, shard: int, stars: Sequence[MockStar]) ->
         pq.write_table(marked, scratch, compression="zstd")
 
 
-def has_part(plan: Plan, path: Path, shard: int) -> bool:
+def has_part(plan: MockPlan, path: Path, shard: int) -> bool:
     """Whether a shard's rows are there, of this very plan."""
     part = _part_path(path, shard)
     if not part.is_file():
@@ -102,7 +102,7 @@ def has_part(plan: Plan, path: Path, shard: int) -> bool:
     return (pq.read_schema(part).metadata or {}).get(b"fingerprint") == plan.fingerprint(shard).encode()
 
 
-def read_parts(plan: Plan, path: Path) -> pa.Table:
+def read_parts(plan: MockPlan, path: Path) -> pa.Table:
     """All rows of the star table."""
     parts = (pq.read_table(_part_path(path, shard)) for shard in range(plan.shards))
     return pa.concat_tables([part.replace_schema_metadata(None) for part in parts])

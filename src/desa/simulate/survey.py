@@ -25,7 +25,7 @@ from desa.progress import Report
 from desa.simulate import files, observe
 from desa.simulate.labels import observed_labels, true_labels
 from desa.simulate.lightcurves import simulate_lightcurve
-from desa.simulate.plan import PARTS, SHARD_STARS, Plan, has_part, plan_of, read_parts, write_part
+from desa.simulate.plan import PARTS_FOLDER, SHARD_STARS, MockPlan, has_part, plan_of, read_parts, write_part
 from desa.simulate.population import draw_star, stream
 from desa.survey.parallel import Workers
 from desa.survey.shards import note_of
@@ -42,7 +42,7 @@ from desa.survey.write import (
 Format = Literal["store", "fits"]
 
 
-def simulate_star(plan: Plan, index: int) -> observe.MockStar:
+def simulate_star(plan: MockPlan, index: int) -> observe.MockStar:
     """Star number `index` with its light curve, spectra and labels."""
     star = draw_star(plan.seed, index)
     curve = simulate_lightcurve(star, stream(plan.seed, index, 1), plan.quarters)
@@ -52,7 +52,7 @@ def simulate_star(plan: Plan, index: int) -> observe.MockStar:
     return observe.MockStar(star, curve, spectra, labels)
 
 
-def make_shard(plan: Plan, path: Path, shard: int) -> int:
+def make_shard(plan: MockPlan, path: Path, shard: int) -> int:
     """Make and write one shard of a store; returns its number."""
     made = [simulate_star(plan, index) for index in plan.stars_of(shard)]
     write_part(plan, path, shard, made)
@@ -62,7 +62,7 @@ def make_shard(plan: Plan, path: Path, shard: int) -> int:
     return shard
 
 
-def _is_done(plan: Plan, path: Path, shard: int) -> bool:
+def _is_done(plan: MockPlan, path: Path, shard: int) -> bool:
     """Whether an earlier run finished a shard (the light curves are written last)."""
     fingerprint = plan.fingerprint(shard)
     notes = [note_of(path / modality, shard, fingerprint) for modality in ("lightcurves", "spectra")]
@@ -145,9 +145,9 @@ def simulate_survey(
             _make(plan, path, files.make_shard, has_part, processes, executor, report)
             files.finish(path, read_parts(plan, path))
         return path
-    with claimed(path, "survey", places=(*PLACES, PARTS), ours=is_survey_folder):
+    with claimed(path, "survey", places=(*PLACES, PARTS_FOLDER), ours=is_survey_folder):
         clear_scratch(path)
-        clear_parts(path, f"{PARTS}/*.parquet")
+        clear_parts(path, f"{PARTS_FOLDER}/*.parquet")
         _make(plan, path, make_shard, _is_done, processes, executor, report)
         stars = read_parts(plan, path)
         counts: dict[Modality, int] = {"lightcurves": plan.shards, "spectra": plan.shards}
@@ -156,10 +156,10 @@ def simulate_survey(
 
 
 def _make(
-    plan: Plan,
+    plan: MockPlan,
     path: Path,
-    make: Callable[[Plan, Path, int], int],
-    is_done: Callable[[Plan, Path, int], bool],
+    make: Callable[[MockPlan, Path, int], int],
+    is_done: Callable[[MockPlan, Path, int], bool],
     processes: int,
     executor: Executor | None,
     report: Report,
@@ -179,7 +179,7 @@ def _silent(done: int, total: int) -> None:
     """Report to nobody."""
 
 
-def report_of(plan: Plan, stars: pa.Table) -> dict[str, Any]:
+def report_of(plan: MockPlan, stars: pa.Table) -> dict[str, Any]:
     """Content of ``report.json``."""
     classes = stars.column("cmd_class").value_counts().to_pylist()
     return {
