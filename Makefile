@@ -4,8 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHARED ?= ../shared
 BENCHMARK ?= paper
+MODEL ?= model
+MODEL_STARS ?= 4000
+MODEL_LINES ?= 24000
 
-.PHONY: demo mock-check test slow test-catalog lint docs real bench parity clean
+.PHONY: demo model mock-check test slow test-catalog lint docs real bench parity clean
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -52,6 +55,17 @@ slow: $(VENV)/.dev           ## every test that takes minutes or gigabytes
 
 real: $(VENV)/.core          ## experiments on the real files beside the project
 	$(BIN)/python -m desa.real $(SHARED)/data -o real $(if $(wildcard demo/lightcurve/model),--lightcurve-model demo/lightcurve/model)
+
+model: $(VENV)/.core         ## the model that comes with the package, by its recipe: MODEL/shipped; goes on where it stopped
+	$(BIN)/desa ingest --spectra $(SHARED)/data/lamost/dr10_compact.npz --labels $(SHARED)/data/lamost/dr10_labels.csv --kind real -o $(MODEL)/real-spectra
+	$(BIN)/desa ingest --lightcurves $(SHARED)/data/kepler/singlequarter_compact.parquet --labels $(SHARED)/data/kepler/star_labels.csv --kind real -o $(MODEL)/real-lightcurves
+	$(BIN)/desa simulate --stars $(MODEL_STARS) --seed 20263 --quarters 6 --short 0.4 -o $(MODEL)/mock
+	$(BIN)/desa simulate --continua $(MODEL)/real-spectra --stars $(MODEL_LINES) --seed 20263 -o $(MODEL)/lines
+	$(BIN)/desa pretrain spectrum $(MODEL)/lines --config recipes/lines.yaml -o $(MODEL)/on-lines $(MODEL_OPTIONS)
+	$(BIN)/desa pretrain spectrum $(MODEL)/mock $(MODEL)/real-spectra --start $(MODEL)/on-lines/model --config recipes/spectrum.yaml -o $(MODEL)/spectrum $(MODEL_OPTIONS)
+	$(BIN)/desa pretrain lightcurve $(MODEL)/mock --config recipes/joint.yaml -o $(MODEL)/lightcurve $(MODEL_OPTIONS)
+	$(BIN)/desa align $(MODEL)/mock --spectrum $(MODEL)/spectrum/model --lightcurve $(MODEL)/lightcurve/model --config recipes/joint.yaml -o $(MODEL)/joint $(MODEL_OPTIONS)
+	$(BIN)/desa calibrate $(MODEL)/real-lightcurves --model $(MODEL)/joint/model --half -o $(MODEL)/shipped
 
 mock-check: $(VENV)/.core    ## mock survey beside the real files: mock-check/report.html, minutes
 	mkdir -p mock-check

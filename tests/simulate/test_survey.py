@@ -181,3 +181,26 @@ def test_a_quarter_that_was_not_observed(tmp_path: Path) -> None:
     curve = lightcurve_of(star, observation)
     assert curve.quarters == (5,)
     assert load_calendar().quarters[5][1] <= curve.first_cadence < load_calendar().quarters[5][1] + 5
+
+
+def test_short_light_curves_are_pieces_of_the_whole(tmp_path: Path) -> None:
+    whole, short, none = (
+        Survey.open(simulate_survey(12, 3, tmp_path / str(share), quarters=range(1, 4), short=share))
+        for share in (0.0, 1.0, 1e-9)
+    )
+    assert none.identity != short.identity
+    shorter = 0
+    for row in range(12):
+        one, piece = whole.lightcurve(row), short.lightcurve(row)
+        assert 0 < len(piece) <= len(one)
+        shorter += len(piece) < len(one) and len(piece) <= 4500
+        start = piece.first_cadence - one.first_cadence
+        np.testing.assert_array_equal(piece.flux, one.flux[start : start + len(piece)])
+        assert piece.start_bkjd == pytest.approx(one.start_bkjd + start * one.cadence_days)
+    assert shorter > 8
+    for name in ("teff", "prot"):
+        np.testing.assert_array_equal(whole.labels(name), short.labels(name))
+    with pytest.raises(SettingsError, match="whole quarters"):
+        simulate_survey(2, 3, tmp_path / "fits", "fits", short=0.5)
+    with pytest.raises(SettingsError, match="between 0 and 1"):
+        simulate_survey(2, 3, tmp_path / "more", short=1.5)

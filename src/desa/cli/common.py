@@ -16,7 +16,7 @@ START, STARS, DATA, MODELS = "Begin here", "Your stars", "Files, surveys, labels
 ORDER = (
     *("demo", "predict", "embed", "search", "anomalies", "explore"),
     *("inspect", "ingest", "info", "fetch", "catalogs", "simulate"),
-    *("pretrain", "align", "finetune", "convert", "benchmark"),
+    *("pretrain", "align", "calibrate", "finetune", "convert", "benchmark"),
 )
 """Commands in `desa --help`, group by group."""
 

@@ -27,6 +27,9 @@ def simulate(
         Layout, typer.Option(help="store (a survey) or fits (the archives' files).")
     ] = Layout.store,
     quarters: Annotated[int, typer.Option(min=1, max=18, help="Quarters of light curve.")] = 18,
+    short: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of light curves that are pieces of 25 to 92 days.")
+    ] = 0.0,
     processes: Processes = 2,
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a Dask scheduler that makes the stars, tcp://host:8786.")
@@ -72,6 +75,7 @@ def simulate(
             output,
             format=format.value,
             quarters=range(quarters),
+            short=short,
             processes=processes,
             progress=progress,
             executor=executor,

@@ -1,4 +1,4 @@
-"""Commands that train: pretrain spectrum, pretrain lightcurve, align."""
+"""Commands that train: pretrain spectrum, pretrain lightcurve, align, calibrate."""
 
 from __future__ import annotations
 
@@ -7,7 +7,21 @@ from typing import Annotated
 
 import typer
 
-from desa.cli.common import MODELS, Config, Device, Preset, Resume, Seed, Steps, Surveys, app, chosen_settings
+from desa.cli.common import (
+    MODELS,
+    Config,
+    Device,
+    Model,
+    Preset,
+    Resume,
+    Seed,
+    Steps,
+    Survey,
+    Surveys,
+    app,
+    chosen_settings,
+    screen,
+)
 
 Start = Annotated[
     Path | None,
@@ -105,3 +119,30 @@ def align(
     changes = {"train_align": {"steps": steps}} if steps else {}
     chosen = chosen_settings(preset, config, seed, **changes)
     run(surveys, spectrum, lightcurve, chosen, output, device=device, resume=resume, progress=True)
+
+
+@app.command(rich_help_panel=MODELS)
+def calibrate(
+    survey: Survey,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Model folder to make (or the model's own).")
+    ],
+    model: Model = "",
+    half: Annotated[bool, typer.Option(help="Store large weights in half precision: half the size.")] = False,
+    device: Device = "auto",
+) -> None:
+    """Calibrate the intervals that a model predicts on the labelled stars of a survey.
+
+    All stars count, but of a survey that the model was trained on only the calibration split.
+
+    Example: `desa calibrate real --model runs/joint/model -o models/mine`
+    """
+    import desa
+    from desa.survey.store import Survey as Store
+    from desa.training.calibration import recalibrate
+    from desa.training.distributed import choose_device
+
+    loaded = desa.load(model).to(choose_device(device))
+    for part, count in recalibrate(loaded, Store.open(survey)).items():
+        screen().print(f"{part} head calibrated on {count} of {survey}", markup=False, highlight=False)
+    loaded.save(output, half=half)

@@ -221,7 +221,7 @@ def _survey_features(
 
 @torch.inference_mode()
 def split_quantiles(
-    model: Network, survey: Survey, part: Part, split: str
+    model: Network, survey: Survey, part: Part, split: str | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """What an encoder's head says of a whole split, for calibration and reports.
 
@@ -234,7 +234,7 @@ def split_quantiles(
     part
         Which head.
     split
-        Name of the split.
+        Name of the split; None: all stars.
 
     Returns
     -------

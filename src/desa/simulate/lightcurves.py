@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -165,6 +165,33 @@ def simulate_lightcurve(
         As `desa.io.read` gives a real one: each quarter over its median, NaN in gaps.
     """
     return lightcurve_of(star, observe(star, rng, quarters))
+
+
+SHORT_CADENCES = (1200, 4500)
+"""Length of a light curve that is a piece of one: 25 to 92 days."""
+
+LEAST_GOOD = 500
+
+
+def piece_of(curve: LightCurve, rng: np.random.Generator) -> LightCurve:
+    """A random piece of a light curve, of the length of many real ones; the whole if little of it is good."""
+    length = int(rng.integers(*SHORT_CADENCES))
+    start = int(rng.integers(0, max(1, len(curve) - length)))
+    good = start + np.flatnonzero(curve.valid[start : start + length])
+    if len(good) < LEAST_GOOD:
+        return curve
+    piece = slice(int(good[0]), int(good[-1]) + 1)
+    meta = dict(curve.meta)
+    if "quality" in meta:
+        meta["quality"] = meta["quality"][piece]
+    return replace(
+        curve,
+        flux=curve.flux[piece],
+        flux_err=curve.flux_err[piece],
+        first_cadence=curve.first_cadence + piece.start,
+        start_bkjd=curve.start_bkjd + piece.start * curve.cadence_days,
+        meta=meta,
+    )
 
 
 def lightcurve_of(star: StarParameters, observation: Observation) -> LightCurve:

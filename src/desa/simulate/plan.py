@@ -37,6 +37,8 @@ class MockPlan:
         Share of the stars with a second spectrum, and of those with a third.
     shard_stars
         Stars a shard.
+    short
+        Share of the stars whose light curve is a piece of 25 to 92 days.
     """
 
     n_stars: int
@@ -44,11 +46,13 @@ class MockPlan:
     quarters: tuple[int, ...] | None = None
     repeats: tuple[float, float] = (0.15, 0.3)
     shard_stars: int = SHARD_STARS
+    short: float = 0.0
 
     def fingerprint(self, shard: int) -> str:
         """Hash of what a shard is made from."""
         stars = self.stars_of(shard)
         made_of = [desa.__version__, self.seed, self.quarters, self.repeats, stars.start, stars.stop]
+        made_of += [self.short] if self.short else []
         return hashlib.sha256(json_bytes(made_of)).hexdigest()
 
     @property
@@ -62,7 +66,11 @@ class MockPlan:
 
 
 def plan_of(
-    n_stars: int, seed: int, quarters: Sequence[int] | None = None, shard_stars: int = SHARD_STARS
+    n_stars: int,
+    seed: int,
+    quarters: Sequence[int] | None = None,
+    shard_stars: int = SHARD_STARS,
+    short: float = 0.0,
 ) -> MockPlan:
     """A checked plan.
 
@@ -77,9 +85,10 @@ def plan_of(
         )
     if quarters is not None and (not len(quarters) or not set(quarters) <= set(range(18))):
         raise SettingsError(f"Kepler's quarters are 0 to 17, not {list(quarters)}")
-    return MockPlan(
-        n_stars, seed, None if quarters is None else tuple(sorted(set(quarters))), shard_stars=shard_stars
-    )
+    if not 0 <= short <= 1:
+        raise SettingsError(f"the share of short light curves is between 0 and 1, not {short}")
+    chosen = None if quarters is None else tuple(sorted(set(quarters)))
+    return MockPlan(n_stars, seed, chosen, shard_stars=shard_stars, short=short)
 
 
 def _part_path(path: Path, shard: int) -> Path:

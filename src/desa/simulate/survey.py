@@ -24,7 +24,7 @@ from desa.folders import claimed
 from desa.progress import Report
 from desa.simulate import files, observe
 from desa.simulate.labels import observed_labels, true_labels
-from desa.simulate.lightcurves import simulate_lightcurve
+from desa.simulate.lightcurves import piece_of, simulate_lightcurve
 from desa.simulate.plan import PARTS_FOLDER, SHARD_STARS, MockPlan, has_part, plan_of, read_parts, write_part
 from desa.simulate.population import draw_star, stream
 from desa.survey.parallel import Workers
@@ -49,6 +49,9 @@ def simulate_star(plan: MockPlan, index: int) -> observe.MockStar:
     spectra = observe.simulate_spectra(star, stream(plan.seed, index, 2), plan.repeats)
     snr = max((s.snr["g"] for s in spectra), default=float("nan"))
     labels = observed_labels(star, curve, snr, stream(plan.seed, index, 3)) | true_labels(star)
+    rng = stream(plan.seed, index, 4)
+    if rng.random() < plan.short:
+        curve = piece_of(curve, rng)
     return observe.MockStar(star, curve, spectra, labels)
 
 
@@ -94,6 +97,7 @@ def simulate_survey(
     processes: int = 1,
     *,
     quarters: Sequence[int] | None = None,
+    short: float = 0.0,
     progress: Report | None = None,
     executor: Executor | None = None,
     shard_stars: int = SHARD_STARS,
@@ -115,6 +119,9 @@ def simulate_survey(
         Number of processes; the result does not depend on it.
     quarters
         Kepler's quarters to observe in, such as ``range(4, 8)``; None: all 18.
+    short
+        Share of the stars whose light curve is a piece of 25 to 92 days, as many real ones are. Their labels
+        are those of the whole. In a store only: the archives' files hold whole quarters.
     progress
         Called with the number of stars made and wanted.
     executor
@@ -135,10 +142,12 @@ def simulate_survey(
     OutputError
         If `out` is somebody else's folder, can't be written, or another run is filling it.
     """
-    plan = plan_of(n_stars, seed, quarters, shard_stars)
+    plan = plan_of(n_stars, seed, quarters, shard_stars, short)
     path, report = Path(out), progress or _silent
     if format not in ("store", "fits"):
         raise SettingsError(f"a mock survey's format is store or fits, not {format!r}")
+    if format == "fits" and short:
+        raise SettingsError("the archives' files hold whole quarters: short light curves need a store")
     if format == "fits":
         with claimed(path, "set of mock archive files", places=files.PLACES):
             clear_parts(path, *files.PATTERNS)

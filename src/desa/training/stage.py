@@ -38,7 +38,19 @@ HARMLESS = {"steps", "epochs", "patience", "checkpoint_minutes", "workers"}
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of training under way."""
+    """One stage of training under way.
+
+    Parameters
+    ----------
+    name
+        ``"spectrum"``, ``"lightcurve"`` or ``"align"``.
+    surveys, settings, out, device, resume, progress
+        As in `desa.training.stages.pretrain_spectrum`.
+    made_from
+        Hashes of the models' weights that it begins with.
+    models
+        Those models.
+    """
 
     name: str
     surveys: Mixture
@@ -48,6 +60,7 @@ class Stage:
     resume: bool
     progress: bool
     made_from: str = ""
+    models: tuple[Network, ...] = ()
 
     @property
     def training(self) -> Training:
@@ -98,12 +111,18 @@ class Stage:
             )
         return history
 
+    def _earlier(self) -> list[dict[str, Any]]:
+        """The surveys that the models it begins with have learned from."""
+        found = [facts for model in self.models for facts in surveys_of(model)]
+        return [facts for place, facts in enumerate(found) if facts not in found[:place]]
+
     def finish(self, model: Network, history: History, stars: Sequence[int]) -> Network:
         """Write ``model/`` and ``run.json``; `stars` of each survey were trained on."""
         validation = {k: v for k, v in (history.validation or {}).items() if np.isfinite(v)}
         model.metadata = {
             **provenance(data=self.surveys.data, survey=self.surveys.identity, seed=self.settings.seed),
             "surveys": self.surveys.facts(stars),
+            "earlier_surveys": self._earlier(),
             "made_from": self.made_from,
             "stage": self.name,
             "steps": history.step,
@@ -120,3 +139,8 @@ class Stage:
                 scratch.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
         barrier()
         return model
+
+
+def surveys_of(model: Network) -> list[dict[str, Any]]:
+    """Every survey that a model has learned from, in any of its stages, as `Mixture.facts` has it."""
+    return [*model.metadata.get("earlier_surveys", []), *model.metadata.get("surveys", [])]

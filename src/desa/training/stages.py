@@ -124,7 +124,10 @@ def _pretrain(
         own = {section: getattr(begin.settings, section) for section in (part, f"preprocess_{part}")}
         settings = settings.model_copy(update=own)
     made_from = "" if start is None else _weights(start)
-    stage = Stage(part, surveys, settings, Path(out), choose_device(device), resume, progress, made_from)
+    begun = () if begin is None else (begin,)
+    stage = Stage(
+        part, surveys, settings, Path(out), choose_device(device), resume, progress, made_from, begun
+    )
     train, valid = ([_data(one, settings, part, split) for one in surveys.surveys] for split in SPLITS[:2])
     for one, data in zip(surveys.surveys, train, strict=True):
         _need(len(data), "spectra" if part == "spectrum" else "light curves", one)
@@ -229,8 +232,9 @@ def align(
     most = int(np.argmax(counts))
     _need(counts[most] // world.size, "stars with light curve and spectrum", given.surveys[most])
     surveys = given.only([count // world.size >= 2 for count in counts])
-    stage = Stage("align", surveys, settings, out, choose_device(device), resume, progress, made_from)
-    model = joined_model(Network.load(spectrum_model), Network.load(lightcurve_model), settings)
+    both = Network.load(spectrum_model), Network.load(lightcurve_model)
+    stage = Stage("align", surveys, settings, out, choose_device(device), resume, progress, made_from, both)
+    model = joined_model(*both, settings)
     model.to(stage.device)
     features = [_both_features(model, one, out / CACHE) for one in surveys.surveys]
     spectrum, lightcurve = (_concatenated(rows) for rows in zip(*features, strict=True))
