@@ -15,7 +15,8 @@ from desa.inference.encode import split_quantiles
 from desa.models.network import Network
 from desa.training.calibration import recalibrate
 from desa.training.stages import pretrain_lightcurve
-from helpers.tiny import Trained, tiny_settings, tiny_survey
+from helpers.stars import tiny_survey
+from helpers.tiny import Trained, tiny_settings
 
 
 def test_every_star_of_another_survey_counts(trained: Trained, tmp_path: Path) -> None:
