@@ -8,31 +8,57 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from desa.documents import SHOWN, read_yaml, shortened
 from desa.errors import SettingsError
+from desa.files import written_whole
 from desa.presets import PRESETS
 from desa.types import SpectrumGrid
 
 Prior = Literal["none", "photometric", "published"]
 
+# Bounds keep a typing error, or a stranger's file, from asking for more than any machine has.
+Width = Annotated[int, Field(ge=1, le=1 << 15)]
+Widths = Annotated[tuple[Width, ...], Field(min_length=1, max_length=12)]
+Blocks = Annotated[int, Field(ge=0, le=256)]
+Heads = Annotated[int, Field(ge=1, le=256)]
+Length = Annotated[int, Field(le=1 << 22)]
+Count = Annotated[int, Field(le=10**9)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Weight = Annotated[float, Field(ge=0, le=1e6)]
+Seed = Annotated[int, Field(ge=0, lt=1 << 63)]
+Label = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+Level = Annotated[float, Field(gt=0, lt=1)]
+Quantiles = Annotated[tuple[Level, ...], Field(min_length=1, max_length=99)]
+Wavelength = Annotated[float, Field(gt=0, le=1e6)]
+
 
 class Section(BaseModel):
     """Base of the sections: immutable, unknown keys refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+
+def _heads_fit(width: int, heads: int) -> None:
+    if width % heads or width // heads % 4 > 1:
+        raise ValueError(
+            f"a width of {width} can't be shared by {heads} heads: each takes 4, or a multiple of it"
+        )
 
 
 class LightCurvePreprocessing(Section):
     """From flux on the cadence grid to the four channels (B, 4, L)."""
 
     mode: Literal["desa", "published"] = "desa"
-    length: int = Field(34560, ge=64, description="crop length in cadences; 34560 = 720 d at 30 min")
-    smooth: int = Field(1, ge=1, description="odd width of the Savitzky-Golay (order 1) filter; 1 = none")
-    clip: float = Field(6.0, gt=0, description="channel 0 is clipped beyond this many robust sigma")
+    length: Length = Field(34560, ge=64, description="crop length in cadences; 34560 = 720 d at 30 min")
+    smooth: int = Field(
+        1, ge=1, le=10001, description="odd width of the Savitzky-Golay (order 1) filter; 1 = none"
+    )
+    clip: float = Field(6.0, gt=0, le=1e6, description="channel 0 is clipped beyond this many robust sigma")
     min_valid: float = Field(0.05, ge=0, le=1, description="least share of good cadences in a crop")
 
 
@@ -40,14 +66,16 @@ class SpectrumPreprocessing(Section):
     """From flux and ivar to normalised rest-frame pixels (B, pixels) and their weights."""
 
     mode: Literal["desa", "published"] = "desa"
-    log_wavelength_start: float = Field(3.5682, description="log10 of the first observed pixel, Angstrom")
-    log_wavelength_step: float = Field(1e-4, gt=0, description="of the observed pixels, dex")
-    observed_pixels: int = Field(3909, ge=64, description="most that an observed spectrum may have")
-    blue: tuple[float, float] = (3841.0, 5800.0)
-    red: tuple[float, float] = (5800.0, 8798.0)
-    pixels: int = Field(4096, ge=64, description="the two arms, zero-padded to this")
+    log_wavelength_start: float = Field(
+        3.5682, ge=2, le=6, description="log10 of the first observed pixel, Angstrom"
+    )
+    log_wavelength_step: float = Field(1e-4, gt=0, le=0.1, description="of the observed pixels, dex")
+    observed_pixels: Length = Field(3909, ge=64, description="most that an observed spectrum may have")
+    blue: tuple[Wavelength, Wavelength] = (3841.0, 5800.0)
+    red: tuple[Wavelength, Wavelength] = (5800.0, 8798.0)
+    pixels: Length = Field(4096, ge=64, description="the two arms, zero-padded to this")
     continuum_degree: int = Field(5, ge=0, le=15)
-    continuum_iterations: int = Field(3, ge=1)
+    continuum_iterations: int = Field(3, ge=1, le=100)
     remove_cosmic_rays: bool = True
     standardise: Literal["survey", "spectrum", "arm"] = Field(
         "survey", description="scale: constants (and asinh), or each spectrum's or arm's own mean and spread"
@@ -62,40 +90,49 @@ class SpectrumPreprocessing(Section):
 class LightCurveModel(Section):
     """The light-curve encoder (defaults: as published)."""
 
-    cnn_widths: tuple[int, ...] = (32, 64, 128, 256, 512, 512, 512)
-    sine_w0: float = 1.0
-    log_axis: int = Field(
+    cnn_widths: Widths = (32, 64, 128, 256, 512, 512, 512)
+    sine_w0: float = Field(1.0, gt=0, le=1e4)
+    log_axis: Length = Field(
         0, ge=0, description="resample ACF and spectrum onto this many log-spaced lags; 0 = off"
     )
     cnn_pooling: Literal["mean", "flatten"] = "mean"
     period_points: int = Field(
-        0, ge=0, description="points an octave of the reader of rotation periods; 0 = there is none"
+        0, ge=0, le=4096, description="points an octave of the reader of rotation periods; 0 = there is none"
     )
-    stem: int = Field(20, ge=1, description="kernel and stride of the flux branch's first convolution")
-    width: int = 512
-    heads: int = 8
-    blocks: int = 5
-    features: int = Field(256, description="width of the projector's output: the encoder's features")
-    dropout: float = 0.3
-    head_hidden: int = 256
+    stem: int = Field(
+        20, ge=1, le=4096, description="kernel and stride of the flux branch's first convolution"
+    )
+    width: Width = 512
+    heads: Heads = 8
+    blocks: Blocks = 5
+    features: Width = Field(256, description="width of the projector's output: the encoder's features")
+    dropout: Share = 0.3
+    head_hidden: Width = 256
     head_skip: bool = Field(False, description="add a linear map of the features to what the head says")
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        _heads_fit(self.width, self.heads)
+        if self.cnn_pooling == "flatten" and not self.log_axis:
+            raise ValueError("cnn_pooling = flatten needs log_axis: the length must be fixed")
+        return self
 
 
 class SpectrumModel(Section):
     """The spectrum encoder (defaults: as published)."""
 
-    cnn_widths: tuple[int, ...] = (64, 128, 256, 1024, 2048, 2048)
-    blocks: int = 8
-    heads: int = 8
-    feed_forward: int = 4
+    cnn_widths: Widths = (64, 128, 256, 1024, 2048, 2048)
+    blocks: Blocks = 8
+    heads: Heads = 8
+    feed_forward: int = Field(4, ge=1, le=64)
     pooling: Literal["sum", "mean", "mean_max", "flatten"] = Field(
         "sum", description="flatten: a linear map of all tokens side by side: places keep their meaning"
     )
-    flatten_tokens: int = Field(128, ge=1, description="tokens that come to `flatten`: pixels / 2^layers")
-    flatten_features: int = Field(128, ge=1, description="features that `flatten` gives")
+    flatten_tokens: Width = Field(128, description="tokens that come to `flatten`: pixels / 2^layers")
+    flatten_features: Width = Field(128, description="features that `flatten` gives")
     weights_channel: bool = Field(False, description="give the pixel weights to the CNN as a second channel")
-    dropout: float = 0.2
-    head_hidden: int = 1024
+    dropout: Share = 0.2
+    head_hidden: Width = 1024
     head_batch_norm: bool = True
 
     @property
@@ -103,21 +140,26 @@ class SpectrumModel(Section):
         """Width of the tokens."""
         return self.cnn_widths[-1]
 
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        _heads_fit(self.width, self.heads)
+        return self
+
 
 class DualFormerModel(Section):
     """The DualFormer and its projection (defaults: as published)."""
 
-    width: int = 256
-    heads: int = 8
-    blocks: int = 4
-    feed_forward: int = 2048
-    dropout: float = 0.1
+    width: Width = 256
+    heads: Heads = 8
+    blocks: Blocks = 4
+    feed_forward: Width = 2048
+    dropout: Share = 0.1
     attention_dropout: float = Field(0.1, ge=0, lt=1, description="share of the attention weights")
     attention: Literal["both", "cross", "self"] = "both"
     tokens: Literal["published", "per_feature", "groups"] = "published"
-    groups: int = Field(16, ge=1, description="tokens per modality where tokens = groups")
+    groups: Width = Field(16, description="tokens per modality where tokens = groups")
     pooling: Literal["mean", "queries"] = "mean"
-    queries: int = 4
+    queries: Width = 4
     skip: bool = Field(
         False, description="add a linear map of the features to the pooled output, made as wide as they are"
     )
@@ -130,6 +172,11 @@ class DualFormerModel(Section):
         "schur", description="real Schur vectors of A, real parts of its eigenvectors, z_1 + z_2, or both z"
     )
 
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        _heads_fit(self.width, self.heads)
+        return self
+
     @property
     def prior_size(self) -> int:
         """Numbers the prior appends: 6 for `published`, 3 for `photometric` (BP-RP, M_G, RUWE)."""
@@ -139,21 +186,21 @@ class DualFormerModel(Section):
 class Training(Section):
     """How one stage is trained."""
 
-    steps: int = Field(1000, ge=1)
-    epochs: int = Field(0, ge=0, description="passes through the training stars, in place of `steps`")
-    batch_size: int = Field(32, ge=1)
-    accumulate: int = Field(1, ge=1)
-    learning_rate: float = Field(2e-5, gt=0)
-    final_learning_rate: float = Field(2e-6, ge=0)
+    steps: Count = Field(1000, ge=1)
+    epochs: Count = Field(0, ge=0, description="passes through the training stars, in place of `steps`")
+    batch_size: int = Field(32, ge=1, le=1 << 20)
+    accumulate: Count = Field(1, ge=1)
+    learning_rate: float = Field(2e-5, gt=0, le=10)
+    final_learning_rate: float = Field(2e-6, ge=0, le=10)
     schedule: Literal["constant", "cosine"] = "constant"
-    warmup: float = Field(0, ge=0, description="steps of linear warm-up; below 1: share of all steps")
-    weight_decay: float = Field(1e-6, ge=0)
-    clip_norm: float = Field(1.0, gt=0)
-    validate_every: int = Field(100, ge=1)
-    patience: int = Field(0, ge=0, description="validations without gain before stopping; 0 = never")
+    warmup: float = Field(0, ge=0, le=1e9, description="steps of linear warm-up; below 1: share of all steps")
+    weight_decay: float = Field(1e-6, ge=0, le=100)
+    clip_norm: float = Field(1.0, gt=0, le=1e6)
+    validate_every: Count = Field(100, ge=1)
+    patience: Count = Field(0, ge=0, description="validations without gain before stopping; 0 = never")
     validate_start: bool = Field(False, description="validate before the first step: the start may be best")
-    checkpoint_minutes: float = Field(5.0, gt=0)
-    workers: int = Field(0, ge=0)
+    checkpoint_minutes: float = Field(5.0, gt=0, le=1e6)
+    workers: int = Field(0, ge=0, le=1024)
     strategy: Literal["ddp", "fsdp"] = Field("ddp", description="how several processes share an encoder")
 
 
@@ -164,44 +211,57 @@ class Objective(Section):
     """
 
     supervised: float = Field(0.5, ge=0, le=1)
-    quantiles: tuple[float, ...] = (0.1, 0.25, 0.5, 0.75, 0.9)
-    labels: tuple[str, ...] = ()
-    scales: tuple[float, ...] = Field((), description="labels are divided by these: teff by 5778 K")
-    periods: float = Field(
-        0.0, ge=0, description="weight of the period reader's cross-entropy with (log_)prot, in L_supervised"
+    quantiles: Quantiles = (0.1, 0.25, 0.5, 0.75, 0.9)
+    labels: Annotated[tuple[Label, ...], Field(max_length=256)] = ()
+    scales: tuple[Annotated[float, Field(gt=0, le=1e12)], ...] = Field(
+        (), description="labels are divided by these: teff by 5778 K"
+    )
+    periods: Weight = Field(
+        0.0, description="weight of the period reader's cross-entropy with (log_)prot, in L_supervised"
     )
     stretch: float = Field(
         1.0,
         ge=1,
+        le=100,
         description="half of the training light curves are stretched in time, and prot with them, by factors "
         "between 1/stretch and stretch; 1 = none",
     )
     mask_fraction: float = Field(0.15, ge=0, lt=1)
-    mask_span: int = Field(1, ge=1, description="pixels masked together; 1 = single pixels as published")
+    mask_span: int = Field(
+        1, ge=1, le=65536, description="pixels masked together; 1 = single pixels as published"
+    )
     mask_zero_share: float = Field(0.8, ge=0, le=1)
     augment: bool = Field(False, description="training spectra get random shifts, noise, continua, gaps")
     half_weight_snr: float = Field(
         25.0, ge=0, description="S/N in g at which a spectrum's labels count half, 1 / (1 + (this / S/N)^2)"
     )
 
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        if len(self.labels) != len(self.scales):
+            raise ValueError(f"{len(self.labels)} labels have {len(self.scales)} scales")
+        if list(self.quantiles) != sorted(set(self.quantiles)):
+            raise ValueError("quantiles must ascend")
+        return self
+
 
 class Alignment(Section):
     """Losses that align the two modalities."""
 
-    covariance: float = 0.5
-    duality: float = 0.5
+    covariance: Weight = 0.5
+    duality: Weight = 0.5
     covariance_cross: bool = True
-    variance: float = Field(0.0, ge=0, description="VICReg's hinge on the standard deviation of p")
-    contrastive: float = Field(0.0, ge=0, description="symmetric InfoNCE between p_spectrum and p_lightcurve")
+    variance: Weight = Field(0.0, description="VICReg's hinge on the standard deviation of p")
+    contrastive: Weight = Field(0.0, description="symmetric InfoNCE between p_spectrum and p_lightcurve")
     contrastive_alone: bool = Field(
         False,
         description="for InfoNCE each modality is embedded without the other, whose mean takes its place",
     )
-    supervised: float = Field(
-        0.0, ge=0, description="quantile loss of the encoders' labels, read linearly off the joint embedding"
+    supervised: Weight = Field(
+        0.0, description="quantile loss of the encoders' labels, read linearly off the joint embedding"
     )
-    temperature: float = Field(0.1, gt=0)
-    reconstruction: float = Field(0.0, ge=0, description="each modality's features from the joint embedding")
+    temperature: float = Field(0.1, gt=0, le=1e6)
+    reconstruction: Weight = Field(0.0, description="each modality's features from the joint embedding")
     modality_dropout: float = Field(0.0, ge=0, lt=1)
 
 
@@ -209,7 +269,7 @@ class Settings(Section):
     """All of it."""
 
     preset: Literal["mini", "small", "published"] = "mini"
-    seed: int = 0
+    seed: Seed = 0
     dtype: Literal["float32", "bfloat16"] = "float32"
     compile: bool = False
     preprocess_lightcurve: LightCurvePreprocessing = LightCurvePreprocessing()
@@ -236,17 +296,19 @@ def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list
 
 def _say(error: ValidationError) -> str:
     sentences = []
-    for item in error.errors():
+    items = error.errors(include_url=False, include_context=False)
+    for item in items[:SHOWN]:
         location = item["loc"]
-        name = ".".join(str(part) for part in location)
+        name = shortened(".".join(str(part) for part in location))
         if item["type"] == "extra_forbidden":
             near = difflib.get_close_matches(
-                str(location[-1]), _known_keys(Settings, location), n=1, cutoff=0.0
+                str(location[-1])[:64], _known_keys(Settings, location), n=1, cutoff=0.0
             )
             sentences.append(f"unknown setting '{name}'" + (f": did you mean '{near[0]}'?" if near else ""))
         else:
-            sentences.append(f"setting '{name}': {item['msg'].lower()} (given {item['input']!r})")
-    return "; ".join(sentences)
+            sentences.append(f"setting '{name}': {item['msg'].lower()} (given {shortened(item['input'])})")
+    more = len(items) - SHOWN
+    return "; ".join(sentences) + (f"; and {more} more" if more > 0 else "")
 
 
 def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -273,8 +335,8 @@ def settings(preset: str = "mini", **changes: Any) -> Settings:
     SettingsError
         For an unknown preset or setting, or an impossible value.
     """
-    if preset not in PRESETS:
-        raise SettingsError(f"unknown preset '{preset}': there are {', '.join(PRESETS)}")
+    if not isinstance(preset, str) or preset not in PRESETS:
+        raise SettingsError(f"unknown preset '{shortened(preset)}': there are {', '.join(PRESETS)}")
     try:
         # Sections that a preset leaves out have defaults of their own, which a partial change must keep.
         whole = _merge(Settings().model_dump(), PRESETS[preset]())
@@ -306,8 +368,8 @@ def read_settings(path: str | Path) -> Settings:
         If the file is missing, is no YAML mapping, or holds an unknown or impossible setting.
     """
     try:
-        loaded = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        loaded = read_yaml(path)
+    except (OSError, ValueError) as error:
         raise SettingsError(f"{path}: can't be read as YAML ({error})") from None
     if not isinstance(loaded, dict):
         raise SettingsError(f"{path}: must be a mapping of settings, 'preset: mini' at least")
@@ -322,4 +384,5 @@ def read_settings(path: str | Path) -> Settings:
 def write_settings(value: Settings, path: str | Path) -> None:
     """Write every setting as YAML."""
     text = yaml.safe_dump(value.model_dump(mode="json"), sort_keys=False)
-    Path(path).write_text(text, encoding="utf-8")
+    with written_whole(path) as scratch:
+        scratch.write_text(text, encoding="utf-8")

@@ -140,17 +140,24 @@ class Network(nn.Module):
         """
         weights, facts = read_model(folder)
         with torch.device("meta"):  # no memory for weights that are replaced at once
-            model = cls(Settings.model_validate(facts["settings"]), facts["parts"])
+            model = cls(facts.settings, facts.parts)
             model._fit_parts({name.split(".")[0] for name in weights})
+        types = {name: tensor.dtype for name, tensor in model.state_dict().items()}
         try:
+            wrong = [
+                name for name, tensor in weights.items() if tensor.dtype != types.get(name, tensor.dtype)
+            ]
+            if wrong:
+                raise RuntimeError(f"{wrong[0]} holds numbers of another type")
             model.load_state_dict(weights, assign=True)
         except RuntimeError as error:
             raise ModelError(f"{folder}: weights of another architecture ({str(error)[:200]})") from None
         model.make_constants()
-        model.calibration, model.metadata = facts["calibration"], facts["metadata"]
+        model.calibration = {part: found.model_dump() for part, found in facts.calibration.items()}
+        model.metadata = dict(facts.metadata)
         model.references = read_references(folder)
         if (Path(folder) / "heads").is_dir():
-            model.heads = read_heads(folder, model.dualformer, facts["weights"])
+            model.heads = read_heads(folder, model.dualformer, facts.weights)
         return model.eval()
 
     def _fit_parts(self, stored: set[str]) -> None:

@@ -9,6 +9,8 @@ farther (Bates et al. 2023, Ann. Statist. 51, 149). One star in a hundred has a 
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from desa.documents import Document, Facts
 from desa.errors import ModelError
 from desa.files import written_whole
+from desa.models.storage import check_header, stored_facts
 
 FILE = "reference.safetensors"
 NEIGHBOURS = 5
@@ -34,6 +38,18 @@ LEAST_TRAINING, LEAST_CALIBRATION = 20, 20
 
 ARRAYS = ("mean", "whitening", "points", "distances")
 Array = NDArray[np.float32]
+
+
+class ReferenceFacts(Document):
+    """What the file of references says of each encoder's."""
+
+    spectrum: Facts | None = None
+    lightcurve: Facts | None = None
+
+    def parts(self) -> dict[str, Facts]:
+        """The encoders that have one."""
+        both = {"spectrum": self.spectrum, "lightcurve": self.lightcurve}
+        return {part: about for part, about in both.items() if about is not None}
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +164,23 @@ def write_references(folder: str | Path, references: dict[str, Reference]) -> No
         scratch.chmod(0o644)
 
 
+def _checked(arrays: Mapping[str, NDArray[Any]], facts: Facts) -> Reference:
+    """A reference whose arrays go together."""
+    size = {name: arrays[name].shape for name in ARRAYS}
+    axes = size["whitening"][-1:]
+    fits = (
+        size["whitening"] == (*size["mean"], *axes)
+        and len(size["points"]) == 2
+        and size["points"][1:] == axes
+        and size["points"][0] >= NEIGHBOURS
+        and len(size["distances"]) == 1
+    )
+    if not fits or not all(np.isfinite(arrays[name]).all() for name in ARRAYS):
+        raise ValueError("its arrays do not go together")
+    floats = {name: arrays[name].astype(np.float16 if name == "points" else np.float32) for name in ARRAYS}
+    return Reference(**floats, facts=dict(facts))
+
+
 def read_references(folder: str | Path) -> dict[str, Reference]:
     """The references in a model's folder, by part (``"spectrum"``, ``"lightcurve"``); empty without any.
 
@@ -157,16 +190,15 @@ def read_references(folder: str | Path) -> dict[str, Reference]:
         If the file is damaged.
     """
     path = Path(folder) / FILE
-    if not path.exists():
+    if not os.path.lexists(path):
         return {}
     try:
+        check_header(path)
         with safe_open(path, framework="numpy") as stored:
-            facts = json.loads((stored.metadata() or {}).get("desa", ""))
+            facts = stored_facts(path, stored.metadata(), ReferenceFacts)
             return {
-                part: Reference(
-                    **{name: stored.get_tensor(f"{part}.{name}") for name in ARRAYS}, facts=dict(about)
-                )
-                for part, about in facts.items()
+                part: _checked({name: stored.get_tensor(f"{part}.{name}") for name in ARRAYS}, about)
+                for part, about in facts.parts().items()
             }
-    except (OSError, SafetensorError, ValueError, AttributeError) as error:
+    except (OSError, SafetensorError, ValueError) as error:
         raise ModelError(f"{path}: damaged ({error})") from None
