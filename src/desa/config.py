@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from desa.documents import SHOWN, read_yaml, shortened
+from desa.documents import SHOWN, cut, read_yaml, shortened
 from desa.errors import SettingsError
 from desa.files import written_whole
 from desa.presets import PRESETS
@@ -299,7 +299,7 @@ def _say(error: ValidationError) -> str:
     items = error.errors(include_url=False, include_context=False)
     for item in items[:SHOWN]:
         location = item["loc"]
-        name = shortened(".".join(str(part) for part in location))
+        name = cut(".".join(str(part) for part in location))
         if item["type"] == "extra_forbidden":
             near = difflib.get_close_matches(
                 str(location[-1])[:64], _known_keys(Settings, location), n=1, cutoff=0.0
@@ -336,7 +336,7 @@ def settings(preset: str = "mini", **changes: Any) -> Settings:
         For an unknown preset or setting, or an impossible value.
     """
     if not isinstance(preset, str) or preset not in PRESETS:
-        raise SettingsError(f"unknown preset '{shortened(preset)}': there are {', '.join(PRESETS)}")
+        raise SettingsError(f"unknown preset {shortened(preset)}: there are {', '.join(PRESETS)}")
     try:
         # Sections that a preset leaves out have defaults of their own, which a partial change must keep.
         whole = _merge(Settings().model_dump(), PRESETS[preset]())

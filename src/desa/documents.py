@@ -111,10 +111,14 @@ def faults(error: ValidationError) -> str:
 
 
 def _place(location: tuple[int | str, ...]) -> str:
-    return shortened(".".join(str(part) for part in location), 100)
+    return cut(".".join(str(part) for part in location), 100)
 
 
 def shortened(value: Any, most: int = 60) -> str:
-    """A value for people: cut if it is long."""
-    text = value if isinstance(value, str) else repr(value)[: most + 1]
+    """A value as Python writes it, cut if that is long."""
+    return cut(repr(value[: most + 1] if isinstance(value, str) else value), most)
+
+
+def cut(text: str, most: int = 60) -> str:
+    """A text for people, cut if it is long."""
     return text if len(text) <= most else text[: most - 3] + "..."

@@ -10,8 +10,8 @@ import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from desa.errors import DesaError, OutputError
 
@@ -37,7 +37,7 @@ def said_size(size: int) -> str:
     return f"{size} bytes"
 
 
-def open_regular(path: str | Path) -> BinaryIO:
+def open_regular(path: str | Path) -> BufferedReader:
     """Open a file to read; what is no regular file is refused before a byte is read.
 
     A pipe would block until somebody writes to it, and a device may never end.

@@ -144,7 +144,7 @@ def test_published_has_neither_reader_nor_skip() -> None:
 
 def test_the_head_starts_at_its_bias_and_can_use_its_skip() -> None:
     torch.manual_seed(0)
-    head = QuantileHead(6, 8, Objective(labels=("prot",)), "gelu", 0.0, skip=True).eval()
+    head = QuantileHead(6, 8, Objective(labels=("prot",), scales=(1.0,)), "gelu", 0.0, skip=True).eval()
     features = torch.randn(4, 6)
     before = head(features)
     torch.testing.assert_close(before, head.layers[-1].bias.expand(4, 1, 5))

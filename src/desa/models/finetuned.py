@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor, nn
 
+from desa.config import Blocks, Heads, Quantiles, Share, Width
 from desa.conformal import COVERAGES
 
 Head = Literal["auto", "linear", "perceptron", "transformer"]
@@ -44,16 +46,16 @@ class FineTuning:
         Training stops where the valid split has not got better for `patience` epochs.
     """
 
-    classes: tuple[str, ...] = ()
+    classes: Annotated[tuple[str, ...], Field(max_length=4096)] = ()
     head: Head = "auto"
     unfreeze: bool = False
-    quantiles: tuple[float, ...] = (0.05, 0.16, 0.5, 0.84, 0.95)
-    coverages: tuple[float, ...] = COVERAGES
-    hidden: int = 64
-    width: int = 32
-    blocks: int = 2
-    heads: int = 4
-    dropout: float = 0.1
+    quantiles: Quantiles = (0.05, 0.16, 0.5, 0.84, 0.95)
+    coverages: Quantiles = COVERAGES
+    hidden: Width = 64
+    width: Width = 32
+    blocks: Blocks = 2
+    heads: Heads = 4
+    dropout: Share = 0.1
     learning_rate: float = 1e-3
     aligner_rate: float = 0.1
     weight_decay: float = 1e-2

@@ -12,16 +12,20 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, Self
 
+from pydantic import ConfigDict, Field, model_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from desa.config import Level
+from desa.documents import Document, Facts, Hash
 from desa.errors import ModelError, SettingsError
 from desa.files import written_whole
 from desa.models.finetuned import FineTuned, FineTuning, SideBySide
 from desa.models.heads import new_head
+from desa.models.storage import Calibration, check_header, stored_facts
 from desa.types import Part
 
 FORMAT = 1
@@ -34,6 +38,45 @@ VARIANTS: dict[str, tuple[Part, ...]] = {
 """What a head may read, the most first."""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,47}")
+
+
+class ClassCalibration(Document):
+    """Calibration of a head of classes."""
+
+    temperature: Annotated[float, Field(gt=0, le=1e6)]
+    coverages: Annotated[list[Level], Field(min_length=1, max_length=99)]
+    thresholds: list[Annotated[float, Field(allow_inf_nan=False)] | None]
+
+
+class NoCalibration(Document):
+    """Of a head that had no stars for it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class HeadFacts(Document):
+    """What a head's file says of itself; the fields are those of `UserHead`."""
+
+    format: Literal[1]
+    label: Annotated[str, Field(pattern=f"^{_NAME.pattern}$")]
+    variant: Literal["joint", "spectrum", "lightcurve"]
+    logarithm: bool
+    kind: Literal["linear", "perceptron", "transformer"]
+    settings: FineTuning
+    calibration: NoCalibration | ClassCalibration | Calibration
+    facts: Facts
+    weights: Hash
+
+    @model_validator(mode="after")
+    def _calibration_fits(self) -> Self:
+        found, classes = self.calibration, self.settings.classes
+        if isinstance(found, ClassCalibration) and not (
+            classes and len(found.thresholds) == len(found.coverages)
+        ):
+            raise ValueError("its calibration is of something else than its classes")
+        if isinstance(found, Calibration) and (classes or len(found.counts) != 1):
+            raise ValueError("its calibration is of something else than its one label")
+        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,38 +214,31 @@ def read_heads(folder: str | Path, dualformer: nn.Module | None, weights: str) -
 
 def _read(path: Path, dualformer: nn.Module | None, weights: str) -> UserHead:
     try:
+        check_header(path)
         with safe_open(path, framework="pt") as stored:
-            facts = json.loads((stored.metadata() or {}).get("desa", ""))
+            facts = stored_facts(stored.metadata(), HeadFacts)
             state = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-        if facts["format"] != FORMAT:
-            raise ModelError(f"{path}: a head of another format than {FORMAT}; fine-tune again")
-        if facts["weights"] != weights:
+        if facts.weights != weights:
             raise ModelError(f"{path}: a head of another model's weights; remove it, or fine-tune again")
         tuned = _rebuilt(dualformer, facts, state)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ModelError(f"{path}: damaged ({str(error)[:200]})") from None
-    return UserHead(
-        facts["label"], facts["variant"], facts["logarithm"], facts["kind"], tuned, facts["facts"]
-    )
+    return UserHead(facts.label, facts.variant, facts.logarithm, facts.kind, tuned, dict(facts.facts))
 
 
-def _rebuilt(
-    dualformer: nn.Module | None, facts: Mapping[str, Any], state: Mapping[str, Tensor]
-) -> FineTuned:
-    lists: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in facts["settings"].items()
-    }
-    settings = FineTuning(**lists)
-    size = len(state["centre"])
-    aligner = aligner_of(dualformer, facts["variant"])
+def _rebuilt(dualformer: nn.Module | None, facts: HeadFacts, state: Mapping[str, Tensor]) -> FineTuned:
+    settings, size = facts.settings, len(state["centre"])
+    aligner = aligner_of(dualformer, facts.variant)
     if settings.unfreeze:
         aligner = copy.deepcopy(aligner)
-    tuned = FineTuned(settings, aligner, new_head(facts["kind"], size, settings), size)
+    tuned = FineTuned(settings, aligner, new_head(facts.kind, size, settings), size)
     own = (
         state
         if settings.unfreeze
         else {f"aligner.{k}": v for k, v in aligner.state_dict().items()} | dict(state)
     )
+    if not all(tensor.isfinite().all() for tensor in state.values()):
+        raise ValueError("it holds numbers that are not finite")
     tuned.load_state_dict(dict(own))
-    tuned.calibration = dict(facts["calibration"])
+    tuned.calibration = facts.calibration.model_dump()
     return tuned.eval()

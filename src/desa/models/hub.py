@@ -13,15 +13,28 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field, TypeAdapter, ValidationError
+
+from desa.documents import Document, Hash, Word, faults, read_json
 from desa.errors import ModelError
-from desa.files import written_whole
+from desa.files import open_regular, written_whole
 from desa.models.published import FULL, convert, kind_of, read_checkpoint
 from desa.models.storage import FACTS
 
 NAME = re.compile(r"(?P<repo>[\w][\w.-]*/[\w][\w.-]*)(@(?P<revision>[\w./-]+))?")
 """``user/name``, with ``@`` and a branch, tag or commit if it is not to be the main branch."""
+
+
+class Pin(Document):
+    """What a name stood for at its first use: a commit, and the SHA-256 of its files."""
+
+    revision: Annotated[str, Field(pattern=r"^[\w.-]{1,128}$")]
+    files: Annotated[dict[Word, Hash], Field(max_length=10_000)]
+
+
+_PINS = TypeAdapter(dict[Word, Pin])
 
 CHECKPOINTS = ("*.safetensors", "*.pth", "*.pt")
 PATTERNS = (*CHECKPOINTS, FACTS, "*.yaml", "*.yml")
@@ -62,10 +75,11 @@ def _manifest() -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(f"{path}: damaged ({error}); remove it to pin models anew") from None
-    return dict(content)
+        pins = _PINS.validate_python(read_json(path))
+    except (OSError, ValueError) as error:
+        reason = faults(error) if isinstance(error, ValidationError) else error
+        raise ModelError(f"{path}: damaged ({reason}); remove it to pin models anew") from None
+    return {name: pin.model_dump() for name, pin in pins.items()}
 
 
 def _first_use(name: str, repo: str, revision: str | None) -> Path:
@@ -117,7 +131,8 @@ def _files(folder: Path) -> set[Path]:
 def _check(name: str, folder: Path, files: dict[str, str]) -> None:
     for file, digest in files.items():
         path = folder / file
-        if not path.exists() or _sha256(path) != digest:
+        outside = ".." in Path(file).parts or Path(file).is_absolute()
+        if outside or not path.exists() or _sha256(path) != digest:
             raise ModelError(f"{name}: {file} is damaged, or not what it was at first; remove {folder}")
 
 
@@ -137,7 +152,7 @@ def _converted(name: str, folder: Path, pinned: dict[str, Any]) -> Path:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

@@ -12,12 +12,14 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from desa.errors import ModelError
+from desa.files import open_regular
 from desa.models import published_names as names
 from desa.models.heads import SimSiamPredictor
 from desa.models.layers import Rotary
 from desa.models.network import Network
 from desa.models.published_settings import Config, settings_of, sized
 from desa.models.spectrum import SpectrumDecoder
+from desa.models.storage import check_header
 
 FULL, SPECTRUM, LIGHTCURVE = "full model", "spectrum pre-training", "light-curve pre-training"
 _MARKS = {FULL: "dual_former.", SPECTRUM: "encoder.backbone.", LIGHTCURVE: "simsiam."}
@@ -197,9 +199,10 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
     """
     file = Path(path)
     try:
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             head = stream.read(9)
         if head[8:] == b"{":
+            check_header(file)
             return dict(load_file(file))
         zipped = head.startswith(b"PK")
         content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipped)
@@ -213,6 +216,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
             content = content[key]
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise ModelError(f"{path}: holds no mapping of names to tensors")
+    if any(t.numel() * t.element_size() > t.untyped_storage().nbytes() for t in content.values()):
+        raise ModelError(f"{path}: holds tensors that say they are larger than what is stored of them")
     return {str(name): tensor for name, tensor in content.items()}
 
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from torch import Tensor
 
 from desa.config import Prior, Settings, settings
-from desa.errors import ModelError
+from desa.documents import read_yaml, shortened
+from desa.errors import ModelError, SettingsError
 
 Config = Mapping[str, Mapping[str, Any]]
 
@@ -94,8 +94,8 @@ def settings_of(config: str | Path | Config | None) -> Settings:
     """
     if isinstance(config, (str, Path)):
         try:
-            content = yaml.safe_load(Path(config).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            content = read_yaml(config)
+        except (OSError, ValueError) as error:
             raise ModelError(f"{config}: can't be read as YAML ({error})") from None
     else:
         content = PUBLISHED if config is None else config
@@ -104,7 +104,7 @@ def settings_of(config: str | Path | Config | None) -> Settings:
     ):
         raise ModelError(f"a published configuration has the sections {', '.join(PUBLISHED)}")
     others = [
-        f"{section}.{name} = {content[section][name]!r}, only {wanted!r}"
+        f"{section}.{name} = {shortened(content[section][name])}, only {wanted!r}"
         for section, values in FIXED.items()
         for name, wanted in values.items()
         if content[section].get(name, wanted) != wanted
@@ -115,6 +115,8 @@ def settings_of(config: str | Path | Config | None) -> Settings:
         return _settings(content)
     except (KeyError, TypeError, IndexError) as error:
         raise ModelError(f"the published configuration lacks {error}") from None
+    except SettingsError as error:
+        raise ModelError(f"the published configuration: {error}") from None
 
 
 def _settings(config: Config) -> Settings:
@@ -153,6 +155,8 @@ def _settings(config: Config) -> Settings:
 
 def _widths(given: list[int], layers: int) -> list[int]:
     """The embedding's width and each layer's; the last one goes on."""
+    if not isinstance(layers, int) or not 0 < layers < 100:
+        raise TypeError(f"a number of layers ({shortened(layers)} is none)")
     return [*given, *[given[-1]] * (layers + 1 - len(given))]
 
 

@@ -177,8 +177,13 @@ def _checked(arrays: Mapping[str, NDArray[Any]], facts: Facts) -> Reference:
     )
     if not fits or not all(np.isfinite(arrays[name]).all() for name in ARRAYS):
         raise ValueError("its arrays do not go together")
-    floats = {name: arrays[name].astype(np.float16 if name == "points" else np.float32) for name in ARRAYS}
-    return Reference(**floats, facts=dict(facts))
+    return Reference(
+        arrays["mean"].astype(np.float32),
+        arrays["whitening"].astype(np.float32),
+        arrays["points"].astype(np.float16),
+        arrays["distances"].astype(np.float32),
+        dict(facts),
+    )
 
 
 def read_references(folder: str | Path) -> dict[str, Reference]:
@@ -195,7 +200,7 @@ def read_references(folder: str | Path) -> dict[str, Reference]:
     try:
         check_header(path)
         with safe_open(path, framework="numpy") as stored:
-            facts = stored_facts(path, stored.metadata(), ReferenceFacts)
+            facts = stored_facts(stored.metadata(), ReferenceFacts)
             return {
                 part: _checked({name: stored.get_tensor(f"{part}.{name}") for name in ARRAYS}, about)
                 for part, about in facts.parts().items()

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from desa.config import Level, Settings
-from desa.documents import Document, Facts, Hash, Word, faults, parse_json, read_json
+from desa.documents import Document, Facts, Hash, Word, faults, read_json
 from desa.errors import ModelError
 from desa.files import open_regular, written_whole
 
@@ -200,7 +200,7 @@ def check_header(path: Path) -> None:
         raise ValueError("its header is larger than any model's")
 
 
-def stored_facts(path: Path, metadata: Mapping[str, str] | None, kind: type[DocumentT]) -> DocumentT:
+def stored_facts(metadata: Mapping[str, str] | None, kind: type[DocumentT]) -> DocumentT:
     """What a safetensors file of ours says of itself, under ``desa`` in its metadata.
 
     Raises
@@ -209,7 +209,7 @@ def stored_facts(path: Path, metadata: Mapping[str, str] | None, kind: type[Docu
         If that is not of the kind.
     """
     try:
-        return kind.model_validate(parse_json((metadata or {}).get("desa", "")))
+        return kind.model_validate_json((metadata or {}).get("desa", ""))
     except ValidationError as error:
         raise ValueError(faults(error)) from None
 

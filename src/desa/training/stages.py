@@ -15,9 +15,10 @@ from torch import Tensor
 
 from desa.config import Settings
 from desa.conformal import calibrate
-from desa.errors import ModelError, SurveyError
+from desa.errors import SurveyError
 from desa.inference.encode import lightcurve_features, spectrum_features, split_quantiles, survey_references
 from desa.models.network import Network
+from desa.models.storage import read_facts
 from desa.survey.batches import LightCurveDataset, SpectrumDataset, loader_of, make_loader
 from desa.survey.mixture import MixedDataset, MixedOrder, Mixture, SurveysLike, largest_batch
 from desa.survey.order import ItemSampler
@@ -333,10 +334,7 @@ def _need(count: int, what: str, survey: Survey) -> None:
 
 
 def _weights(folder: str | Path) -> str:
-    try:
-        return str(json.loads((Path(folder) / "model.json").read_text(encoding="utf-8"))["weights"])
-    except (OSError, ValueError, KeyError):
-        raise ModelError(f"{folder}: no model here") from None
+    return read_facts(folder).weights
 
 
 def _concatenated(rows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
