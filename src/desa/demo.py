@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table as ScreenTable
 from sklearn.manifold import TSNE
 
-from desa.benchmark.candidates import controls
+from desa.benchmark.candidates.components import input_components
+from desa.benchmark.candidates.untrained import untrained
 from desa.config import Settings, settings
 from desa.evaluation.probe import LABELS, ProbeTable, probe_table
 from desa.files import written_whole
@@ -210,20 +212,34 @@ def feature_sets(
             *standardisation(pairs.where(train), spectra, curves)
         )
     spectrum, lightcurve = spectra[pairs.spectrum], curves[pairs.lightcurve]
-    fresh = controls.untrained(model, seed + 1)
+    fresh = untrained(model, seed + 1)
     raw = (
         spectrum_features(fresh, survey)[pairs.spectrum],
         lightcurve_features(fresh, survey)[pairs.lightcurve],
     )
     return {
-        "principal components of the inputs": controls.input_components(model, survey, pairs, train),
+        "principal components of the inputs": input_components(model, survey, pairs, train),
         "untrained encoders side by side": np.concatenate(raw, axis=1),
         "spectrum encoder": spectrum,
         "light-curve encoder": lightcurve,
         CONCATENATED: np.concatenate([spectrum, lightcurve], axis=1),
-        "joint embedding before alignment": controls.joint_embedding(before, spectrum, lightcurve),
-        JOINT: controls.joint_embedding(model, spectrum, lightcurve),
+        "joint embedding before alignment": _joint(before, spectrum, lightcurve),
+        JOINT: _joint(model, spectrum, lightcurve),
     }, pairs
+
+
+@torch.inference_mode()
+def _joint(
+    model: Network, spectrum: NDArray[np.float32], lightcurve: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Joint embedding (N, d) of encoder features, without prior."""
+    rows = [
+        model.align(
+            torch.from_numpy(spectrum[start : start + 256]), torch.from_numpy(lightcurve[start : start + 256])
+        )[1]
+        for start in range(0, len(spectrum), 256)
+    ]
+    return torch.cat(rows).cpu().numpy()
 
 
 def _write_numbers(out: Path, table: ProbeTable, facts: dict[str, str]) -> None:

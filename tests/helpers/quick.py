@@ -1,9 +1,8 @@
-"""A benchmark of a few models and tasks, quick enough for tests."""
+"""A benchmark of a few candidates and tasks, quick enough for tests."""
 
 from __future__ import annotations
 
-from desa.benchmark.plan import Plan, make_plan
-from desa.benchmark.tasks.registry import TASKS
+from desa.benchmark.design import Design, make_design
 from desa.config import Settings
 from helpers.tiny import tiny_settings
 
@@ -29,5 +28,5 @@ def quick_settings() -> Settings:
     )
 
 
-def quick_plan(seeds: int = 2, only: tuple[str, ...] = ONLY, steps: int = 3) -> Plan:
-    return make_plan("mini", seeds, list(TASKS), only, steps)
+def quick_design(seeds: int = 2, only: tuple[str, ...] = ONLY, steps: int = 3) -> Design:
+    return make_design("mini", seeds, only, steps)

@@ -7,12 +7,12 @@ A module of `desa.benchmark.candidates` ends with ``CANDIDATES.add(...)``, one o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,41 +32,18 @@ EMBEDDING, FACTS = "embedding.npz", "training.json"
 """Files of a candidate's folder: what tasks read, and what became of its training."""
 
 
-class Named(Protocol):
-    """Has a name, and a place among its kind."""
-
-    @property
-    def name(self) -> str:
-        """In files and on the command line."""
-
-    @property
-    def order(self) -> float:
-        """Place in tables and on the page: small numbers first."""
-
-
-Item = TypeVar("Item", bound=Named)
+Item = TypeVar("Item", "Candidate", "BenchmarkTask")
 
 
 class Registry(Generic[Item]):
-    """Named objects that the modules of a package add; the modules are imported at the first look.
-
-    Parameters
-    ----------
-    package
-        Name of the package.
-    """
+    """Named objects that the modules of a package add; the modules are imported at the first look."""
 
     def __init__(self, package: str) -> None:
-        self.package, self._items, self._complete = package, dict[str, Item](), False
+        self.package, self._complete = package, False
+        self._items: dict[str, Item] = {}
 
     def add(self, item: Item) -> Item:
-        """Register an object; returns it.
-
-        Raises
-        ------
-        ValueError
-            If the name is taken.
-        """
+        """Register an object and return it; `ValueError` if the name is taken."""
         if item.name in self._items:
             raise ValueError(f"{self.package}: two are named {item.name!r}")
         self._items[item.name] = item
@@ -101,7 +78,7 @@ class Choice:
     temperature: float | None = None
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False)
 class Candidate:
     """A row of the tables: features of the survey's stars, here without training.
 
@@ -129,14 +106,22 @@ class Candidate:
     title: str
     text: str
     order: float
+    _: KW_ONLY
     group: Group = "model"
     track: Track = PAIRS
     core: bool = False
     drawn: bool = True
-    also: frozenset[str] = frozenset()
+    also: Sequence[str] = ()
 
-    trained = False
-    slow = False
+    @property
+    def trained(self) -> bool:
+        """Whether seeds of its training and a search make sense."""
+        return False
+
+    @property
+    def slow(self) -> bool:
+        """Whether its training takes much longer than others'; then it is begun first."""
+        return False
 
     def prepare(self, inputs: Inputs) -> None:
         """Make what several processes would otherwise make side by side."""
@@ -180,21 +165,13 @@ class Candidate:
         return ()
 
 
+Drawn = Mapping[Candidate, Arrays]
+"""What tasks draw: arrays of seed 0 by candidate, in the order of the tables."""
+
+
 @dataclass(frozen=True)
 class Material:
-    """A candidate of one seed, ready for tasks.
-
-    Parameters
-    ----------
-    inputs
-        Survey, splits and labels.
-    candidate
-        Which.
-    folder
-        Where it lies.
-    seed
-        Of the candidate and of the task's own draws.
-    """
+    """A candidate of one seed, and where it lies: what tasks work on. The seed is that of their draws too."""
 
     inputs: Inputs
     candidate: Candidate
@@ -223,16 +200,9 @@ class Material:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """Scores of a task for one candidate of one seed.
+    """Scores of a task for one candidate of one seed; if there are none, the reason.
 
-    Parameters
-    ----------
-    scores
-        The numbers.
-    arrays
-        To draw and to test with: ``<label>/truth``, ``<label>/predicted`` and the like.
-    reason
-        Why there are no scores, if there are none.
+    The arrays, ``<label>/truth``, ``<label>/predicted`` and the like, are for figures and paired tests.
     """
 
     scores: Sequence[Score]
@@ -253,23 +223,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Published:
-    """A number of the paper beside the key of ours.
-
-    Parameters
-    ----------
-    label, metric, model
-        Which of the task's scores, of which candidate.
-    value
-        As the paper has it, in `unit`.
-    where
-        Table or figure.
-    differs
-        What is not the same.
-    unit
-        Of both.
-    part
-        Subset of the stars.
-    """
+    """A number of the paper (in which table or figure), the key of ours, and what differs between the two."""
 
     label: str
     metric: str
@@ -281,7 +235,7 @@ class Published:
     part: str = ""
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False)
 class BenchmarkTask:
     """A section of the page: what is done with every candidate, and how it is shown.
 
@@ -314,9 +268,10 @@ class BenchmarkTask:
     title: str
     text: str
     order: float
+    _: KW_ONLY
     track: Track = PAIRS
     groups: tuple[Group, ...] = EVERYBODY
-    only: frozenset[str] = frozenset()
+    only: Sequence[str] = ()
     caption: str = ""
     columns: Sequence[Column] = ()
     tables: Sequence[tuple[str, Sequence[Column]]] = ()
@@ -345,7 +300,7 @@ class BenchmarkTask:
         """
         raise NotImplementedError
 
-    def figures(self, arrays: Mapping[Candidate, Arrays], data: str) -> list[Figure]:
+    def figures(self, arrays: Drawn, data: str) -> list[Figure]:
         """Figures of the section.
 
         Parameters

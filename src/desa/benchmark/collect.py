@@ -11,15 +11,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from desa.benchmark.jobs import Place, jobs_of
-from desa.benchmark.plan import Plan
-from desa.benchmark.registry import SPECS
+from desa.benchmark.base import FACTS, Arrays, BenchmarkTask, Candidate
+from desa.benchmark.design import Design
 from desa.benchmark.results import Results, means_of
-from desa.benchmark.runner import FACTS, read_spent
-from desa.benchmark.tasks.registry import TASKS
-from desa.benchmark.training import FACTS as TRAINING
+from desa.benchmark.runner import MADE_FROM, read_spent
+from desa.benchmark.work import Place, cells_of
 from desa.evaluation.paired import METRICS, compared, paired_bootstrap
 from desa.files import written_whole
 
@@ -36,63 +33,61 @@ SCHEMA = pa.schema(
 """One score of one seed a row; ``error`` is over test stars."""
 
 
-def collect(place: Place, plan: Plan) -> Results:
-    """Read all cells of a plan; write ``results.parquet``, ``results.csv`` and ``results.json``."""
+def collect(place: Place, design: Design) -> Results:
+    """Read all cells of a design; write ``results.parquet``, ``results.csv`` and ``results.json``."""
     rows, left_out = list[dict[str, Any]](), list[str]()
-    for job in jobs_of(plan, place)[-1]:
-        cell = json.loads(job.target(place).read_text(encoding="utf-8"))
+    for piece in cells_of(design):
+        cell = json.loads(piece.target(place).read_text(encoding="utf-8"))
         if cell["left_out"]:
             left_out.append(f"{cell['task']}, {cell['model']}, seed {cell['seed']}: {cell['left_out']}")
         common = {name: cell[name] for name in ("model", "group", "seed", "prior", "data")}
         rows += [{**common, **score} for score in cell["scores"]]
     table = pa.Table.from_pylist(rows, schema=SCHEMA)
-    facts = json.loads((place.folder / FACTS).read_text(encoding="utf-8"))
+    facts = json.loads((place.folder / MADE_FROM).read_text(encoding="utf-8"))
     results = Results(
         table,
         means_of(rows),
-        paired_tests(place, plan),
+        paired_tests(place, design),
         left_out,
         facts,
         read_spent(place.folder / "spent.json"),
-        _training(place, plan),
+        _training(place, design),
     )
     _write(place, results)
     return results
 
 
-def predictions(place: Place, task: str, model: str, seed: int) -> dict[str, NDArray[Any]]:
+def arrays_of(place: Place, task: BenchmarkTask, candidate: Candidate, seed: int) -> Arrays:
     """Arrays of a cell; empty where there are none."""
-    path = place.cell_file(task, model, seed).with_suffix(".npz")
+    path = place.cell_file(task.name, candidate.name, seed).with_suffix(".npz")
     if not path.exists():
         return {}
     with np.load(path) as stored:
         return {name: stored[name] for name in stored.files}
 
 
-def paired_tests(place: Place, plan: Plan) -> list[dict[str, Any]]:
-    """DESA against every other model, for every task whose cells keep predictions."""
+def paired_tests(place: Place, design: Design) -> list[dict[str, Any]]:
+    """A track's subject against every other candidate, for every task whose cells keep predictions."""
     found = []
-    if "desa" not in plan.models:
-        return []
-    for task in plan.tasks:
-        if not TASKS[task].tested:
-            continue
-        for name in (*plan.models, *plan.ablations):
-            if name != "desa" and TASKS[task].wants(SPECS[name]):
-                found += _tests_of(place, plan, task, name)
+    for task in design.tasks:
+        wanted = design.wanted(task)
+        subject = next((c for c in wanted if c.name == task.track.subject), None)
+        if subject is not None:
+            for candidate in wanted if task.tested else ():
+                if candidate is not subject:
+                    found += _tests_of(place, design, task, (subject, candidate))
     return found
 
 
-def _tests_of(place: Place, plan: Plan, task: str, model: str) -> list[dict[str, Any]]:
+def _tests_of(
+    place: Place, design: Design, task: BenchmarkTask, pair: tuple[Candidate, Candidate]
+) -> list[dict[str, Any]]:
     found = []
-    arrays = {
-        name: [predictions(place, task, name, seed) for seed in plan.seeds_of(SPECS[name])]
-        for name in ("desa", model)
-    }
-    for label, metric in TASKS[task].tested.items():
+    arrays = [[arrays_of(place, task, c, seed) for seed in design.seeds_of(c)] for c in pair]
+    for label, metric in task.tested.items():
         own, other = (
-            [pair for each in arrays[name] if (pair := compared(each, label, metric)) is not None]
-            for name in ("desa", model)
+            [both for each in seeds if (both := compared(each, label, metric)) is not None]
+            for seeds in arrays
         )
         if not own or not other:
             continue
@@ -101,16 +96,18 @@ def _tests_of(place: Place, plan: Plan, task: str, model: str) -> list[dict[str,
             continue
         first, second = ([predicted for _, predicted in group] for group in (own, other))
         difference = paired_bootstrap(truth, first, second, METRICS[metric])
-        found.append({"task": task, "label": label, "metric": metric, "model": model, **asdict(difference)})
+        named = {"task": task.name, "label": label, "metric": metric, "model": pair[1].name}
+        found.append({**named, **asdict(difference)})
     return found
 
 
-def _training(place: Place, plan: Plan) -> dict[str, dict[str, Any]]:
+def _training(place: Place, design: Design) -> dict[str, dict[str, Any]]:
     found = {}
-    for spec in plan.specs():
-        files = [place.model_folder(spec.name, seed) / TRAINING for seed in plan.seeds_of(spec)]
+    for candidate in design.candidates:
+        seeds = design.seeds_of(candidate)
+        files = [place.model_folder(candidate.name, seed) / FACTS for seed in seeds]
         facts = [json.loads(file.read_text(encoding="utf-8")) for file in files]
-        found[spec.name] = {
+        found[candidate.name] = {
             **facts[0],
             "seconds": float(np.mean([each["seconds"] for each in facts])),
             "collapsed": float(np.mean([each["collapsed"] for each in facts])),

@@ -8,11 +8,9 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from desa.benchmark.candidates import controls
 from desa.config import Settings
 from desa.errors import SurveyError
 from desa.files import written_whole
@@ -22,6 +20,7 @@ from desa.survey.batches import LightCurveDataset
 from desa.survey.selection import Pairs, best_pairs, lightcurves_of, pairs_of, spectra_of
 from desa.survey.store import Survey
 from desa.training.pairs import standardisation
+from desa.training.stages import joined_model
 
 Array = NDArray[np.float32]
 ENCODERS, FEATURES = "encoders", "features"
@@ -160,24 +159,6 @@ class Inputs:
         length = self.lightcurve_model.settings.preprocess_lightcurve.length
         return LightCurveDataset(self.survey, None, length, crop="best")
 
-    def shorter(self, share: float) -> Array:
-        """(N, F2) features of `stars` with the first `share` of their crops; NaN but for test stars."""
-        data, length = self.crops(), self.lightcurve_model.settings.preprocess_lightcurve.length
-        rows = np.full(self.star_lightcurve.shape, np.nan, dtype=np.float32)
-        test = np.flatnonzero(self.split == "test")
-        for start in range(0, len(test), 32):
-            part = test[start : start + 32]
-            batch = data.fetch(self.stars.lightcurve[part])
-            flux = batch.flux[:, 0]
-            flux[:, round(share * length) :] = float("nan")
-            with torch.inference_mode():
-                rows[part] = self.lightcurve_model.lightcurve_features(flux, batch.count_rate).numpy()
-        return rows
-
-    def shortened(self, share: float) -> Array:
-        """The same, kept in the folder."""
-        return self.kept(f"shorter-{share:g}", lambda: self.shorter(share))
-
     @property
     def snr(self) -> NDArray[np.float64]:
         """(N,) S/N in g of the spectra of `stars`."""
@@ -197,38 +178,15 @@ class Inputs:
                 np.save(stream, make())
         return np.asarray(np.load(path))
 
-    def components(self) -> Array:
-        """(N, 120) principal components of the inputs, of training stars."""
-        both = joined(self)
-        train = self.split == "train"
-        return self.kept(
-            "components", lambda: controls.input_components(both, self.survey, self.stars, train)
-        )
-
-    def untrained(self) -> Array:
-        """(N, F1 + F2) features of encoders with random weights."""
-
-        def make() -> Array:
-            fresh = controls.untrained(joined(self), self.settings.seed + 1)
-            parts = (
-                spectrum_features(fresh, self.survey)[self.stars.spectrum],
-                lightcurve_features(fresh, self.survey)[self.stars.lightcurve],
-            )
-            return np.concatenate(parts, axis=1)
-
-        return self.kept("untrained", make)
+    @cached_property
+    def joined(self) -> Network:
+        """Both encoders with their preprocessing and a new DualFormer, in one model."""
+        return joined_model(self.spectrum_model, self.lightcurve_model, self.settings)
 
     @property
     def data(self) -> str:
         """What the data are, for every table and figure."""
         return {"mock": "mock survey", "real": "real stars"}.get(self.survey.kind, "data of unknown kind")
-
-
-def joined(inputs: Inputs) -> Network:
-    """Both encoders with their preprocessing and a new DualFormer, in one model."""
-    from desa.training.stages import joined_model
-
-    return joined_model(inputs.spectrum_model, inputs.lightcurve_model, inputs.settings)
 
 
 def check(inputs: Inputs) -> None:

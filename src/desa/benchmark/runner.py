@@ -14,19 +14,21 @@ from typing import Any
 import torch
 
 from desa.benchmark import encoders
+from desa.benchmark.base import BenchmarkTask, Candidate
+from desa.benchmark.design import Design
 from desa.benchmark.energy import Meter
-from desa.benchmark.inputs import Inputs, check
-from desa.benchmark.jobs import Job, Place, jobs_of, run_job
-from desa.benchmark.plan import Plan, make_plan
-from desa.benchmark.tasks.registry import SHORTER, TASKS
+from desa.benchmark.inputs import PAIRS, check
+from desa.benchmark.work import Place, Work, do, work_of
 from desa.config import Settings
 from desa.errors import SettingsError
 from desa.files import written_whole
+from desa.models.network import Network
+from desa.models.storage import weights_hash
 from desa.progress import Report
 from desa.provenance import provenance
 from desa.survey.store import Survey
 
-FACTS = "benchmark.json"
+MADE_FROM = "benchmark.json"
 
 
 class Stages:
@@ -66,21 +68,24 @@ def read_spent(path: Path) -> dict[str, dict[str, Any]]:
 def run(
     survey: Survey,
     settings: Settings,
-    plan: Plan,
+    design: Design,
     out: Path,
     *,
+    model: Path | None = None,
     processes: int = 1,
     progress: Report | None = None,
     say: Any = None,
 ) -> Place:
-    """Do all the work of a plan into a folder. What an earlier run finished there is kept.
+    """Do all the work of a design into a folder. What an earlier run finished there is kept.
 
     Parameters
     ----------
-    survey, settings, plan
+    survey, settings, design
         What is to be done, on what.
     out
         The benchmark's folder.
+    model
+        Folder of a model whose encoders are used; None trains them.
     processes
         Processes side by side, one thread each.
     progress
@@ -96,71 +101,74 @@ def run(
         If the survey has too few stars with both modalities.
     """
     out.mkdir(parents=True, exist_ok=True)
-    place = Place(out, survey.path, settings)
-    _claim(out, survey, settings, plan)
+    place = Place(out, survey.path, settings, model)
+    _claim(place, survey, design)
     stages = Stages(out, say)
-    with stages.stage("encoders"):
-        encoders.train_all(survey, settings, out, processes=processes, with_ablation="encoders" in plan.tasks)
-    inputs = place.inputs()
+    if model is None:
+        with stages.stage("encoders"):
+            extra = {name: share for task in design.tasks for name, share in task.encoders.items()}
+            encoders.train_all(survey, settings, out, processes=processes, objectives=extra)
+    if PAIRS in design.tracks:
+        check(place.inputs(PAIRS))
     with stages.stage("features"):
-        _features(inputs, plan)
-    check(inputs)
-    work = jobs_of(plan, place)
-    total, done = sum(len(stage) for stage in work), 0
-    for name, jobs in zip(("search", "models", "tasks"), work, strict=True):
+        _prepare(place, design)
+    work = work_of(design, place)
+    total, done = sum(map(len, work.values())), 0
+    for name, pieces in work.items():
         with stages.stage(name):
-            todo = [job for job in jobs if not job.target(place).exists()]
-            done += len(jobs) - len(todo)
-            for _ in _do(todo, place, plan, processes):
+            todo = [piece for piece in pieces if not piece.target(place).exists()]
+            done += len(pieces) - len(todo)
+            for _ in _do(todo, place, processes):
                 done += 1
                 if progress:
                     progress(done, total)
     return place
 
 
-def _claim(out: Path, survey: Survey, settings: Settings, plan: Plan) -> None:
+def _claim(place: Place, survey: Survey, design: Design) -> None:
     """Write what the folder is made from, or refuse another's."""
-    path = out / FACTS
+    path = place.folder / MADE_FROM
     own = {
         "survey": survey.identity,
-        "settings": settings.model_dump(mode="json"),
-        **json.loads(json.dumps(plan.identity())),
+        "settings": place.settings.model_dump(mode="json"),
+        **json.loads(json.dumps(design.identity())),
     }
+    if place.model is not None:
+        own["model"] = weights_hash(Network.load(place.model))
     if path.exists():
         before = json.loads(path.read_text(encoding="utf-8"))["made_from"]
-        wrong = [name for name in own if before.get(name) != own[name]]
+        wrong = [name for name in {**before, **own} if before.get(name) != own.get(name)]
         if wrong:
             raise SettingsError(
-                f"{out}: holds a benchmark of another {' and '.join(wrong)}; give another folder, or the "
-                "same settings to go on with it"
+                f"{place.folder}: holds a benchmark of another {' and '.join(wrong)}; give another "
+                "folder, or the same settings to go on with it"
             )
-    facts = provenance(data=f"{survey.kind} survey", survey=survey.identity, seeds=plan.seeds)
+    facts = provenance(data=f"{survey.kind} survey", survey=survey.identity, seeds=design.seeds)
     with written_whole(path) as scratch:
         content = {"made_from": own, "provenance": facts}
         scratch.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def _features(inputs: Inputs, plan: Plan) -> None:
-    """Features that several jobs need, before they run side by side."""
-    assert len(inputs.spectrum) and len(inputs.lightcurve)
-    if "components" in plan.models:
-        inputs.components()
-    if "untrained" in plan.models:
-        inputs.untrained()
-    if "robustness" in plan.tasks:
-        for share in SHORTER:
-            inputs.shortened(share)
+def _prepare(place: Place, design: Design) -> None:
+    """Features that several pieces of work need, before these run side by side."""
+    for track in design.tracks:
+        inputs = place.inputs(track)
+        for modality in track.needs:
+            getattr(inputs, modality)
+        items: list[Candidate | BenchmarkTask] = [*design.candidates, *design.tasks]
+        for item in (item for item in items if item.track == track):
+            item.prepare(inputs)
 
 
-def _do(jobs: Sequence[Job], place: Place, plan: Plan, processes: int) -> Iterator[Path]:
-    """Work through jobs, in this process or in several."""
-    if processes == 1 or len(jobs) < 2:
-        for job in jobs:
-            yield run_job(job, place, plan)
+def _do(work: Sequence[Work], place: Place, processes: int) -> Iterator[Path]:
+    """Do pieces of work, in this process or in several."""
+    if processes == 1 or len(work) < 2:
+        for piece in work:
+            yield do(piece, place)
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        waiting: set[Future[Path]] = {pool.submit(run_job, job, place, plan) for job in jobs}
+        waiting: set[Future[Path]] = {pool.submit(do, piece, place) for piece in work}
         try:
             while waiting:
                 finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
@@ -169,8 +177,3 @@ def _do(jobs: Sequence[Job], place: Place, plan: Plan, processes: int) -> Iterat
         finally:
             for future in waiting:
                 future.cancel()
-
-
-def planned(preset: str, seeds: int, only: Sequence[str] = (), steps: int | None = None) -> Plan:
-    """A plan of all tasks there are, or of what `only` names; see `desa.benchmark.plan.make_plan`."""
-    return make_plan(preset, seeds, list(TASKS), only, steps)

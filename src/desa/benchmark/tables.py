@@ -1,26 +1,13 @@
-"""Tables of the report: rows are models, columns scores; chance and the paper in rows of their own."""
+"""Tables of the page: rows are candidates, columns scores; chance and the paper in rows of their own."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from desa.benchmark.paper import PAPER
-from desa.benchmark.registry import SPECS, ModelSpec
+from desa.benchmark.base import CANDIDATES, BenchmarkTask, Candidate, Column
 from desa.benchmark.results import Mean, Results
 from desa.report.page import Table
-
-
-@dataclass(frozen=True)
-class Column:
-    """One score: its heading, label, metric, part, and a factor for display."""
-
-    heading: str
-    label: str
-    metric: str
-    part: str = ""
-    digits: int = 3
 
 
 def cell(mean: Mean | None, digits: int) -> str:
@@ -33,73 +20,65 @@ def cell(mean: Mean | None, digits: int) -> str:
 
 def score_table(
     results: Results,
-    task: str,
+    task: BenchmarkTask,
     columns: Sequence[Column],
-    models: Sequence[ModelSpec],
+    candidates: Sequence[Candidate],
     caption: str,
     *,
-    with_prior: bool = True,
     folded: str = "",
 ) -> Table | None:
-    """Models against scores, with a row for chance; None where no model has any of the scores.
+    """Candidates against scores, with a row for chance; None where none of them has any of the scores.
 
-    A score that no model has gets no column.
+    A score that no candidate has gets no column.
 
     Parameters
     ----------
     results
         All results.
     task
-        Name.
+        Whose scores.
     columns
         What to show.
-    models
+    candidates
         Rows, in order; those without any of the scores are left out.
     caption
         Under the table.
-    with_prior
-        Say each model's prior in a column.
     folded
         Title under which the table is shown only when asked for.
     """
-    columns = [
-        c for c in columns if any((task, c.label, c.part, c.metric, m.name) in results.means for m in models)
-    ]
-    rows, strong = list[list[str]](), set[int]()
-    chance: list[str] = ["–"] * len(columns)
-    for spec in models:
-        found = [results.means.get((task, c.label, c.part, c.metric, spec.name)) for c in columns]
-        if not any(found):
-            continue
-        if spec.name == "desa":
-            strong.add(len(rows))
-        prior = next(mean.prior for mean in found if mean is not None)
-        cells = [cell(mean, column.digits) for mean, column in zip(found, columns, strict=True)]
-        rows.append([spec.title, *([prior] if with_prior else []), *cells])
-        for place, (mean, column) in enumerate(zip(found, columns, strict=True)):
+    found = {
+        candidate: [
+            results.means.get((task.name, c.label, c.part, c.metric, candidate.name)) for c in columns
+        ]
+        for candidate in candidates
+    }
+    found = {candidate: means for candidate, means in found.items() if any(means)}
+    shown = [place for place in range(len(columns)) if any(means[place] for means in found.values())]
+    chance, rows = ["–"] * len(columns), []
+    for candidate, means in found.items():
+        prior = next(mean.prior for mean in means if mean is not None)
+        rows.append([candidate.title, prior, *(cell(means[k], columns[k].digits) for k in shown)])
+        for k, mean in enumerate(means):
             if mean is not None and math.isfinite(mean.chance):
-                chance[place] = f"{mean.chance:.{column.digits}f}"
+                chance[k] = f"{mean.chance:.{columns[k].digits}f}"
     if not rows:
         return None
-    rows.append(["chance", *(["–"] if with_prior else []), *chance])
-    headings = ["model", *(["prior"] if with_prior else []), *(column.heading for column in columns)]
-    return Table(headings, rows, caption, frozenset(strong), folded)
+    rows.append(["chance", "–", *(chance[k] for k in shown)])
+    strong = frozenset(place for place, c in enumerate(found) if c.name == task.track.subject)
+    return Table(["model", "prior", *(columns[k].heading for k in shown)], rows, caption, strong, folded)
 
 
-def paper_table(results: Results, task: str) -> Table | None:
+def paper_table(results: Results, task: BenchmarkTask, data: str) -> Table | None:
     """The paper's values beside ours, each with what differs; None where the paper has none."""
     rows = []
-    for published in PAPER:
-        if published.task != task:
+    for published in task.paper:
+        key = (task.name, published.label, published.part, published.metric, published.model)
+        if (mean := results.means.get(key)) is None:
             continue
-        mean = results.means.get((task, published.label, published.part, published.metric, published.model))
-        if mean is None:
-            continue
-        title = SPECS[published.model].title if published.model in SPECS else "encoder"
         unit = f" {published.unit}" if published.unit else ""
         rows.append(
             [
-                f"{title}: {published.label} {published.metric}",
+                f"{CANDIDATES[published.model].title}: {published.label} {published.metric}",
                 f"{published.value:g}{unit} ({published.where})",
                 f"{cell(mean, 3)}{unit}",
                 published.differs,
@@ -107,7 +86,6 @@ def paper_table(results: Results, task: str) -> Table | None:
         )
     if not rows:
         return None
-    data = results.table.column("data")[0].as_py() if results.table.num_rows else "no data"
     caption = (
         f"The paper's values (real stars) beside ours ({data}); not the same data, so not a contest: the "
         "last column says what differs."
@@ -115,27 +93,50 @@ def paper_table(results: Results, task: str) -> Table | None:
     return Table(["score", "paper", f"here, {data}", "what differs"], rows, caption)
 
 
-def test_table(results: Results, task: str, caption: str, *, ablations: bool = False) -> Table | None:
-    """DESA minus each other model, with the p of the paired bootstrap; None where nothing was tested."""
-    tests = [
-        test
-        for test in results.tests
-        if test["task"] == task and (SPECS[test["model"]].group == "ablation") == ablations
-    ]
-    labels = list(dict.fromkeys(test["label"] for test in tests))
-    models = list(dict.fromkeys(test["model"] for test in tests))
+def test_table(results: Results, task: BenchmarkTask, caption: str) -> Table | None:
+    """The track's subject minus each other candidate, with the paired bootstrap's p; not of ablations.
+
+    None where nothing was tested.
+    """
+    tests = [test for test in results.tests_of(task.name) if CANDIDATES[test["model"]].group != "ablation"]
     if not tests:
         return None
+    labels = list(dict.fromkeys(test["label"] for test in tests))
     found = {(test["model"], test["label"]): test for test in tests}
     rows = []
-    for model in models:
+    for model in dict.fromkeys(test["model"] for test in tests):
         cells = []
         for label in labels:
             test = found.get((model, label))
-            if test is None:
-                cells.append("–")
+            mark = " *" if test and test["p"] < 0.05 else ""
+            cells.append(f"{test['value']:+.3f} ± {test['error']:.3f}{mark}" if test else "–")
+        rows.append([CANDIDATES[model].title, *cells])
+    return Table([f"{CANDIDATES[task.track.subject].title} minus", *labels], rows, caption)
+
+
+def wins(results: Results, tasks: Sequence[BenchmarkTask]) -> Table | None:
+    """For each tested score, whom the track's subject beats and whom not; not of references or ablations."""
+    rows = []
+    for task in tasks:
+        for label, metric in task.tested.items():
+            tests = [
+                test
+                for test in results.tests_of(task.name)
+                if test["label"] == label and CANDIDATES[test["model"]].group not in ("ablation", "reference")
+            ]
+            if not tests:
                 continue
-            mark = " *" if test["p"] < 0.05 else ""
-            cells.append(f"{test['value']:+.3f} ± {test['error']:.3f}{mark}")
-        rows.append([SPECS[model].title, *cells])
-    return Table(["DESA minus", *labels], rows, caption)
+            told = [test for test in tests if test["p"] < 0.05 and test["value"] != 0]
+            beaten = [CANDIDATES[test["model"]].title for test in told if test["value"] > 0]
+            lost = [CANDIDATES[test["model"]].title for test in told if test["value"] < 0]
+            names = [", ".join(found) or "none" for found in (beaten, lost)]
+            score, how = f"{task.name.replace('_', ' ')}: {label}", metric.replace("_", " ")
+            rows.append([score, how, *names, f"{len(tests) - len(told)} of {len(tests)}"])
+    if not rows:
+        return None
+    subject = CANDIDATES[tasks[0].track.subject].title
+    caption = (
+        f"{subject} against models and controls, by the paired bootstrap over test stars and seeds, p < 0.05 "
+        f"each. Not corrected for their number: among {len(rows)} rows of models some will differ by chance."
+    )
+    return Table(["score", "metric", f"{subject} beats", "loses to", "not told from"], rows, caption)

@@ -74,18 +74,19 @@ def benchmark(
     if model:
         raise typer.BadParameter("--model goes with --real: a benchmark trains its own models")
     from desa.benchmark.collect import collect
-    from desa.benchmark.report import report
-    from desa.benchmark.runner import planned, run
+    from desa.benchmark.design import make_design
+    from desa.benchmark.page import write_benchmark
+    from desa.benchmark.runner import run
     from desa.progress import progress_bar
     from desa.survey.store import Survey as Store
 
     chosen = chosen_settings(preset, config, seed)
     store = Store.open(survey)
-    plan = planned(chosen.preset, seeds, [name for name in only.split(",") if name], steps)
+    design = make_design(chosen.preset, seeds, [name for name in only.split(",") if name], steps)
     with progress_bar("benchmark") as progress:
-        place = run(store, chosen, plan, output, processes=processes, progress=progress, say=screen().print)
-    results = collect(place, plan)
-    page = report(place, plan, results)
+        place = run(store, chosen, design, output, processes=processes, progress=progress, say=screen().print)
+    results = collect(place, design)
+    page = write_benchmark(place, design, results)
     screen().print(f"{results.table.num_rows} scores; report: {page}", markup=False, highlight=False)
     for line in results.left_out:
         screen().print(line, markup=False, highlight=False, soft_wrap=True)

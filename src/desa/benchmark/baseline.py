@@ -1,4 +1,4 @@
-"""What DESA is compared with: other ways to align two modalities, on the same frozen features.
+"""What a baseline is made of: another way to align two modalities, on the same frozen features as DESA.
 
 Each reads the features of either modality through one shared transformer and trains it by its own loss.
 Tokens, pooling, standardisation, skip and prior are those of the DualFormer's settings, so that what is
@@ -7,23 +7,32 @@ compared is the objective and the attention between modalities, not the reading 
 
 from __future__ import annotations
 
-import copy
-from typing import cast
+from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from desa.config import DualFormerModel
-from desa.losses import info_nce, queue_nce, simsiam, vicreg
-from desa.models.dualformer import FeatureTokens, GroupTokens, MeanPooling, QueryPooling, ScalarTokens
+from desa.benchmark.base import Choice
+from desa.benchmark.embed import Aligner
+from desa.benchmark.inputs import Inputs
+from desa.benchmark.training import Trained, trainable
+from desa.config import DualFormerModel, Settings
+from desa.models.dualformer import (
+    DualFormer,
+    FeatureTokens,
+    GroupTokens,
+    MeanPooling,
+    QueryPooling,
+    ScalarTokens,
+)
 from desa.models.heads import TransformerBlock
+from desa.training.alignment import Align
+from desa.training.pairs import FeatureBatch
+from desa.training.task import Task
 
 PROJECTION = 64
 """Width of the projections that the losses compare (SimSiam's projector as published)."""
-
-MOMENTUM = 0.9
-"""Of MoCo's key encoder, as published."""
 
 
 class SharedTrunk(nn.Module):
@@ -92,7 +101,8 @@ class SharedTrunk(nn.Module):
         return torch.cat([pooled, torch.nan_to_num(given.to(pooled.dtype), nan=-1.0)], dim=1)
 
 
-def _mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+def mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    """Linear, norm, ReLU, linear."""
     return nn.Sequential(
         nn.Linear(inputs, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, outputs)
     )
@@ -121,7 +131,12 @@ class Baseline(nn.Module):
         super().__init__()
         self.trunk = SharedTrunk(settings, counts, blocks)
         self.temperature = temperature
-        self.projector = _mlp(self.trunk.size, settings.width, PROJECTION)
+        self.projector = mlp(self.trunk.size, settings.width, PROJECTION)
+
+    @staticmethod
+    def options(stars: int) -> dict[str, Any]:
+        """Further arguments for a training set of so many stars."""
+        return {}
 
     def set_standardisation(self, *constants: Tensor) -> None:
         """See `SharedTrunk.set_standardisation`; the momentum copy too."""
@@ -152,168 +167,111 @@ class Baseline(nn.Module):
         raise NotImplementedError
 
 
-class Clip(Baseline):
-    """Symmetric InfoNCE within the batch (Radford et al. 2021)."""
+class BaselineAligner(Aligner):
+    """A baseline as tasks read it."""
 
-    def loss(self, spectrum: Tensor, lightcurve: Tensor, prior: Tensor | None) -> Tensor:
-        """See `desa.losses.info_nce`."""
-        return info_nce(*self.projected(spectrum, lightcurve, prior), self.temperature)
+    def __init__(self, baseline: Baseline, means: tuple[Tensor, Tensor]) -> None:
+        super().__init__(means)
+        self.baseline = baseline
 
+    def pair(
+        self, spectrum: Tensor, lightcurve: Tensor, prior: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The trunk's embeddings."""
+        return self.baseline.pair(spectrum, lightcurve, prior)
 
-class VicReg(Baseline):
-    """Invariance, variance and covariance (Bardes et al. 2021) of the projections."""
-
-    tempered = False
-
-    def loss(self, spectrum: Tensor, lightcurve: Tensor, prior: Tensor | None) -> Tensor:
-        """See `desa.losses.vicreg`."""
-        return vicreg(*self.projected(spectrum, lightcurve, prior))
-
-
-class SimSiam(Baseline):
-    """Each modality's projection predicts the other's (Chen & He 2020); no negatives."""
-
-    tempered = False
-
-    def __init__(
-        self, settings: DualFormerModel, counts: tuple[int, int], blocks: int, temperature: float
-    ) -> None:
-        super().__init__(settings, counts, blocks, temperature)
-        # Without the norm at its end (as in Chen & He) all projections become the same.
-        self.projector.append(nn.BatchNorm1d(PROJECTION))
-        self.predictor = _mlp(PROJECTION, PROJECTION, PROJECTION)
-
-    def loss(self, spectrum: Tensor, lightcurve: Tensor, prior: Tensor | None) -> Tensor:
-        """See `desa.losses.simsiam`."""
-        first, second = self.projected(spectrum, lightcurve, prior)
-        return simsiam(self.predictor(first), first, self.predictor(second), second)
-
-    def matched(self, spectrum: Tensor, lightcurve: Tensor, prior: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The spectrum's projection through the predictor, and the light curve's."""
-        first, second = self.projected(spectrum, lightcurve, prior)
-        return self.predictor(first), second
+    def matched(self, spectrum: Tensor, lightcurve: Tensor) -> tuple[Tensor, Tensor]:
+        """What the loss compares."""
+        return self.baseline.matched(spectrum, lightcurve, None)
 
 
-class MoCo(Baseline):
-    """Momentum contrast between modalities (He et al. 2019): a queue of keys for each, both directions.
+class BaselineTask(Task):
+    """Training of a baseline."""
 
-    A batch may hold a star twice (two spectra of it), as published: its second pair is then a negative of its
-    first.
+    name = "baseline"
 
-    Parameters
-    ----------
-    settings, counts, blocks, temperature
-        As in `Baseline`.
-    queue
-        Keys kept. More than the training set has stars and every star meets its own old keys as negatives.
-    """
+    def __init__(self, model: Baseline) -> None:
+        super().__init__()
+        self.model = model
 
-    unique_stars = False
-    queue: Tensor
+    def training_step(
+        self, batch: FeatureBatch, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The baseline's loss."""
+        return self.model.loss(batch.spectrum, batch.lightcurve, batch.prior), {}
 
-    def __init__(
-        self,
-        settings: DualFormerModel,
-        counts: tuple[int, int],
-        blocks: int,
-        temperature: float,
-        queue: int = 4096,
-    ) -> None:
-        super().__init__(settings, counts, blocks, temperature)
-        self.key_trunk, self.key_projector = copy.deepcopy(self.trunk), copy.deepcopy(self.projector)
-        self.key_trunk.requires_grad_(False)
-        self.key_projector.requires_grad_(False)
-        self.register_buffer("queue", F.normalize(torch.randn(2, queue, PROJECTION), dim=-1))
-        self.place = 0
-
-    @torch.no_grad()
-    def keys(self, spectrum: Tensor, lightcurve: Tensor, prior: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Projections by the momentum copies."""
-        found = [
-            F.normalize(self.key_projector(self.key_trunk(x, modality, prior)), dim=-1)
-            for modality, x in enumerate((spectrum, lightcurve))
-        ]
-        return found[0], found[1]
-
-    @torch.no_grad()
-    def advance(self) -> None:
-        """Move the key encoder towards the query encoder."""
-        pairs = ((self.trunk, self.key_trunk), (self.projector, self.key_projector))
-        for online, momentum in pairs:
-            for new, old in zip(online.parameters(), momentum.parameters(), strict=True):
-                old.lerp_(new, 1 - MOMENTUM)
-            for fresh, kept in zip(online.buffers(), momentum.buffers(), strict=True):
-                kept.copy_(fresh)
-
-    @torch.no_grad()
-    def remember(self, keys: tuple[Tensor, Tensor]) -> None:
-        """Put a batch's keys in place of the oldest."""
-        rows = (self.place + torch.arange(len(keys[0]), device=self.queue.device)) % self.queue.shape[1]
-        for modality, own in enumerate(keys):
-            self.queue[modality, rows] = own
-        self.place = int((rows[-1] + 1) % self.queue.shape[1])
-
-    def loss(self, spectrum: Tensor, lightcurve: Tensor, prior: Tensor | None) -> Tensor:
-        """InfoNCE of each modality's queries against the other's keys; in training the queue moves on."""
-        if self.training:
-            self.advance()
-        queries = self.projected(spectrum, lightcurve, prior)
-        keys = self.keys(spectrum, lightcurve, prior)
-        before = self.queue.clone()
-        total = queue_nce(queries[0], keys[1], before[1], self.temperature) + queue_nce(
-            queries[1], keys[0], before[0], self.temperature
-        )
-        if self.training:
-            self.remember(keys)
-        return 0.5 * total
+    def validation_step(
+        self, batch: FeatureBatch, generator: torch.Generator
+    ) -> dict[str, tuple[float, float]]:
+        """The same, in evaluation mode."""
+        loss = self.model.loss(batch.spectrum, batch.lightcurve, batch.prior)
+        return {"loss": (float(loss) * len(batch), float(len(batch)))}
 
 
-class MoCoClean(MoCo):
-    """MoCo with batches in which every star is unique."""
-
-    unique_stars = True
-
-
-BASELINES: dict[str, type[Baseline]] = {
-    "moco": MoCo,
-    "moco_clean": MoCoClean,
-    "simsiam": SimSiam,
-    "vicreg": VicReg,
-    "clip": Clip,
-}
-
-
-def trainable(module: nn.Module) -> int:
-    """Parameters that gradients move."""
-    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
-
-
-def baseline(
-    name: str,
+def sized(
+    kind: type[Baseline],
     settings: DualFormerModel,
     counts: tuple[int, int],
     *,
     at_least: int = 0,
     temperature: float = 0.05,
-    queue: int = 4096,
+    **options: Any,
 ) -> Baseline:
     """Build a baseline with as many blocks as it takes.
 
     Parameters
     ----------
-    name
-        One of `BASELINES`.
-    settings, counts, temperature, queue
-        See `Baseline` and `MoCo`.
+    kind
+        Which.
+    settings, counts, temperature
+        See `Baseline`.
     at_least
         Trainable parameters that it must not fall short of: DESA's.
+    options
+        Further arguments of `kind`.
     """
-    kind, extra = BASELINES[name], {"queue": queue} if name.startswith("moco") else {}
     blocks = settings.blocks
     while True:
-        built = kind(settings, counts, blocks, temperature, **extra)
+        built = kind(settings, counts, blocks, temperature, **options)
         missing = at_least - trainable(built)
         if missing <= 0:
             return built
         each = trainable(built.trunk.blocks) // blocks
         blocks += -(-missing // each)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BaselineCandidate(Trained):
+    """A baseline as a row of the tables.
+
+    Parameters
+    ----------
+    kind
+        Which.
+    """
+
+    kind: type[Baseline]
+
+    @property
+    def unique_stars(self) -> bool:
+        """Whether a batch holds each star once."""
+        return self.kind.unique_stars
+
+    def tempered(self, inputs: Inputs) -> bool:
+        """Whether the loss has a temperature to search."""
+        return self.kind.tempered
+
+    def build(self, inputs: Inputs, settings: Settings, choice: Choice | None) -> tuple[Aligner, Task]:
+        """The baseline with at least as many trainable parameters as the DualFormer of the settings."""
+        means = inputs.constants[0], inputs.constants[2]
+        counts = inputs.spectrum.shape[1], inputs.lightcurve.shape[1]
+        model = sized(
+            self.kind,
+            settings.dualformer,
+            counts,
+            at_least=trainable(Align(settings, DualFormer(settings.dualformer, *counts))),
+            temperature=0.05 if choice is None or choice.temperature is None else choice.temperature,
+            **self.kind.options(len(set(inputs.stars.star[inputs.split == "train"].tolist()))),
+        )
+        model.set_standardisation(*inputs.constants)
+        return BaselineAligner(model, means), BaselineTask(model)

@@ -1,12 +1,17 @@
-"""Feature sets that an embedding is compared with: without controls a good score says nothing."""
+"""Principal components of what the encoders read, without any encoder."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
+from desa.benchmark.base import CANDIDATES, Candidate, Embedding
+from desa.benchmark.embed import halves
+from desa.benchmark.inputs import Inputs
 from desa.models.lightcurve import LogAxis
 from desa.models.network import Network
 from desa.survey.batches import LightCurveDataset, SpectrumDataset, make_loader
@@ -14,6 +19,10 @@ from desa.survey.selection import Pairs
 from desa.survey.store import Survey
 
 Array = NDArray[np.float32]
+
+COMPONENTS = 60
+"""Of each modality."""
+
 LOG_POINTS = 512
 """Points of the ACF and of the power spectrum whose principal components are taken."""
 
@@ -33,43 +42,6 @@ def principal_components(inputs: Array, train: NDArray[np.bool_], components: in
     count = min(components, int(train.sum()) - 1, inputs.shape[1])
     model = PCA(count, svd_solver="randomized", random_state=0).fit(inputs[train])
     return np.asarray(model.transform(inputs), dtype=np.float32)
-
-
-def canonical(
-    spectrum: Array, lightcurve: Array, train: NDArray[np.bool_], components: int = 32, ridge: float = 1e-3
-) -> tuple[Array, Array]:
-    """Canonical variates of both modalities' features (Hotelling 1936), weighted by their correlations.
-
-    The closed form of a linear alignment: what a learned one should not fall short of.
-
-    Parameters
-    ----------
-    spectrum, lightcurve
-        (N, F1), (N, F2) features of the same stars.
-    train
-        (N,) rows that the correlations are taken over.
-    components
-        How many variates; fewer if the features are fewer.
-    ridge
-        Added to each covariance, as a share of its mean eigenvalue.
-
-    Returns
-    -------
-    tuple
-        (N, k) each, to be compared by cosine.
-    """
-    whitened = []
-    for rows in (spectrum.astype(np.float64), lightcurve.astype(np.float64)):
-        centred = rows - rows[train].mean(axis=0)
-        values, vectors = np.linalg.eigh(centred[train].T @ centred[train] / train.sum())
-        scale = np.sqrt(np.maximum(values, 0.0) + ridge * values.mean())
-        whitened.append(centred @ vectors / scale)
-    first, second = whitened
-    left, correlations, right = np.linalg.svd(first[train].T @ second[train] / train.sum())
-    count = min(components, len(correlations))
-    weights = correlations[:count]
-    pair = first @ left[:, :count] * weights, second @ right[:count].T * weights
-    return pair[0].astype(np.float32), pair[1].astype(np.float32)
 
 
 @torch.inference_mode()
@@ -95,7 +67,7 @@ def lightcurve_inputs(model: Network, survey: Survey, rows: NDArray[np.int64]) -
 
 
 def input_components(
-    model: Network, survey: Survey, pairs: Pairs, train: NDArray[np.bool_], components: int = 60
+    model: Network, survey: Survey, pairs: Pairs, train: NDArray[np.bool_], components: int = COMPONENTS
 ) -> Array:
     """Principal components of both modalities' inputs side by side, (N, 2 x components)."""
     spectrum = principal_components(spectrum_inputs(model, survey, pairs.spectrum), train, components)
@@ -103,20 +75,34 @@ def input_components(
     return np.concatenate([spectrum, lightcurve], axis=1)
 
 
-@torch.inference_mode()
-def joint_embedding(model: Network, spectrum: Array, lightcurve: Array) -> Array:
-    """Joint embedding (N, d) of encoder features, without prior."""
-    rows = [
-        model.align(
-            torch.from_numpy(spectrum[start : start + 256]), torch.from_numpy(lightcurve[start : start + 256])
-        )[1]
-        for start in range(0, len(spectrum), 256)
-    ]
-    return torch.cat(rows).cpu().numpy()
+class Components(Candidate):
+    """Principal components of both modalities' inputs side by side."""
+
+    def rows(self, inputs: Inputs) -> Array:
+        """(N, 120), kept in the benchmark's folder."""
+        train = inputs.split == "train"
+        return inputs.kept(
+            self.name, lambda: input_components(inputs.joined, inputs.survey, inputs.stars, train)
+        )
+
+    def prepare(self, inputs: Inputs) -> None:
+        """The components."""
+        self.rows(inputs)
+
+    def embed(self, inputs: Inputs, seed: int, folder: Path) -> Embedding:
+        """The same for all seeds."""
+        rows = self.rows(inputs)
+        return halves(rows, min(COMPONENTS, rows.shape[1] // 2), inputs.split == "train")
 
 
-def untrained(model: Network, seed: int) -> Network:
-    """The same architecture with fresh random weights."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return Network(model.settings, model.parts).eval()
+CANDIDATES.add(
+    Components(
+        "components",
+        "Principal components",
+        "60 components of the pixels and 60 of ACF and power spectrum",
+        12,
+        group="control",
+        drawn=False,
+        also=("age_limits",),
+    )
+)
