@@ -4,9 +4,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from desa.benchmark.candidates.baselines import BASELINES, Baseline, MoCo, baseline, trainable
+from desa.benchmark.base import CANDIDATES
+from desa.benchmark.baseline import Baseline, BaselineCandidate, sized
+from desa.benchmark.candidates.moco import MoCo
+from desa.benchmark.training import trainable
 from desa.config import DualFormerModel
 
+BASELINES = {c.name: c.kind for c in CANDIDATES if isinstance(c, BaselineCandidate)}
 COUNTS = (10, 6)
 SMALL = DualFormerModel(
     width=8,
@@ -32,7 +36,8 @@ def views(size: int = 64, seed: int = 0) -> tuple[Tensor, Tensor]:
 def built(name: str, **changes: object) -> Baseline:
     torch.manual_seed(0)
     settings = SMALL.model_copy(update=changes)
-    return baseline(name, settings, COUNTS, temperature=0.1, queue=32)
+    options = {"queue": 32} if BASELINES[name].options(64) else {}
+    return sized(BASELINES[name], settings, COUNTS, temperature=0.1, **options)
 
 
 @pytest.mark.parametrize("name", BASELINES)
@@ -64,7 +69,9 @@ def test_training_brings_the_modalities_of_a_star_together(name: str) -> None:
 @pytest.mark.parametrize("name", BASELINES)
 def test_a_baseline_has_at_least_the_parameters_asked_for(name: str) -> None:
     wanted = 20_000
-    assert trainable(baseline(name, SMALL, COUNTS, at_least=wanted)) >= wanted > trainable(built(name))
+    assert (
+        trainable(sized(BASELINES[name], SMALL, COUNTS, at_least=wanted)) >= wanted > trainable(built(name))
+    )
 
 
 def test_neither_modality_sees_the_other() -> None:

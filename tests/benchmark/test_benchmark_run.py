@@ -7,14 +7,14 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from desa.benchmark import jobs
-from desa.benchmark.collect import collect, predictions
-from desa.benchmark.jobs import Place, validation_scores
-from desa.benchmark.report import report
+from desa.benchmark.base import CANDIDATES, TASKS
+from desa.benchmark.collect import arrays_of, collect
+from desa.benchmark.page import write_benchmark
 from desa.benchmark.runner import run
+from desa.benchmark.work import Cell, Place, validation_scores
 from desa.errors import SettingsError
 from desa.survey.store import Survey
-from helpers.quick import quick_plan, quick_settings
+from helpers.quick import quick_design, quick_settings
 
 
 def test_every_cell_is_a_file_with_scores(finished: Place) -> None:
@@ -63,22 +63,22 @@ def test_a_killed_run_goes_on_where_it_stopped(
     }
     lost.unlink()
     made = []
-    original = jobs._task
-    monkeypatch.setattr(jobs, "_task", lambda job, *rest: (made.append(job), original(job, *rest)))
-    run(survey, quick_settings(), quick_plan(), finished.folder)
-    assert [(job.task, job.name, job.number) for job in made] == [("probe", "moco", 1)]
+    original = Cell.do
+    monkeypatch.setattr(Cell, "do", lambda cell, place: (made.append(cell), original(cell, place)))
+    run(survey, quick_settings(), quick_design(), finished.folder)
+    assert [(cell.task.name, cell.candidate.name, cell.seed) for cell in made] == [("probe", "moco", 1)]
     assert lost.read_bytes() == before, "the same numbers again"
     assert all(path.stat().st_mtime_ns == time for path, time in kept.items())
 
 
 def test_another_budget_is_refused(finished: Place, survey: Survey) -> None:
     with pytest.raises(SettingsError, match="another budget"):
-        run(survey, quick_settings(), quick_plan(steps=4), finished.folder)
+        run(survey, quick_settings(), quick_design(steps=4), finished.folder)
 
 
 def test_tables_and_page(finished: Place) -> None:
-    plan = quick_plan()
-    results = collect(finished, plan)
+    design = quick_design()
+    results = collect(finished, design)
     table = pq.read_table(finished.folder / "results.parquet")
     assert table.num_rows == results.table.num_rows > 50
     lines = (finished.folder / "results.csv").read_text().splitlines()
@@ -88,7 +88,7 @@ def test_tables_and_page(finished: Place) -> None:
     tests = {(test["model"], test["label"]) for test in content["paired_tests"] if test["task"] == "probe"}
     assert ("concatenation", "teff") in tests and ("moco", "teff") in tests
     assert {"retrieval", "few_shot"} <= {test["task"] for test in content["paired_tests"]}
-    page = report(finished, plan, results).read_text()
+    page = write_benchmark(finished, design, results).read_text()
     for text in (
         "mock survey",
         "Does alignment add anything?",
@@ -100,12 +100,13 @@ def test_tables_and_page(finished: Place) -> None:
         assert text in page
     assert page.index("DESA before alignment") < page.index("Concatenation"), "the first table comes first"
     assert "<summary>Ablations</summary>" in page and "sum, no projection" in page
+    assert page.index("Ablations (Fig. 4)") > page.index("<summary>Ablations</summary>")
     text = (finished.folder / "report.md").read_text()
     assert "mock survey" in text and "| **DESA** | none |" in text
 
 
 def test_models_of_a_seed_are_tested_on_the_same_stars(finished: Place) -> None:
-    own, other = (predictions(finished, "probe", name, 0) for name in ("desa", "moco"))
+    own, other = (arrays_of(finished, TASKS["probe"], CANDIDATES[name], 0) for name in ("desa", "moco"))
     np.testing.assert_array_equal(own["teff/truth"], other["teff/truth"])
     assert not np.array_equal(own["teff/predicted"], other["teff/predicted"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from desa.benchmark.candidates.controls import canonical
+from desa.benchmark.candidates.canonical import canonical
 from desa.evaluation.retrieval import ranks
 
 TRAIN = np.arange(600) < 400

@@ -8,26 +8,28 @@ import pyarrow as pa
 import pytest
 import torch
 
-from desa.benchmark.candidates.baselines import BASELINES, trainable
-from desa.benchmark.embed import DesaAligner, PlainAligner, embed
+from desa.benchmark.base import CANDIDATES, TASKS, Choice, Column, Material
+from desa.benchmark.baseline import BaselineCandidate
+from desa.benchmark.candidates.desa import Desa, DesaAligner
+from desa.benchmark.candidates.labels import labels_as_features
+from desa.benchmark.candidates.plain import PlainAligner
+from desa.benchmark.design import BUDGETS, make_design, trials
+from desa.benchmark.embed import embed
 from desa.benchmark.energy import Meter
-from desa.benchmark.jobs import Place, labels_as_features
-from desa.benchmark.material import Material
-from desa.benchmark.plan import BUDGETS, make_plan, trials
-from desa.benchmark.registry import ABLATIONS, SPECS, spec_of
 from desa.benchmark.results import Mean, Results, means_of
-from desa.benchmark.tables import Column, score_table
-from desa.benchmark.tasks.encoders import rotation
-from desa.benchmark.tasks.registry import TASKS
-from desa.benchmark.training import Choice, build, settings_for
+from desa.benchmark.tables import score_table
+from desa.benchmark.training import trainable
+from desa.benchmark.work import Place
 from desa.config import with_changes
 from desa.errors import SettingsError
 from desa.evaluation.paired import METRICS, compared, minus_mae, paired_bootstrap, r2
 from desa.models.dualformer import DualFormer
 from desa.survey.store import Survey
-from helpers.quick import quick_plan
+from helpers.quick import quick_design
 
 REFERENCES = ("canonical", "catalogue", "truth")
+BASELINES = [candidate for candidate in CANDIDATES if isinstance(candidate, BaselineCandidate)]
+ABLATIONS = [candidate for candidate in CANDIDATES if candidate.group == "ablation"]
 
 
 def rows(count: int = 200, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -79,35 +81,35 @@ def test_trials_are_as_many_with_temperature_as_without() -> None:
         assert all(choice.temperature is None for choice in without)
 
 
-def test_plans_name_what_they_do_not_know() -> None:
+def test_designs_name_what_they_do_not_know() -> None:
     with pytest.raises(SettingsError, match="no such task or model"):
-        make_plan("mini", 1, ["probe"], ["prob"])
-    plan = make_plan("mini", 3, ["probe", "ages"], ["ages", "desa"])
-    assert plan.tasks == ("ages",) and plan.models == ("desa",) and plan.ablations == ()
-    everything = make_plan("mini", 3, ["probe"])
-    assert set(everything.ablations) == {spec.name for spec in ABLATIONS}
+        make_design("mini", 1, ["prob"])
+    design = make_design("mini", 3, ["ages", "desa"])
+    assert [task.name for task in design.tasks] == ["ages"]
+    assert [candidate.name for candidate in design.candidates] == ["desa"]
+    assert set(ABLATIONS) <= set(make_design("mini", 3, ["probe"]).candidates)
+    assert set(make_design("mini", 3, ["ablations"]).candidates) == set(ABLATIONS)
     with pytest.raises(SettingsError):
-        spec_of("nothing")
+        CANDIDATES["nothing"]
 
 
-@pytest.mark.parametrize("name", BASELINES)
-def test_baselines_have_no_fewer_parameters_than_desa(name: str, finished: Place) -> None:
+@pytest.mark.parametrize("candidate", BASELINES, ids=lambda candidate: candidate.name)
+def test_baselines_have_no_fewer_parameters_than_desa(candidate, finished: Place) -> None:
     inputs, choice = finished.inputs(), Choice(1e-3, 0.1)
     sizes = [
-        trainable(build(inputs, SPECS[model], settings_for(inputs, SPECS[model], choice, 1), choice)[1])
-        for model in ("desa", name)
+        trainable(each.build(inputs, each.settings(inputs, choice), choice)[1])
+        for each in (CANDIDATES["desa"], candidate)
     ]
     assert sizes[1] >= sizes[0]
 
 
-@pytest.mark.parametrize("spec", ABLATIONS, ids=lambda spec: spec.name)
-def test_every_ablation_is_another_setting_and_builds(spec, finished: Place) -> None:
+@pytest.mark.parametrize("candidate", ABLATIONS, ids=lambda candidate: candidate.name)
+def test_every_ablation_is_another_setting_and_builds(candidate, finished: Place) -> None:
     inputs, choice = finished.inputs(), Choice(1e-3, 0.1)
-    settings = settings_for(inputs, spec, choice, 1)
-    base = settings_for(inputs, SPECS["desa"], choice, 1)
+    settings, base = candidate.settings(inputs, choice), candidate.base.settings(inputs, choice)
     same = (settings.dualformer, settings.alignment) == (base.dualformer, base.alignment)
-    assert same == (spec.live or spec.head == "p")
-    build(inputs, spec, settings, choice)
+    assert same == (candidate.live or candidate.head == "p")
+    candidate.build(inputs, settings, choice)
 
 
 def test_retrieval_halves_have_not_seen_the_other_modality(finished: Place) -> None:
@@ -137,10 +139,10 @@ def test_energy_is_measured() -> None:
     assert meter.kwh > 0 and "codecarbon" in meter.text
 
 
-def test_the_quick_plan_keeps_ablations_to_fewer_seeds() -> None:
-    plan = quick_plan(seeds=3)
-    assert len(plan.seeds_of(SPECS["desa"])) == 3
-    assert len(plan.seeds_of(SPECS["joint_sum"])) == plan.budget.ablation_seeds
+def test_a_design_keeps_ablations_to_fewer_seeds() -> None:
+    design = quick_design(seeds=3)
+    assert len(design.seeds_of(CANDIDATES["desa"])) == 3
+    assert len(design.seeds_of(CANDIDATES["joint_sum"])) == design.budget.ablation_seeds
 
 
 def test_labels_in_a_photometric_prior_are_not_asked_for(finished: Place) -> None:
@@ -150,12 +152,12 @@ def test_labels_in_a_photometric_prior_are_not_asked_for(finished: Place) -> Non
         ("prior_published", ()),
         ("desa", ()),
     ):
-        assert Material(inputs, SPECS[name], finished.folder, 0).given == given
+        assert tuple(CANDIDATES[name].given(inputs)) == given
 
 
 def test_the_encoders_objectives_stand_under_both_encoders() -> None:
     """The table's row is named after the model that the task belongs to: its probes read both encoders."""
-    assert TASKS["encoders"].only == {"concatenation"}
+    assert [c.name for c in CANDIDATES if TASKS["encoders"].wants(c)] == ["concatenation"]
 
 
 def test_labels_as_features_mark_what_is_missing(finished: Place) -> None:
@@ -174,7 +176,7 @@ def test_labels_as_features_mark_what_is_missing(finished: Place) -> None:
 
 
 def test_references_take_part_in_their_own_task_only() -> None:
-    parts = {name: {task for task, spec in TASKS.items() if spec.wants(SPECS[name])} for name in REFERENCES}
+    parts = {name: {task.name for task in TASKS if task.wants(CANDIDATES[name])} for name in REFERENCES}
     assert parts == {"canonical": {"retrieval"}, "catalogue": {"age_limits"}, "truth": {"age_limits"}}
 
 
@@ -209,19 +211,20 @@ def test_the_encoder_s_periods_are_in_days_whatever_its_head_gives(
         values = survey.labels(label)[survey.lightcurve_star[survey.split[survey.lightcurve_star] == split]]
         return np.repeat(values[:, None, None], len(objective.quantiles), axis=2), values[:, None]
 
-    monkeypatch.setattr("desa.benchmark.tasks.encoders.split_quantiles", exact)
-    spec = SPECS["only_lightcurve"]
-    outcome = rotation(Material(inputs, spec, finished.model_folder("only_lightcurve", 0), 0))
-    scores = {(score.label, score.metric): score.value for score in outcome.scores}
+    monkeypatch.setattr("desa.benchmark.tasks.rotation.split_quantiles", exact)
+    candidate = CANDIDATES["only_lightcurve"]
+    folder = finished.model_folder("only_lightcurve", 0)
+    result = TASKS["rotation"].run(Material(inputs, candidate, folder, 0))
+    scores = {(score.label, score.metric): score.value for score in result.scores}
     assert scores["encoder", "within_10"] == 1.0 and scores["encoder", "mae"] < 1e-6
     assert scores["ACF", "mae"] > 1e-3
 
 
 def test_a_score_that_no_model_has_gets_no_column() -> None:
     mean = Mean(0.5, 0.1, 0.0, 0.1, 0.0, 10, 1, "none")
-    results = Results(pa.table({}), {("binaries", "binary", "sb1", "auc", "desa"): mean}, [], [], {}, {}, {})
+    results = Results(pa.table({}), {("binaries", "binary", "sb1", "auc", "desa"): mean})
     columns = [Column(kind, "binary", "auc", kind) for kind in ("sb1", "ellipsoidal")]
-    found = score_table(results, "binaries", columns, [SPECS["desa"], SPECS["clip"]], "")
+    found = score_table(results, TASKS["binaries"], columns, [CANDIDATES["desa"], CANDIDATES["clip"]], "")
     assert found is not None and list(found.columns) == ["model", "prior", "sb1"] and len(found.rows) == 2
 
 
@@ -229,8 +232,9 @@ def test_heads_read_z_but_p_as_published(finished: Place) -> None:
     inputs = finished.inputs()
     first, second = torch.from_numpy(inputs.star_spectrum[:4]), torch.from_numpy(inputs.star_lightcurve[:4])
     for name, read in (("desa", "z"), ("desa_published", "p"), ("head_p", "p")):
-        spec = SPECS[name]
-        aligner, _ = build(inputs, spec, settings_for(inputs, spec, None, 1), None)
+        candidate = CANDIDATES[name]
+        assert isinstance(candidate, Desa)
+        aligner, _ = candidate.build(inputs, candidate.settings(inputs), None)
         assert isinstance(aligner, DesaAligner)
         aligner.eval()
         output, found = aligner.dualformer(first, second), aligner.views(first, second)

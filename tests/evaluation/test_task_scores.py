@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
-from desa.benchmark.tasks.ages import ages
-from desa.benchmark.tasks.binaries import binaries
 from desa.evaluation import periods
 from desa.evaluation.cmd_classes import cmd_classes, purity
 from desa.evaluation.few_shot import few_shot, label_efficiency
@@ -15,7 +12,6 @@ from desa.evaluation.parameters import parameters
 from desa.evaluation.retrieval import ranks, retrieval
 from desa.evaluation.robustness import robustness
 from desa.evaluation.rotation import measured, rotation
-from desa.models.finetuned import Features, FineTuning
 
 SHARES = (0.6, 0.1, 0.1, 0.2)
 STEP = 0.0204336
@@ -111,46 +107,6 @@ def test_label_efficiency_rises_to_all_labels(linear: tuple[np.ndarray, ...]) ->
     assert arrays["y/labels"].tolist() == [10, 100, there]
     assert (np.diff(arrays["y/r2"]) > 0).all() and arrays["y/r2"][-1] > 0.98
     assert find(scores, "r2", f"{there} labels").n == int((split == "test").sum())
-
-
-def test_binaries_by_kind_and_curves() -> None:
-    rng = np.random.default_rng(3)
-    binary = (rng.random(1200) < 0.4).astype(float)
-    kind = np.where(binary == 1, np.where(rng.random(1200) < 0.5, "sb2", "wide"), "")
-    x = rng.normal(size=(1200, 5)).astype(np.float32)
-    x[:, 0] += 3.0 * (kind == "sb2")
-    features = Features(torch.from_numpy(x[:, :3]), torch.from_numpy(x[:, 3:]))
-    variants = {"light": FineTuning(classes=("single", "binary"), head="linear")}
-    scores, arrays = binaries(features, binary, kind, split_of(1200), variants=variants)
-    assert find(scores, "auc", "sb2").value > 0.95
-    wide = find(scores, "auc", "wide")
-    assert abs(wide.value - 0.5) < 4 * wide.error
-    assert find(scores, "auc", "sb2").value > find(scores, "auc").value > wide.value
-    area = np.trapezoid(arrays["light/tpr"], arrays["light/fpr"])
-    assert area == pytest.approx(find(scores, "auc").value)
-    assert find(scores, "f1").chance == pytest.approx(
-        2 * arrays["light/truth"].mean() / (1 + arrays["light/truth"].mean())
-    )
-
-
-def test_ages_in_gyr_with_intervals_by_teff() -> None:
-    rng = np.random.default_rng(4)
-    x = rng.normal(size=(2000, 6)).astype(np.float32)
-    age = 10 ** (0.5 + 0.3 * x[:, 0] + 0.05 * rng.normal(size=2000))
-    age[::3] = np.nan
-    teff = rng.uniform(4000, 7000, 2000)
-    features = Features(torch.from_numpy(x), None)
-    variants = {"light": FineTuning(head="linear")}
-    scores, arrays = ages(features, age, teff, split_of(2000), variants=variants)
-    mae = find(scores, "mae")
-    assert mae.value < 0.2 * mae.chance and mae.value == pytest.approx(
-        np.abs(arrays["light/truth"] - arrays["light/predicted"]).mean()
-    )
-    cover = find(scores, "coverage_68")
-    assert abs(cover.value - 0.68) < 3 * np.hypot(cover.error, 0.04)
-    parts = [s for s in scores if s.metric == "mae" and s.part]
-    assert sum(s.n for s in parts) == mae.n and len(parts) == 4
-    assert (arrays["light/low_68"] > 0).all()
 
 
 def test_parameters_by_snr_see_the_noise_and_cover() -> None:

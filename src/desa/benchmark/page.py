@@ -83,7 +83,7 @@ def body(
     """
     data = data[0].upper() + data[1:]
     parts = [section(task, design, results, data, arrays.get(task, {})) for task in design.tasks]
-    parts.insert(1, _came_out(design, results))
+    parts.insert(1, came_out(design, results))
     parts += [
         Part(*task.ablations, [table])
         for task in design.tasks
@@ -130,7 +130,8 @@ def _ablations(task: BenchmarkTask, design: Design, results: Results, data: str)
     return score_table(results, task, task.columns, [*bases, *rows], caption, folded=folded)
 
 
-def _came_out(design: Design, results: Results) -> Part:
+def came_out(design: Design, results: Results) -> Part:
+    """What the numbers say, in sentences and a table that are made from them."""
     said = [task.finding(results) for task in design.tasks]
     titles = {candidate.name: candidate.title for candidate in design.candidates}
     fallen = [titles[name] for name, facts in results.training.items() if facts["collapsed"]]
