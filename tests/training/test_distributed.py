@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +11,7 @@ from desa.training import distributed
 from desa.training.checkpoint import full_weights
 from desa.training.loop import fit
 from desa.training.tracking import read_metrics
+from helpers.runs import two_processes
 from helpers.toy import VALIDATION, Toy, batches
 
 STEPS = 6
@@ -41,28 +39,7 @@ def program(out: str) -> None:
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("two")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    common = {
-        **os.environ,
-        "PYTHONPATH": str(Path(__file__).parents[1]),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": port,
-        "WORLD_SIZE": "2",
-    }
-    processes = [
-        subprocess.Popen(
-            [sys.executable, __file__, str(out)],
-            env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    for process in processes:
-        said = process.communicate(timeout=120)[1]
-        assert process.returncode == 0, said
+    two_processes(Path(__file__), str(out))
     return out
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-import yaml
 
 from desa.errors import ModelError, SurveyError
 from desa.models.network import Network
@@ -20,6 +17,7 @@ from desa.survey.store import Survey, SurveyWriter
 from desa.training.pairs import split_pairs
 from desa.training.stages import align, pretrain_lightcurve, pretrain_spectrum
 from desa.training.tracking import read_metrics
+from helpers.runs import two_processes
 from helpers.stars import dwarf, spectrum, tiny_survey
 from helpers.tiny import Trained, tiny_settings
 
@@ -158,21 +156,20 @@ def test_an_encoder_without_a_head_is_aligned(trained: Trained, unlabelled: Surv
 
 
 @pytest.mark.slow
-def test_two_processes_share_the_surveys_and_go_on(survey: Survey, real: Survey, tmp_path: Path) -> None:
-    def run(out: Path, steps: int) -> None:
+def program(out: str, *surveys: str) -> None:
+    """What each of two processes does: a run in one go, and one that is taken up again."""
+    torch.set_num_threads(1)
+    for name, steps in (("whole", 6), ("parts", 3), ("parts", 6)):
         chosen = tiny_settings(train_spectrum={"steps": steps, "batch_size": 8, "schedule": "constant"})
-        settings = tmp_path / f"{steps}.yaml"
-        settings.write_text(yaml.safe_dump(chosen.model_dump(mode="json")), encoding="utf-8")
-        words = ["pretrain", "spectrum", f"{survey.path}=1", f"{real.path}=1", "--config", str(settings)]
-        subprocess.run(
-            [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-             "-m", "desa", *words, "--device", "cpu", "-o", str(out)],
-            check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
+        pretrain_spectrum(surveys, chosen, Path(out) / name, device="cpu")
 
-    run(tmp_path / "whole", 6)
-    run(tmp_path / "parts", 3)
-    run(tmp_path / "parts", 6)
+
+def test_two_processes_share_the_surveys_and_go_on(survey: Survey, real: Survey, tmp_path: Path) -> None:
+    two_processes(Path(__file__), str(tmp_path), f"{survey.path}=1", f"{real.path}=1")
     one, other = (Network.load(tmp_path / name / "model") for name in ("whole", "parts"))
-    assert one.metadata["surveys"] == other.metadata["surveys"]
+    assert one.metadata["steps"] == 6 and one.metadata["surveys"] == other.metadata["surveys"]
     assert all(torch.equal(other.state_dict()[name], value) for name, value in one.state_dict().items())
+
+
+if __name__ == "__main__":
+    program(*sys.argv[1:])
