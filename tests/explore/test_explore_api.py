@@ -19,10 +19,21 @@ from desa.explore.app import create_app
 from desa.explore.columns import NAMES
 from desa.explore.export import selection_bytes
 from desa.explore.guard import HEADERS, MOST_URL
+from desa.explore.links import links_of
 from desa.explore.maps import map_of
 from desa.explore.serve import bound_socket
 from desa.explore.table import ExploreTable
-from helpers.sky import LIGHTCURVE_ONLY, PORT, STARS, kic, make_embedding, obsid, with_columns
+from helpers.sky import (
+    LIGHTCURVE_ONLY,
+    PORT,
+    STARS,
+    kic,
+    lightcurve,
+    make_embedding,
+    obsid,
+    spectrum,
+    with_columns,
+)
 
 
 def floats(client: TestClient, path: str) -> np.ndarray:
@@ -253,3 +264,81 @@ def test_the_command_says_what_is_wrong(
         serve.check_installed()
     shown = CliRunner().invoke(desa.cli.app, ["explore", "--help"])
     assert "desa explore emb.parquet --survey survey" in shown.output
+
+
+def test_links_out_by_name_and_by_place(real_table: ExploreTable) -> None:
+    found = {link["label"]: link["url"] for link in links_of(real_table, 0)}
+    assert found["SIMBAD"] == "https://simbad.cds.unistra.fr/simbad/sim-id?Ident=KIC+1010"
+    assert found["MAST"].endswith("/Portal.html?searchQuery=KIC+1010")
+    assert found["Gaia"].endswith("VizieR-S?Gaia%20DR3%202305843009213693953")  # beyond what a float64 holds
+    assert found["LAMOST"] == "https://www.lamost.org/dr10/v2.0/spectrum/view?obsid=70100"
+    assert "Coord=290.200000+%2B45.000000" in found["SIMBAD, sky"]
+    assert "-c=290.200000+%2B45.000000" in found["Gaia, sky"]
+    assert {link["label"] for link in links_of(real_table, 1)} == {"SIMBAD, sky", "MAST, sky", "Gaia, sky"}
+    assert links_of(real_table, 2) == []
+
+
+def test_mock_stars_have_no_links(client: TestClient) -> None:
+    star = client.get("/api/star/10").json()
+    assert star["links"] == []
+    assert (star["ra"], star["dec"]) == (290.2, 45)
+
+
+def test_a_stars_light_curve_and_spectrum_as_files(client: TestClient) -> None:
+    curve = client.get("/api/star/10/download/lightcurve")
+    assert 'filename="KIC_1010_lightcurve.ecsv"' in curve.headers["content-disposition"]
+    found = Table.read(curve.text, format="ascii.ecsv")
+    expected = lightcurve(10)
+    np.testing.assert_allclose(found["time"], expected.time[expected.valid], atol=1e-9)
+    np.testing.assert_allclose(found["flux"], expected.flux[expected.valid], rtol=1e-6)
+    assert str(found["time"].unit) == "d"
+    assert (found.meta["data"], found.meta["star"]) == ("mock", "KIC 1010")
+    found = Table.read(client.get("/api/star/10/download/spectrum").text, format="ascii.ecsv")
+    np.testing.assert_allclose(found["wavelength"], spectrum(10).wavelength, rtol=1e-9)
+    assert (found["ivar"][100:110] == 0).all()
+    assert client.get(f"/api/star/{LIGHTCURVE_ONLY}/download/spectrum").status_code == 404
+    assert client.get("/api/star/10/download/..%2f..%2fsurvey.json").status_code in (404, 422)
+
+
+def test_a_name_of_no_letters_makes_a_file_name(real_table: ExploreTable) -> None:
+    app = create_app(real_table, map_of(real_table, method="pca"), PORT)
+    answer = TestClient(app, base_url=f"http://127.0.0.1:{PORT}").get("/api/star/1/download/spectrum")
+    assert answer.headers["content-disposition"] == 'attachment; filename="HYPERLINK_x_spectrum.ecsv"'
+
+
+def test_light_curves_are_detrended_as_asked(client: TestClient) -> None:
+    raw = floats(client, "/api/star/10/lightcurve")
+    level = floats(client, "/api/star/10/lightcurve?detrend=median&window=1")
+    assert np.nanstd(level) < 0.3 * np.nanstd(raw)
+    assert len(floats(client, "/api/star/10/acf?detrend=quarters")) > 100
+    star = client.get("/api/star/10").json()["lightcurve"]
+    power = floats(client, "/api/star/10/periodogram")
+    assert len(power) == star["frequencies"]["count"]
+    best = star["frequencies"]["start"] + star["frequencies"]["step"] * np.argmax(power)
+    assert 1 / best == pytest.approx(5, rel=0.03)
+    for query in ("detrend=x", "detrend=median&window=0", "detrend=median&window=nan"):
+        assert client.get(f"/api/star/10/acf?{query}").status_code == 422
+    for kind in ("lightcurve", "acf", "periodogram"):
+        assert client.get(f"/api/star/4/{kind}").status_code == 404
+
+
+def test_maps_by_choice(client: TestClient) -> None:
+    made = client.get("/api/map/features_spectrum", params={"modality": "joint"}).json()
+    assert (made["vector"], made["modality"], made["rows"]) == ("features_spectrum", "joint", STARS - 1)
+    x = floats(client, f"/api/column/{made['columns'][0]['key']}")
+    assert np.isfinite(x).sum() == STARS - 1
+    again = client.get("/api/map/joint").json()
+    assert [column["key"] for column in again["columns"]] == ["map_x", "map_y"]
+    assert client.get("/api/map/no_such").status_code == 404
+    assert client.get("/api/map/joint?modality=spectrum").status_code == 404
+    assert client.get("/api/map/joint?modality=../x").status_code == 422
+
+
+def test_rows_by_name(client: TestClient) -> None:
+    assert client.get("/api/row", params={"star": kic(12), "obsid": obsid(12)}).json()["row"] == 12
+    assert client.get("/api/row", params={"star": "KIC 9"}).status_code == 404
+    place = client.get("/api/search", params={"q": "290.24 45"}).json()
+    assert place["place"] == {"ra": 290.24, "dec": 45}
+    assert place["rows"][0] == {"row": 12, "star_id": kic(12), "obsid": obsid(12), "arcsec": 0}
+    order = floats(client, "/api/column/star_id")
+    assert order.tolist() == list(range(STARS))

@@ -33,6 +33,19 @@ export function number(value, digits = 4) {
   return text.replace("-", "−");
 }
 
+// Ticks of a range that holds exponents of ten, as [place, words].
+export function powers(low, high) {
+  const found = [];
+  const parts = high - low > 3 ? [1] : high - low > 1.2 ? [1, 3] : [1, 2, 5];
+  for (let power = Math.floor(low); power <= high; power += 1) {
+    for (const part of parts) {
+      const place = power + Math.log10(part);
+      if (place >= low && place <= high) found.push([place, number(part * 10 ** power, 2)]);
+    }
+  }
+  return found;
+}
+
 export function named(column) {
   return column.unit ? `${column.label} [${column.unit}]` : column.label;
 }
@@ -70,19 +83,22 @@ export function sized(canvas) {
   return { context, width: box.width, height: box.height };
 }
 
-// frame: {x, y, width, height} in CSS pixels. labels: {x, y, bareX, bareY}.
+// frame: {x, y, width, height} in CSS pixels. labels: {x, y, bareX, bareY, logX: the range holds exponents}.
 export function drawAxes(context, frame, view, labels, colours) {
   const right = frame.x + frame.width;
   const bottom = frame.y + frame.height;
-  const across = ticks(view.left, view.right, frame.width / 75);
+  const even = ticks(view.left, view.right, frame.width / 75);
+  const across = labels.logX
+    ? powers(Math.min(view.left, view.right), Math.max(view.left, view.right))
+    : even.at.map((value) => [value, written(value, even.step)]);
   const along = ticks(view.bottom, view.top, frame.height / 42);
   context.font = colours.font;
   context.lineWidth = 1;
   context.strokeStyle = colours.grid;
   context.beginPath();
-  const places = across.at.map((value) => {
+  const places = across.map(([value, words]) => {
     const x = frame.x + ((value - view.left) / (view.right - view.left)) * frame.width;
-    return [Math.round(x) + 0.5, value];
+    return [Math.round(x) + 0.5, words];
   });
   const heights = along.at.map((value) => {
     const y = bottom - ((value - view.bottom) / (view.top - view.bottom)) * frame.height;
@@ -102,7 +118,7 @@ export function drawAxes(context, frame, view, labels, colours) {
   context.fillStyle = colours.ink;
   context.textAlign = "center";
   context.textBaseline = "top";
-  for (const [x, value] of labels.bareX ? [] : places) context.fillText(written(value, across.step), x, bottom + 5);
+  for (const [x, words] of labels.bareX ? [] : places) context.fillText(words, x, bottom + 5);
   context.fillText(labels.x, frame.x + frame.width / 2, bottom + (labels.bareX ? 6 : 21));
   context.textAlign = "right";
   context.textBaseline = "middle";

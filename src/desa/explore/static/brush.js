@@ -3,6 +3,8 @@
 import { named } from "./axes.js";
 import { drawBar, limits, logarithms, PALETTES, wordColour } from "./colour.js";
 import { column, exported } from "./data.js";
+import { save } from "./download.js";
+import { notice } from "./notice.js";
 import { element } from "./tables.js";
 
 const byId = (id) => document.getElementById(id);
@@ -35,6 +37,7 @@ export class Brush {
 
   listen() {
     const { state } = this;
+    byId("count").style.minWidth = `${2 * String(state.rows).length + 13}ch`; // it must not push the buttons
     byId("colour").addEventListener("change", () => this.colour());
     byId("palette").addEventListener("change", () => this.colour());
     byId("log").addEventListener("change", () => this.colour());
@@ -66,11 +69,18 @@ export class Brush {
     const words = !about || Boolean(about.categories);
     for (const { scatter } of this.panels) scatter.paint(values, words, this.range, byId("palette").value);
     byId("colourbar").hidden = words;
-    byId("palette").hidden = words;
-    byId("logarithm").hidden = words;
+    for (const id of ["palette", "logarithm"]) byId(id).classList.toggle("off", words);
+    for (const id of ["palette", "log"]) byId(id).disabled = words;
     byId("nocolour").textContent = this.range.missing ? `${this.range.missing} unknown (grey)` : "";
     this.legend(about, values);
     this.drawBar();
+    this.state.tell("colour");
+  }
+
+  // Columns that panels and colour show.
+  shownKeys() {
+    const shown = this.panels.flatMap(({ shape }) => [shape.x, shape.y]);
+    return [...new Set([...shown, this.key])].filter(Boolean);
   }
 
   legend(about, values) {
@@ -105,28 +115,23 @@ export class Brush {
   }
 
   saySelection() {
-    const { selected, rows } = this.state;
-    byId("count").textContent = selected ? `${selected} of ${rows} selected` : "0 selected";
+    const { selected, visible } = this.state;
+    byId("count").textContent = selected ? `${selected} of ${visible} selected` : "0 selected";
     for (const id of ["clear", "csv", "ecsv"]) byId(id).disabled = !selected;
   }
 
   exportedKeys() {
     if (byId("columns").value === "all") return this.state.about.columns.map((item) => item.key);
-    const shown = this.panels.flatMap(({ shape }) => [shape.x, shape.y]);
-    return [...new Set([...shown, this.key])].filter(Boolean);
+    return this.shownKeys();
   }
 
   async save(format) {
     try {
       const { name, content } = await exported(this.state.selectedRows(), format, this.exportedKeys());
-      const link = element("a");
-      link.href = URL.createObjectURL(content);
-      link.download = name;
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-      byId("status").textContent = `${this.state.selected} rows saved as ${name}`;
+      save(content, name);
+      notice(`${this.state.selected} rows saved as ${name}`);
     } catch (error) {
-      byId("status").textContent = `Can't export: ${error.message}`;
+      notice(`The selection can't be exported: ${error.message}`, true);
     }
   }
 }

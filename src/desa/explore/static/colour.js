@@ -1,6 +1,6 @@
 // Colour of points: perceptual maps for numbers, distinct colours for words; the bar that says what they mean.
 
-import { named, number, sized, theme, ticks, written } from "./axes.js";
+import { named, number, powers, sized, theme, ticks, written } from "./axes.js";
 
 const STOPS = {
   viridis:
@@ -65,14 +65,7 @@ function marks(range, log, wanted) {
     const { step, at } = ticks(range.low, range.high, wanted);
     return at.map((value) => [value, written(value, step)]);
   }
-  const found = [];
-  for (let power = Math.floor(range.low); power <= range.high; power += 1) {
-    for (const part of range.high - range.low > 2 ? [1] : [1, 2, 5]) {
-      const place = power + Math.log10(part);
-      if (place >= range.low && place <= range.high) found.push([place, number(part * 10 ** power, 2)]);
-    }
-  }
-  return found;
+  return powers(range.low, range.high);
 }
 
 export function drawBar(canvas, column, range, palette, log) {

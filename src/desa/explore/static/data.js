@@ -4,10 +4,20 @@ const columns = new Map();
 
 async function answer(address, options) {
   const response = await fetch(address, options);
-  if (!response.ok) {
-    throw new Error(`${address.split("?")[0]}: ${response.status} ${await response.text()}`);
-  }
+  if (!response.ok) throw new Error(await reason(response));
   return response;
+}
+
+// What the server says was wrong, in words.
+async function reason(response) {
+  const text = await response.text();
+  try {
+    const { detail } = JSON.parse(text);
+    if (typeof detail === "string") return detail;
+  } catch {
+    // no JSON: the text itself
+  }
+  return `${text || "no answer"} (HTTP ${response.status})`;
 }
 
 export async function json(address, options) {

@@ -18,7 +18,7 @@ uniform vec3 missing;
 uniform sampler2D palette;
 out vec4 colour;
 void main() {
-  bool out_of_it = abs(place.x) > 1e6 || (wanted >= 0.0 && abs(chosen - wanted) > 0.5);
+  bool out_of_it = abs(place.x) > 1e6 || chosen > 1.5 || (wanted >= 0.0 && abs(chosen - wanted) > 0.5);
   if (out_of_it) {
     gl_Position = vec4(2.0, 2.0, 2.0, 1.0);
     gl_PointSize = 1.0;
@@ -145,9 +145,14 @@ export class Points {
     this.fill("value", sent);
   }
 
-  setChosen(selection) {
+  // 1 where selected, 2 where the filter leaves a row out.
+  setChosen(selection, hidden) {
     const sent = new Uint8Array(this.order.length);
-    if (selection) for (let place = 0; place < sent.length; place += 1) sent[place] = selection[this.order[place]];
+    for (let place = 0; place < sent.length; place += 1) {
+      const row = this.order[place];
+      if (hidden?.[row]) sent[place] = 2;
+      else if (selection?.[row]) sent[place] = 1;
+    }
     this.fill("chosen", sent);
   }
 

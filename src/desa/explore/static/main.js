@@ -2,7 +2,10 @@
 
 import { json } from "./data.js";
 import { Brush } from "./brush.js";
+import { Filters } from "./filters.js";
+import { Listing } from "./listing.js";
 import { VECTORS } from "./neighbours.js";
+import { notice, startNotices } from "./notice.js";
 import { Panel } from "./panel.js";
 import { startSearch } from "./search.js";
 import { StarPanel } from "./star.js";
@@ -48,9 +51,9 @@ function startTheme(redraw) {
   apply();
 }
 
-function startKeys(state, panels, star) {
+function startKeys(state, panels, star, filters) {
   document.addEventListener("keydown", (event) => {
-    const typing = event.target.matches("input[type=search], select, textarea");
+    const typing = event.target.matches("input[type=search], input[type=number], select, textarea");
     if (event.key === "Escape") {
       if (typing) return;
       const gaveUp = panels.map((panel) => panel.scatter?.pointer.cancel()).some(Boolean);
@@ -63,6 +66,8 @@ function startKeys(state, panels, star) {
     const actions = {
       "/": () => byId("wanted").focus(),
       n: () => star.neighbours.focus(),
+      f: () => filters.open(true),
+      t: () => byId("listing").querySelector("summary").click(),
       l: () => document.querySelector("input[name=mode]:not(:checked)").click(),
     };
     if (!actions[event.key]) return;
@@ -72,6 +77,7 @@ function startKeys(state, panels, star) {
 }
 
 async function start() {
+  startNotices();
   const about = await json("/api/about");
   const state = new State(about);
   sayFacts(about);
@@ -83,18 +89,12 @@ async function start() {
     star.redraw();
   });
   startSearch(state);
-  startKeys(state, panels, star);
-  const shown = () => {
-    const row = Number(/^#row=(\d+)$/.exec(location.hash)?.[1] ?? NaN);
-    if (row < about.rows && row !== state.star) state.setStar(row);
-  };
-  window.addEventListener("hashchange", shown);
+  const filters = new Filters(state);
+  startKeys(state, panels, star, filters);
   await Promise.all([...panels.map((panel) => panel.ready), brush.ready]);
-  shown();
+  new Listing(state, () => brush.shownKeys()).fill();
+  await star.open();
   document.body.dataset.ready = "yes";
 }
 
-start().catch((error) => {
-  byId("warning").hidden = false;
-  byId("warning").textContent = `The page can't be shown: ${error.message}`;
-});
+start().catch((error) => notice(`The page can't be shown: ${error.message}`, true));

@@ -11,6 +11,10 @@ export const VECTORS = {
   z_spectrum: "aligned spectrum",
   z_lightcurve: "aligned light curve",
   features_spectrum: "spectrum alone",
+  p_spectrum: "spectrum, projected",
+  p_lightcurve: "light curve, projected",
+  match_spectrum: "match of the spectrum",
+  match_lightcurve: "match of the light curve",
   features_lightcurve: "light curve alone",
 };
 
@@ -26,7 +30,7 @@ export class Neighbours {
   async show(star, options) {
     this.box.replaceChildren();
     this.pictures = [];
-    const found = await json(`/api/star/${star.row}/neighbours?k=${HOW_MANY}`, options);
+    const found = await json(`/api/star/${star.row}/neighbours?k=${HOW_MANY}&vector=${this.state.vector}`, options);
     if (this.state.star !== star.row) return;
     this.said.textContent = found.neighbours.length
       ? `Nearest in the embedding (${VECTORS[found.vector] || found.vector}, Euclidean distance)`

@@ -3,15 +3,19 @@
 
 import { drawAxes, number, sized, theme } from "./axes.js";
 
+const STILL = 4; // pixels that a click may move
 const MARGIN = { left: 52, right: 10, top: 8, bottom: 38 };
 
 export class Plot {
-  // what: {x: index -> value (rising), y: Float32Array with NaN in gaps, labels, lines, marks, dots, range}
+  // what: {x: index -> value (rising), y: Float32Array with NaN in gaps, labels, lines, marks, dots, range,
+  // cloud: each sample is a faint dot, over: {x, y} a second curve, breaks: values of x, pick: called with the x
+  // that is clicked}
   constructor(canvas, readout) {
     this.canvas = canvas;
     this.readout = readout;
     this.what = null;
     this.held = new Map();
+    this.still = false; // whether the pointer has not moved since it was pressed
     this.listen();
     new ResizeObserver(() => this.redraw()).observe(canvas);
   }
@@ -24,6 +28,13 @@ export class Plot {
       this.home = [what.x(0), what.x(last)];
       this.range = [...this.home];
     }
+    this.redraw();
+  }
+
+  // Other marks on the same curve; what is in view stays.
+  mark(marks) {
+    if (!this.what) return;
+    this.what.marks = marks;
     this.redraw();
   }
 
@@ -53,6 +64,8 @@ export class Plot {
       if (event.button !== 0) return;
       canvas.setPointerCapture(event.pointerId);
       this.held.set(event.pointerId, event.offsetX);
+      this.still = this.held.size === 1;
+      this.pressed = [event.offsetX, event.offsetY];
     });
     canvas.addEventListener("pointermove", (event) => {
       this.place = event.offsetX;
@@ -62,6 +75,8 @@ export class Plot {
         return;
       }
       this.held.set(event.pointerId, event.offsetX);
+      if (Math.hypot(event.offsetX - this.pressed[0], event.offsetY - this.pressed[1]) > STILL) this.still = false;
+      if (this.still) return;
       if (this.held.size === 2) {
         const [other] = [...this.held].filter(([id]) => id !== event.pointerId).map(([, place]) => place);
         const ratio = Math.abs(before - other) / Math.max(Math.abs(event.offsetX - other), 1);
@@ -70,9 +85,10 @@ export class Plot {
         this.pan((before - event.offsetX) / this.frame.width);
       }
     });
-    for (const name of ["pointerup", "pointercancel"]) {
-      canvas.addEventListener(name, (event) => this.held.delete(event.pointerId));
-    }
+    canvas.addEventListener("pointerup", (event) => {
+      if (this.held.delete(event.pointerId) && this.still) this.picked(event.offsetX);
+    });
+    canvas.addEventListener("pointercancel", (event) => this.held.delete(event.pointerId));
     canvas.addEventListener("pointerleave", () => {
       this.place = null;
       this.redraw();
@@ -95,6 +111,12 @@ export class Plot {
     event.preventDefault();
     event.stopPropagation();
     actions[event.key]();
+  }
+
+  picked(pixel) {
+    const share = this.share(pixel);
+    if (!this.what?.pick || share < 0 || share > 1) return;
+    this.what.pick(this.range[0] + share * (this.range[1] - this.range[0]));
   }
 
   share(pixel) {
@@ -150,8 +172,13 @@ export class Plot {
     context.beginPath();
     context.rect(frame.x, frame.y, frame.width, frame.height);
     context.clip();
-    this.drawMarks(context, view, colours);
+    if (what.breaks) drawBreaks(context, what.breaks, frame, view, colours);
     drawCurve(context, what, first, last, frame, view, colours.line);
+    if (what.over) {
+      const over = { ...what.over, bold: true };
+      drawCurve(context, over, 0, over.y.length, frame, view, colours.mark);
+    }
+    this.drawMarks(context, view, colours);
     context.restore();
     if (what.lines) drawLines(context, what.lines, frame, view, colours);
     this.drawReadout(context, view, colours);
@@ -164,6 +191,7 @@ export class Plot {
     context.textAlign = "left";
     for (const { at, label } of this.what.marks || []) {
       const x = frame.x + ((at - view.left) / (view.right - view.left)) * frame.width;
+      if (!(x >= frame.x && x <= frame.x + frame.width)) continue;
       context.strokeStyle = colours.mark;
       context.setLineDash([4, 3]);
       context.beginPath();
@@ -171,8 +199,12 @@ export class Plot {
       context.lineTo(x, frame.y + frame.height);
       context.stroke();
       context.setLineDash([]);
+      const wide = context.measureText(label).width;
+      const left = x + wide + 6 > frame.x + frame.width ? x - wide - 6 : x + 4;
+      context.fillStyle = colours.plot;
+      context.fillRect(left - 2, frame.y + 2, wide + 4, 13);
       context.fillStyle = colours.mark;
-      context.fillText(label, x + 4, frame.y + 3);
+      context.fillText(label, left, frame.y + 3);
     }
   }
 
@@ -184,7 +216,7 @@ export class Plot {
       return;
     }
     const index = indexAt(what, view.left + this.share(place) * (view.right - view.left));
-    const [x, y] = [what.x(index), what.y[index]];
+    const [x, y] = [what.labels.logX ? 10 ** what.x(index) : what.x(index), what.y[index]];
     this.readout.textContent = `${what.short[0]} ${number(x, 6)}${what.short[1]}, ${number(y)}${what.short[2]}`;
     context.strokeStyle = colours.soft;
     context.beginPath();
@@ -227,7 +259,15 @@ export function drawCurve(context, what, first, last, frame, view, colour) {
   const dense = last - first > 2 * frame.width;
   context.strokeStyle = colour;
   context.fillStyle = colour;
-  context.lineWidth = dense ? 1.1 : 1.2;
+  context.lineWidth = what.bold ? 2 : dense ? 1.1 : 1.2;
+  if (what.cloud) {
+    context.globalAlpha = Math.max(0.12, Math.min(0.8, 900 / (last - first)));
+    for (let index = first; index < last; index += 1) {
+      if (Number.isFinite(what.y[index])) context.fillRect(toX(index) - 0.9, toY(what.y[index]) - 0.9, 1.8, 1.8);
+    }
+    context.globalAlpha = 1;
+    return;
+  }
   if (what.dots && !dense) {
     const radius = last - first > frame.width / 2 ? 1.1 : 1.9;
     for (let index = first; index < last; index += 1) {
@@ -266,6 +306,23 @@ export function drawCurve(context, what, first, last, frame, view, colour) {
   }
   if (dense) flush();
   context.stroke();
+}
+
+// Where a quarter (sector, campaign) begins.
+function drawBreaks(context, breaks, frame, view, colours) {
+  context.strokeStyle = colours.soft;
+  context.globalAlpha = 0.6;
+  context.setLineDash([2, 3]);
+  context.lineWidth = 1;
+  context.beginPath();
+  for (const at of breaks) {
+    const x = Math.round(frame.x + ((at - view.left) / (view.right - view.left)) * frame.width) + 0.5;
+    context.moveTo(x, frame.y);
+    context.lineTo(x, frame.y + frame.height);
+  }
+  context.stroke();
+  context.setLineDash([]);
+  context.globalAlpha = 1;
 }
 
 // Names of spectral lines over the frame, in two rows; one that finds no room keeps its tick only.

@@ -11,6 +11,7 @@ export const VIEWS = {
   cmd: { name: "CMD", x: "bp_rp", y: "m_g", downY: true },
   hr: { name: "HR diagram", x: "teff", y: "log_l", downX: true },
   kiel: { name: "Kiel diagram", x: "teff", y: "log_g", downX: true, downY: true },
+  sky: { name: "Sky", x: "ra", y: "dec", downX: true, sky: true },
   predicted: { name: "Kiel, predicted", x: "teff_predicted", y: "log_g_predicted", downX: true, downY: true },
 };
 
@@ -39,7 +40,8 @@ export class Scatter {
 
   told(name) {
     if (name === "selection") {
-      this.points.setChosen(this.state.selection);
+      this.points.setChosen(this.state.selection, this.state.hidden);
+      this.sayShown();
       this.redraw();
     } else {
       this.drawMarks();
@@ -53,20 +55,37 @@ export class Scatter {
     const [x, y] = await Promise.all(asked);
     if (this.shape !== shape) return;
     [this.x, this.y] = [x, y];
-    this.home = home(x, y, shape);
+    this.home = home(x, y, shape, this.frame);
     this.view = { ...this.home };
     this.points.setPlaces(x, y, this.home);
-    let shown = 0;
-    for (let row = 0; row < x.length; row += 1) if (Number.isFinite(x[row]) && Number.isFinite(y[row])) shown += 1;
-    this.said.textContent = shown === x.length ? `${shown} stars` : `${shown} of ${x.length} have both`;
     const about = this.state.byKey;
-    this.labels = { x: named(about.get(shape.x)), y: named(about.get(shape.y)), bareX: shape.bare, bareY: shape.bare };
+    const across = shape.words ? `${named(about.get(shape.x))}: ${shape.words}` : named(about.get(shape.x));
+    this.labels = { x: across, y: named(about.get(shape.y)), bareX: shape.bare, bareY: shape.bare };
+    this.sayShown();
+    this.redraw();
+  }
+
+  // How many rows have both coordinates, of those that the filter leaves.
+  sayShown() {
+    const { x, y, state } = this;
+    if (!x) return;
+    let shown = 0;
+    for (let row = 0; row < x.length; row += 1) {
+      if (Number.isFinite(x[row]) && Number.isFinite(y[row]) && !state.hidden?.[row]) shown += 1;
+    }
+    const every = state.visible;
+    this.said.textContent = shown === every ? `${shown} rows` : `${shown} of ${every} have both`;
     this.over.setAttribute(
       "aria-label",
       `Scatter of ${this.labels.y} against ${this.labels.x}, ${shown} rows. Arrow keys move, plus and minus zoom, ` +
         "0 shows all, Enter opens the star nearest the centre.",
     );
-    this.redraw();
+  }
+
+  // All points and marks, painted in this moment: a WebGL canvas can only then be copied.
+  picture() {
+    this.draw(1);
+    return [this.under, this.canvas, this.over];
   }
 
   paint(values, words, range, palette) {
@@ -205,7 +224,9 @@ export class Scatter {
     const perY = frame.height / (view.top - view.bottom);
     let best = reach * reach;
     let found = null;
+    const { hidden } = this.state;
     for (let row = 0; row < this.x.length; row += 1) {
+      if (hidden?.[row]) continue;
       const across = (this.x[row] - x) * perX;
       const along = (this.y[row] - y) * perY;
       const apart = across * across + along * along;
@@ -288,15 +309,26 @@ function channels(hex) {
 }
 
 // The view that shows nearly all of it: from the 0.05th to the 99.95th percentile, with some air.
-function home(x, y, shape) {
-  const [low, high] = wide(x);
-  const [down, up] = wide(y);
+function home(x, y, shape, frame) {
+  let [low, high] = wide(x);
+  let [down, up] = wide(y);
+  if (shape.sky) [low, high, down, up] = evenSky(low, high, down, up, frame);
   return {
     left: shape.downX ? high : low,
     right: shape.downX ? low : high,
     bottom: shape.downY ? up : down,
     top: shape.downY ? down : up,
   };
+}
+
+// A degree is as long across as along, at the middle of the field; nothing is shown beyond a pole.
+function evenSky(low, high, down, up, frame) {
+  const middle = (down + up) / 2;
+  const shrunk = Math.max(Math.cos((middle * Math.PI) / 180), 0.05);
+  const perDegree = Math.min(frame.width / ((high - low) * shrunk), frame.height / (up - down));
+  const [across, along] = [frame.width / (perDegree * shrunk) / 2, frame.height / perDegree / 2];
+  const centre = (low + high) / 2;
+  return [centre - across, centre + across, middle - along, middle + along];
 }
 
 function wide(values) {

@@ -1,6 +1,8 @@
-// Search by KIC number, star name or obsid.
+// Search by KIC number, star name or obsid, or by a place in the sky.
 
+import { number } from "./axes.js";
 import { json } from "./data.js";
+import { notice } from "./notice.js";
 import { element } from "./tables.js";
 
 export function startSearch(state) {
@@ -24,26 +26,28 @@ export function startSearch(state) {
       close();
       return;
     }
+    let place;
     let rows;
     try {
-      ({ rows } = await json(`/api/search?${new URLSearchParams({ q: text })}`));
+      ({ place, rows } = await json(`/api/search?${new URLSearchParams({ q: text })}`));
     } catch (error) {
-      said.textContent = `Search failed: ${error.message}`;
+      notice(`Search failed: ${error.message}`, true);
       return;
     }
-    said.textContent = rows.length ? `${rows.length} found` : `Nothing is called ${text}`;
-    if (rows.length === 1) {
+    const nothing = place ? `No star within 0.5° of ${number(place.ra, 8)} ${number(place.dec, 8)}` : `Nothing is called ${text}`;
+    said.textContent = rows.length ? `${rows.length} found` : nothing;
+    if (rows.length === 1 && !place) {
       open(rows[0].row);
       return;
     }
     const shown = rows.map((item) => {
       const button = element("button");
       button.type = "button";
-      button.append(element("span", item.star_id), element("span", item.obsid, "soft"));
+      button.append(element("span", item.star_id), element("span", place ? apart(item.arcsec) : item.obsid, "soft"));
       button.addEventListener("click", () => open(item.row));
       return button;
     });
-    box.replaceChildren(...(shown.length ? shown : [element("p", `Nothing is called ${text}.`)]));
+    box.replaceChildren(...(shown.length ? shown : [element("p", `${nothing}.`)]));
     box.hidden = false;
   });
 
@@ -67,4 +71,8 @@ export function startSearch(state) {
   document.addEventListener("click", (event) => {
     if (!form.contains(event.target)) close();
   });
+}
+
+function apart(arcsec) {
+  return arcsec < 60 ? `${number(arcsec, 3)}″` : `${number(arcsec / 60, 3)}′`;
 }

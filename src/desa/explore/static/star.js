@@ -1,10 +1,13 @@
-// The star: light curve, autocorrelation, spectrum, predictions, values, and the way back.
+// The star: its name and links, light curve, spectrum, predictions, values, and the way back.
 
 import { number } from "./axes.js";
 import { floats, json } from "./data.js";
+import { plainName, savePicture } from "./download.js";
 import { Neighbours } from "./neighbours.js";
+import { announce, notice } from "./notice.js";
 import { Plot } from "./plot.js";
-import { predictionTable, valueTable } from "./tables.js";
+import { element, predictionTable, valueTable } from "./tables.js";
+import { describe, TimeSeries } from "./timeseries.js";
 
 const byId = (id) => document.getElementById(id);
 
@@ -12,14 +15,32 @@ export class StarPanel {
   constructor(state) {
     this.state = state;
     this.past = [];
-    this.plots = {};
-    for (const name of ["curve", "acf", "spectrum"]) {
-      this.plots[name] = new Plot(byId(name), byId(`${name}-said`));
-    }
+    this.series = new TimeSeries();
+    this.spectrum = new Plot(byId("spectrum"), byId("spectrum-said"));
     this.neighbours = new Neighbours(state, byId("neighbours"), byId("neighbours-said"));
     state.on("star", () => this.show(state.star));
     byId("back").addEventListener("click", () => this.back());
     byId("close").addEventListener("click", () => state.setStar(null));
+    for (const button of document.querySelectorAll("button[data-picture]")) {
+      button.addEventListener("click", () => this.savePicture(button.dataset.picture));
+    }
+    window.addEventListener("hashchange", () => this.open());
+  }
+
+  // The star that the address names: #star=KIC+8462852&obsid=..., which lasts, or #row=12.
+  async open() {
+    const wanted = new URLSearchParams(location.hash.slice(1));
+    if (wanted.has("row")) {
+      const row = Number(wanted.get("row"));
+      if (row >= 0 && row < this.state.rows && row !== this.state.star) this.state.setStar(row);
+    } else if (wanted.has("star")) {
+      try {
+        const { row } = await json(`/api/row?${wanted}`);
+        if (row !== this.state.star) this.state.setStar(row);
+      } catch {
+        notice(`${wanted.get("star")} is not in this table.`, true);
+      }
+    }
   }
 
   back() {
@@ -29,7 +50,8 @@ export class StarPanel {
   }
 
   redraw() {
-    for (const plot of Object.values(this.plots)) plot.redraw();
+    this.series.redraw();
+    this.spectrum.redraw();
     this.neighbours.redraw();
   }
 
@@ -44,7 +66,6 @@ export class StarPanel {
     }
     if (this.past.at(-1) !== row) this.past.push(row);
     byId("back").disabled = this.past.length < 2;
-    history.replaceState(null, "", `#row=${row}`);
     this.asked = new AbortController();
     const options = { signal: this.asked.signal };
     try {
@@ -52,98 +73,81 @@ export class StarPanel {
       this.name(star);
       byId("predictions").replaceChildren(predictionTable(star.predictions, this.state.about.predictions));
       byId("values").replaceChildren(valueTable(star.values));
+      this.series.none(star.lightcurve ? "" : this.missing("light curve"));
       await Promise.all([
-        this.showCurve(star, options),
-        this.showAcf(star, options),
+        this.series.show(star, options),
         this.showSpectrum(star, options),
         this.neighbours.show(star, options),
       ]);
       byId("onestar").dataset.row = String(row);
     } catch (error) {
-      if (error.name !== "AbortError") byId("status").textContent = `Can't show the star: ${error.message}`;
+      if (error.name !== "AbortError") notice(`The star can't be shown: ${error.message}`, true);
     }
   }
 
   name(star) {
-    byId("starname").textContent = star.star_id || `Row ${star.row}`;
+    this.star = star;
+    const name = star.star_id || `Row ${star.row}`;
+    const address = { ...(star.star_id ? { star: star.star_id } : { row: star.row }), ...(star.obsid && { obsid: star.obsid }) };
+    history.replaceState(null, "", `#${new URLSearchParams(address)}`);
+    byId("starname").textContent = name;
     const facts = [star.obsid && `obsid ${star.obsid}`, `embedded from ${modality(star.modality)}`];
+    if (star.ra !== null && star.dec !== null) facts.push(`RA ${number(star.ra, 8)}°, Dec ${number(star.dec, 8)}°`);
     if (!star.in_survey) facts.push(this.state.about.survey ? "not in this survey" : "no survey given");
     byId("starfacts").textContent = facts.filter(Boolean).join(" · ");
-    byId("status").textContent = `Star ${star.star_id}`;
+    this.links(star);
+    for (const [id, kind] of [["curve-file", "lightcurve"], ["spectrum-file", "spectrum"]]) {
+      byId(id).hidden = !star[kind];
+      byId(id).href = `/api/star/${star.row}/download/${kind}`;
+    }
+    announce(`Star ${name}`);
   }
 
-  none(name, words) {
-    const canvas = byId(name);
-    const said = canvas.parentElement.querySelector(".none");
-    canvas.hidden = Boolean(words);
-    said.hidden = !words;
-    said.textContent = words || "";
-    if (words) this.plots[name].show(null);
+  // Pages of the archives; nothing is fetched until somebody follows one.
+  links(star) {
+    const links = star.links.map(({ label, what, url }) => {
+      const link = element("a", label);
+      [link.href, link.title] = [url, `${label}: ${what} (leaves this page)`];
+      [link.target, link.rel] = ["_blank", "noopener noreferrer"];
+      return link;
+    });
+    const nothing = this.state.about.kind === "mock" ? "a mock star: no archive has it" : "no archive is known to have it";
+    byId("links").replaceChildren(
+      element("span", "Elsewhere:", "soft"),
+      ...(links.length ? links : [element("span", nothing, "soft")]),
+    );
   }
 
   missing(kind) {
     return this.state.about.survey ? `The survey has no ${kind} of this star.` : `Give --survey to see the ${kind}.`;
   }
 
-  async showCurve(star, options) {
-    const about = star.lightcurve;
-    if (!about) {
-      this.none("curve", this.missing("light curve"));
-      return;
-    }
-    const flux = await floats(`/api/star/${star.row}/lightcurve`, options);
-    this.none("curve");
-    const start = about.start ?? 0;
-    const axis = about.start === null ? "Time since the first sample [d]" : "Time [BJD − 2454833 d]";
-    const quarters = about.quarters.length ? `, quarters ${runs(about.quarters)}` : "";
-    this.plots.curve.show({
-      x: (index) => start + index * about.step,
-      y: flux,
-      dots: true,
-      labels: { x: `${axis}; ${about.mission}${quarters}`, y: "Relative flux [ppt]" },
-      short: ["t", " d", " ppt"],
-    });
-    describe("curve", `Light curve of ${star.star_id}, ${about.good} good samples`);
-  }
-
-  async showAcf(star, options) {
-    const about = star.lightcurve;
-    if (!about) {
-      this.none("acf", this.missing("light curve"));
-      return;
-    }
-    const acf = await floats(`/api/star/${star.row}/acf`, options);
-    this.none("acf");
-    const known = (rows, key) => rows.find((item) => item.key === key);
-    const said = known(star.values, "prot");
-    const predicted = known(star.predictions, "prot");
-    const marks = [];
-    if (said) marks.push({ at: said.value, label: `Prot ${number(said.value, 3)} d (catalogue)` });
-    else if (predicted) marks.push({ at: predicted.median, label: `Prot ${number(predicted.median, 3)} d (predicted)` });
-    this.plots.acf.show({
-      x: (index) => index * about.step,
-      y: acf.map((value, index) => (index ? value : NaN)),
-      marks,
-      labels: { x: "Lag [d] (at lag 0 it is 1)", y: "Autocorrelation" },
-      short: ["lag", " d", ""],
-    });
-    describe("acf", `Autocorrelation of the light curve of ${star.star_id}`);
+  savePicture(name) {
+    const { star_id: star, row } = this.star;
+    const { kind } = this.state.about;
+    const data = { mock: "mock data", real: "real data" }[kind] ?? "data of unknown kind";
+    const caption = byId(name).parentElement.querySelector(".title").textContent;
+    const file = `${plainName(star || `row ${row}`, name, kind)}.png`;
+    savePicture([byId(name)], `${star || `Row ${row}`} (${data}): ${caption}`, file);
   }
 
   async showSpectrum(star, options) {
     const about = star.spectrum;
+    const [canvas, said] = [byId("spectrum"), byId("spectrum").parentElement.querySelector(".none")];
+    canvas.hidden = !about;
+    said.hidden = Boolean(about);
+    said.textContent = about ? "" : this.missing("spectrum");
     if (!about) {
-      this.none("spectrum", this.missing("spectrum"));
+      this.spectrum.show(null);
       return;
     }
     const flux = await floats(`/api/star/${star.row}/spectrum`, options);
-    this.none("spectrum");
     const shift = Math.log10(1 + (about.z ?? 0));
     const waves = Float64Array.from(flux, (_, index) => 10 ** (about.log_start - shift + index * about.log_step));
     const frame = about.z === null ? "observed frame: no redshift known" : `rest frame, z = ${number(about.z, 3)}`;
     const snr = about.snr.g === null || about.snr.g === undefined ? "" : `, S/N in g ${number(about.snr.g, 3)}`;
     const facts = [about.release, about.subclass].filter(Boolean).join(" ");
-    this.plots.spectrum.show({
+    this.spectrum.show({
       x: (index) => waves[index],
       y: flux,
       lines: this.state.about.lines,
@@ -154,22 +158,6 @@ export class StarPanel {
   }
 }
 
-function describe(id, words) {
-  byId(id).setAttribute("aria-label", `${words}. Arrow keys move, plus and minus zoom, 0 shows all.`);
-}
-
 function modality(name) {
   return { joint: "light curve and spectrum", lightcurve: "the light curve", spectrum: "the spectrum" }[name] || name;
 }
-
-// 1, 2, 3, 7 -> "1–3, 7"
-function runs(numbers) {
-  const parts = [];
-  for (const value of numbers) {
-    const last = parts.at(-1);
-    if (last && value === last[1] + 1) last[1] = value;
-    else parts.push([value, value]);
-  }
-  return parts.map(([first, last]) => (first === last ? `${first}` : `${first}–${last}`)).join(", ");
-}
-

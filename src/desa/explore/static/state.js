@@ -1,4 +1,5 @@
-// What every part of the page shares: the columns, the selection, the star, the point under the pointer.
+// What every part of the page shares: the columns, the filter, the selection, the star, the point under the
+// pointer.
 
 export class State extends EventTarget {
   constructor(about) {
@@ -7,6 +8,9 @@ export class State extends EventTarget {
     this.rows = about.rows;
     this.byKey = new Map(about.columns.map((item) => [item.key, item]));
     this.order = shuffled(this.rows);
+    this.vector = about.map.vector; // by which neighbours are found
+    this.hidden = null; // Uint8Array, 1 where the filter leaves a row out, or null
+    this.visible = this.rows;
     this.selection = null; // Uint8Array of 0 and 1, or null
     this.selected = 0;
     this.star = null;
@@ -23,15 +27,23 @@ export class State extends EventTarget {
     this.addEventListener(what, call);
   }
 
-  // how: "replace", "add" or "remove"
+  // A map of other vectors: its columns join the others.
+  addMap(map) {
+    for (const item of map.columns) this.byKey.set(item.key, item);
+    this.vector = map.vector;
+  }
+
+  // how: "replace", "add" or "remove". Rows that the filter leaves out are never selected.
   select(rows, how = "replace") {
     const chosen = how === "replace" || !this.selection ? new Uint8Array(this.rows) : this.selection;
     const value = how === "remove" ? 0 : 1;
-    for (const row of rows) chosen[row] = value;
-    let count = 0;
-    for (let row = 0; row < chosen.length; row += 1) count += chosen[row];
-    this.selection = count ? chosen : null;
-    this.selected = count;
+    for (const row of rows) if (!this.hidden?.[row]) chosen[row] = value;
+    this.setSelection(chosen);
+  }
+
+  setSelection(chosen) {
+    this.selected = chosen.reduce((sum, one) => sum + one, 0);
+    this.selection = this.selected ? chosen : null;
     this.tell("selection");
   }
 
@@ -41,9 +53,31 @@ export class State extends EventTarget {
     this.tell("selection");
   }
 
+  setHidden(hidden) {
+    this.hidden = hidden;
+    this.visible = this.rows - (hidden ? hidden.reduce((sum, one) => sum + one, 0) : 0);
+    this.tell("filter");
+    if (this.selection && hidden) this.setSelection(this.selection.map((one, row) => (hidden[row] ? 0 : one)));
+    else this.tell("selection");
+  }
+
   selectedRows() {
     const rows = [];
     if (this.selection) this.selection.forEach((chosen, row) => chosen && rows.push(row));
+    return rows;
+  }
+
+  // The selected rows, or all that the filter leaves where none is selected.
+  tableRows() {
+    if (this.selection) return Uint32Array.from(this.selectedRows());
+    const rows = new Uint32Array(this.visible);
+    let place = 0;
+    for (let row = 0; row < this.rows; row += 1) {
+      if (!this.hidden?.[row]) {
+        rows[place] = row;
+        place += 1;
+      }
+    }
     return rows;
   }
 
