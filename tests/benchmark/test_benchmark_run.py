@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -120,3 +122,23 @@ def test_validation_scores_use_the_valid_split_only() -> None:
     assert list(scores) == ["good"] and scores["good"] > 0.99
     label[200:] = rng.permutation(label[200:])
     assert validation_scores(features, split, {"good": label})["good"] < 0.5
+
+
+@pytest.mark.slow
+def test_side_by_side_gives_the_same(finished: Place, survey: Survey, tmp_path: Path) -> None:
+    """Work travels to other processes whole."""
+    folder = shutil.copytree(finished.folder, tmp_path / "benchmark")
+    for part in ("cells", "models/moco", "search/moco"):
+        shutil.rmtree(folder / part)
+    place = run(survey, quick_settings(), quick_design(), folder, processes=2)
+    for path in finished.folder.glob("cells/*/*/*.json"):
+        assert (place.folder / path.relative_to(finished.folder)).read_bytes() == path.read_bytes()
+
+
+def test_work_travels_to_other_processes() -> None:
+    for task, candidate in zip(TASKS, CANDIDATES, strict=False):
+        cell = pickle.loads(pickle.dumps(Cell(task, candidate, 3)))
+        assert (cell.task.name, cell.candidate.name, cell.seed) == (task.name, candidate.name, 3)
+        assert cell.task.wants(candidate) == task.wants(candidate)
+    for candidate in CANDIDATES:
+        assert pickle.loads(pickle.dumps(candidate)).title == candidate.title
