@@ -46,13 +46,7 @@ def load(name: str = "") -> Desa:
     desa.errors.ModelError
         If there is none or it can't be used.
     """
-    from pathlib import Path
-
     from desa.inference.model import Desa
-    from desa.models.hub import NAME, folder_from_hub
+    from desa.models.hub import model_folder
 
-    if not name:
-        return Desa.load(Path(__file__).parent / "pretrained")
-    if Path(name).exists() or not NAME.fullmatch(name):
-        return Desa.load(name)
-    return Desa.load(folder_from_hub(name))
+    return Desa.load(model_folder(name))

@@ -6,16 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from rich.console import Console
 
-from desa.benchmark.tasks.landmarks import kinds_of, lightcurve_findings, run
-from desa.config import settings
 from desa.errors import UnsupportedFile
-from desa.models.network import Network
-from desa.real.lightcurves import KeplerStar, read_compact, read_full_mission, read_kepler
-from desa.real.train import new_model, real_settings
-from desa.types import KEPLER_CADENCE_DAYS, LightCurve
-from helpers.folder import write_lamost
+from desa.real.lightcurves import read_compact, read_full_mission, read_kepler
+from desa.types import KEPLER_CADENCE_DAYS
 
 COUNT = 600
 
@@ -82,45 +76,5 @@ def test_a_folder_of_stars_and_their_kinds(tmp_path: Path) -> None:
     assert by_name["KIC 11"].period == 19.5 and not by_name["KIC 11"].giant
     assert by_name["KIC 22"].eclipsing and np.isnan(by_name["KIC 22"].period)
     assert by_name["KIC 44"].giant and by_name["eclipsing binary 03"].eclipsing
-    assert kinds_of(found)["eclipsing binary"].sum() == 2
     with pytest.raises(UnsupportedFile, match="star_labels"):
         read_kepler(folder / "fullmission_eb")
-
-
-def test_findings_of_a_mock_zoo(tmp_path: Path) -> None:
-    rng = np.random.default_rng(6)
-    stars = []
-    for number in range(24):
-        flux = 1 + 1e-4 * rng.standard_normal(900)
-        eclipsing = number % 3 == 0
-        if eclipsing:
-            flux[:: 40 + number] -= 0.2
-        curve = LightCurve(flux.astype(np.float32), np.full(900, 1e-4, np.float32), star_id=f"KIC {number}")
-        labels = {"EB_period_kirk": 2.0} if eclipsing else {"logg_huber2014": 4.5}
-        stars.append(KeplerStar(curve, "single quarter", labels))
-    chosen = settings("mini", preprocess_lightcurve={"length": 1024})
-    found = lightcurve_findings(Network(chosen, ["lightcurve"]), stars, tmp_path, seed=0)
-    assert (tmp_path / "map_lightcurves.png").stat().st_size > 5000
-    assert set(found) == {"trained encoder", "untrained encoder", "amplitude alone"}
-    assert {row.label for row in found["amplitude alone"]} == {"eclipsing binary"}
-    assert all(0 <= row.value <= 1 for rows in found.values() for row in rows)
-
-
-def test_maps_of_spectra_and_files_left_out(tmp_path: Path) -> None:
-    write_lamost(tmp_path / "lamost", 20)
-    (tmp_path / "lamost" / "dr8_fits").mkdir()
-    (tmp_path / "lamost" / "dr8_fits" / "spec.fits.gz").write_bytes(b"nothing")
-    new_model(real_settings()).save(tmp_path / "model")
-    facts = run(
-        tmp_path,
-        tmp_path / "out",
-        spectrum_models={"mine": tmp_path / "model"},
-        lightcurve_model=None,
-        console=Console(quiet=True),
-    )
-    assert facts["n_spectra"] == 20 and facts["left_out"][0]["file"] == "spec.fits.gz"
-    assert {path.name for path in (tmp_path / "out").glob("map_*.png")} == {
-        "map_spectra_mine.png",
-        "map_spectra_untrained_encoder.png",
-    }
-    assert facts["spectra, mine"]["giants"] == [] and facts["spectra, mine"]["teff"][0] > 0

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from desa.real.baselines import baselines
 from desa.real.scores import cross_coverage, score, score_line
 
 
@@ -31,18 +30,3 @@ def test_cross_calibrated_intervals_cover_what_they_say() -> None:
     for row in rows:
         assert abs(row.share - row.nominal) < 4 * row.share_err
         assert row.half_width == pytest.approx(norm.ppf((1 + row.nominal) / 2), rel=0.1)
-
-
-def test_baselines_learn_a_linear_relation_and_see_no_test_label(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("desa.real.baselines.KERNEL_GRID", {"alpha": [1e-2], "gamma": [3e-4, 3e-3]})
-    rng = np.random.default_rng(1)
-    hidden = rng.standard_normal((300, 5))
-    pixels = (hidden @ rng.standard_normal((5, 200))).astype(np.float32)
-    pixels += 0.01 * rng.standard_normal(pixels.shape).astype(np.float32)
-    labels = hidden[:, :3] * [500.0, 0.3, 0.4] + [6000.0, 4.0, 0.0]
-    train = np.arange(300) < 200
-    found = baselines(pixels, labels, train, ~train)
-    spoiled = baselines(pixels, np.where(train[:, None], labels, 0.0), train, ~train)
-    for name, values in found.items():
-        assert (np.abs(values - labels[~train]).mean(0) < labels.std(0) * 0.35).all(), name
-        np.testing.assert_array_equal(values, spoiled[name])

@@ -1,19 +1,13 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from rich.console import Console
 
-from desa.benchmark.tasks.labelled_spectra import fold_numbers
 from desa.io.registry import read_spectrum
-from desa.real.__main__ import main
 from desa.real.data import read_spectra
-from desa.real.evaluate import evaluate
-from desa.real.spectra import run
 from desa.real.task import observed_pixels, shuffled_batches
 from desa.real.train import QUANTILES, TYPICAL, new_model, predict, real_settings
 from desa.survey.tensors import SpectrumBatch
@@ -36,34 +30,6 @@ def test_an_epoch_visits_every_spectrum_once(tmp_path: Path) -> None:
     late = shuffled_batches(data, 4, seed=5, first=4)
     next(batches)
     assert torch.equal(next(batches).targets, next(late).targets)
-
-
-def test_the_whole_experiment_in_small(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("desa.real.baselines.KERNEL_GRID", {"alpha": [1e-2], "gamma": [1e-3, 1e-2]})
-    write_lamost(tmp_path / "data", 48)
-    out = tmp_path / "out"
-    facts = run(
-        tmp_path / "data",
-        out,
-        members=1,
-        processes=1,
-        pretraining_steps=2,
-        epochs=1,
-        console=Console(quiet=True),
-    )
-    assert facts["spectra"] == 48 and set(facts["scores"]) >= {"encoder", "60 components + kernel ridge"}
-    assert (out / "out_of_fold.parquet").is_file() and json.loads((out / "spectra.json").read_text())
-    spectra = read_spectra(tmp_path / "data")
-    assert len(np.unique(fold_numbers(spectra, 0))) == 5
-    write_lamost(tmp_path / "kept", 20, seed=9)
-    found = evaluate(out / "model", tmp_path / "kept")
-    assert found["spectra"] == 20 and len(found["coverage"]) == 6
-    assert main(["evaluate", str(out / "model"), str(tmp_path / "kept"), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["spectra"] == 20
-    assert main(["evaluate", str(out / "model"), str(tmp_path / "nowhere")]) == 1
-    assert "dr10_compact.npz" in capsys.readouterr().err.replace("\n", "")
 
 
 @pytest.mark.real

@@ -159,6 +159,17 @@ def test_travels_to_other_processes(survey):
     assert copy.identity == survey.identity and copy.n_spectra == survey.n_spectra
 
 
+def test_another_split_is_another_survey_of_the_same_stars(survey):
+    before, split = survey.split.copy(), np.full(survey.n_stars, "train", dtype="<U5")
+    split[:5] = "test"
+    other = survey.with_split(split)
+    assert other.split.tolist() == split.tolist() and survey.split.tolist() == before.tolist()
+    assert other.identity != survey.identity and len(other.identity) == len(survey.identity)
+    assert survey.with_split(split).identity == other.identity
+    away = pickle.loads(pickle.dumps(other))
+    assert away.split.tolist() == split.tolist() and away.identity == other.identity
+
+
 def test_what_is_no_survey(tmp_path, survey):
     with pytest.raises(SurveyError, match="no survey"):
         Survey.open(tmp_path)

@@ -35,17 +35,12 @@ def benchmark(
         int | None, typer.Option(min=1, help="Alignment steps, in place of the preset's.")
     ] = None,
     processes: Processes = 2,
-    real: Annotated[
-        bool,
-        typer.Option(
-            "--real",
-            help="SURVEY is a folder of real files (kepler/ and lamost/): what few real labels say of the "
-            "encoders of --model. Never mixed with a survey's results.",
-        ),
-    ] = False,
     model: Annotated[
         str,
-        typer.Option(help="With --real: model folder, or user/name on the Hub; trained on mock stars."),
+        typer.Option(
+            help="Model folder, or user/name on the Hub, whose encoders are used, not trained anew. On "
+            "a survey of real stars: the real track, for a model that has learned from mock stars alone."
+        ),
     ] = "",
 ) -> None:
     """Run the paper's experiments on a survey: every model, every task, every seed; tables and a page.
@@ -53,38 +48,45 @@ def benchmark(
     Interrupted, the same command goes on. Results: report.html, its tables as report.md, results.parquet,
     results.csv, results.json.
 
-    With --real: few labels of spectra, kinds and numbers of light curves, each beside hand-made features and
-    untrained encoders; report.html, report.md, results.csv, results.json. Of the other options it takes
-    --seed alone.
+    With --model, a survey of real stars is asked what the model's encoders know of them: the tasks that it
+    has data and labels for, each beside hand-made features and untrained encoders.
 
     Example: `desa benchmark survey --preset mini --seeds 3 -o results --only probe,desa,concatenation`
 
     Exit code 1 if any cell gave no score.
     """
-    if real:
-        if only or steps or config:
-            raise typer.BadParameter("--real goes with --model, --seed and --output only")
-        if not model:
-            raise typer.BadParameter("--real needs --model: one that has learned from a mock survey alone")
-        from desa.benchmark.tasks.few_real_labels import run as run_real
-
-        run_real(survey, model, output, seed=seed or 0, console=screen())
-        screen().print(f"report: {output / 'report.html'}", markup=False, highlight=False)
-        return
-    if model:
-        raise typer.BadParameter("--model goes with --real: a benchmark trains its own models")
     from desa.benchmark.collect import collect
     from desa.benchmark.design import make_design
     from desa.benchmark.page import write_benchmark
+    from desa.benchmark.real_stars import check_unseen
     from desa.benchmark.runner import run
+    from desa.models.hub import model_folder
+    from desa.models.network import Network
     from desa.progress import progress_bar
     from desa.survey.store import Survey as Store
 
-    chosen = chosen_settings(preset, config, seed)
-    store = Store.open(survey)
-    design = make_design(chosen.preset, seeds, [name for name in only.split(",") if name], steps)
+    chosen, store = chosen_settings(preset, config, seed), Store.open(survey)
+    folder = model_folder(model) if model else None
+    if folder is not None and store.kind == "real":
+        check_unseen(Network.load(folder), model)
+    design = make_design(
+        chosen.preset,
+        seeds,
+        [name for name in only.split(",") if name],
+        steps,
+        lambda track: track.suits(store, given=folder is not None),
+    )
     with progress_bar("benchmark") as progress:
-        place = run(store, chosen, design, output, processes=processes, progress=progress, say=screen().print)
+        place = run(
+            store,
+            chosen,
+            design,
+            output,
+            model=folder,
+            processes=processes,
+            progress=progress,
+            say=screen().print,
+        )
     results = collect(place, design)
     page = write_benchmark(place, design, results)
     screen().print(f"{results.table.num_rows} scores; report: {page}", markup=False, highlight=False)

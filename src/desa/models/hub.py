@@ -45,6 +45,19 @@ def cache_folder() -> Path:
     return Path(os.environ.get("DESA_CACHE") or Path.home() / ".cache" / "desa")
 
 
+def model_folder(name: str) -> Path:
+    """Folder of a model by what users call it; see `desa.load`.
+
+    Raises
+    ------
+    ModelError
+        As `folder_from_hub`.
+    """
+    if not name:
+        return Path(__file__).parents[1] / "pretrained"
+    return folder_from_hub(name) if NAME.fullmatch(name) and not Path(name).exists() else Path(name)
+
+
 def folder_from_hub(name: str) -> Path:
     """The folder of ``user/name`` or ``user/name@revision``; a published checkpoint is converted first.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,29 @@ def scatter_panels(panels: Mapping[str, Pair], x_title: str, y_title: str) -> by
         axis.plot([low, high], [low, high], color="0.6", lw=1)
         axis.scatter(truth, predicted, s=5, alpha=0.6, linewidths=0)
         axis.set(title=title, xlabel=x_title, ylabel=y_title, xlim=(low, high), ylim=(low, high))
+    return png(canvas)
+
+
+def errors_by_labels(panels: Mapping[str, Mapping[str, Sequence[Rows]]]) -> bytes:
+    """Mean absolute error against the number of labels, a panel a label, a line a model.
+
+    Parameters
+    ----------
+    panels
+        Label -> model -> numbers of labels, errors and their standard errors, (n,) each. A model that was
+        given no label is a broken line.
+    """
+    canvas, axes = canvas_of(1, len(panels), 4.0, 4.2)
+    for axis, (label, lines) in zip(axes[0], panels.items(), strict=True):
+        for place, (title, (count, value, error)) in enumerate(lines.items()):
+            if (count == 0).all():
+                axis.axhline(float(value[0]), color="0.4", ls=":", label=title)
+            else:
+                style = {"marker": "o", "ms": 3, "capsize": 2, "color": f"C{place}"}
+                axis.errorbar(count, value, error, label=title, **style)
+        axis.set(xscale="log", yscale="log", xlabel="labels given")
+        axis.set_ylabel(f"mean |error|, {LABEL_TEXT[label]}")
+    axes[0, 0].legend(frameon=False, fontsize=6)
     return png(canvas)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.manifold import TSNE
 
 from desa.evaluation.few_shot import standardised
-from desa.files import written_whole
 
 Array = NDArray[np.float64]
 
@@ -27,7 +26,7 @@ def coordinates(features: ArrayLike, seed: int = 0) -> Array:
     return np.asarray(TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(values))
 
 
-def kinds_map(place: Array, kinds: Mapping[str, NDArray[np.bool_]], title: str) -> Figure:
+def kinds_map(place: NDArray[Any], kinds: Mapping[str, NDArray[np.bool_]], title: str) -> Figure:
     """Every star in grey, the members of each kind in its colour."""
     figure = Figure(figsize=(6.4, 5.2), layout="constrained")
     axis = figure.subplots()
@@ -49,7 +48,7 @@ def kinds_map(place: Array, kinds: Mapping[str, NDArray[np.bool_]], title: str) 
     return figure
 
 
-def values_map(place: Array, labels: Mapping[str, Array], title: str) -> Figure:
+def values_map(place: NDArray[Any], labels: Mapping[str, NDArray[Any]], title: str) -> Figure:
     """A panel a label, coloured by it; objects without it in grey."""
     figure = Figure(figsize=(5.2 * len(labels), 4.4), layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, len(labels)))
@@ -64,9 +63,3 @@ def values_map(place: Array, labels: Mapping[str, Array], title: str) -> Figure:
         axis.set(xticks=[], yticks=[])
     figure.suptitle(title)
     return figure
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a PNG file."""
-    with written_whole(path) as scratch:
-        figure.savefig(scratch, format="png", dpi=110)

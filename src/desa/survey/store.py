@@ -164,14 +164,30 @@ class Survey:
         self.kind: str = content["kind"]
         self.identity: str = content["identity"]
         self._columns: dict[tuple[Modality, str], NDArray[Any]] = {}
+        self._own_split: NDArray[np.str_] | None = None
         self._shards = {
             modality: Shards(path / modality, [(s["file"], s["rows"]) for s in content[modality]], lists)
             for modality, lists in LISTS.items()
         }
 
-    def __reduce__(self) -> tuple[Any, tuple[Path]]:
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         """Travel to other processes as a path."""
-        return (Survey.open, (self.path,))
+        return (_reopened, (self.path, self._own_split))
+
+    def with_split(self, split: NDArray[np.str_]) -> Survey:
+        """The same survey with its stars split otherwise, as cross-validation asks.
+
+        Parameters
+        ----------
+        split
+            (n_stars,) ``"train"``, ``"valid"``, ``"calibration"`` or ``"test"``; stars of any other name take
+            no part.
+        """
+        other = Survey(self.path, self.content)
+        other._own_split = other.split = np.asarray(split, dtype=np.str_)
+        names = "\n".join([self.identity, *other.split.tolist()])
+        other.identity = hashlib.sha256(names.encode()).hexdigest()[: len(self.identity)]
+        return other
 
     @classmethod
     def open(cls, path: str | Path) -> Survey:
@@ -342,3 +358,8 @@ class Survey:
             **self._facts("spectra", ("ra", "dec", "z"), row),
             **named,
         )
+
+
+def _reopened(path: Path, split: NDArray[np.str_] | None) -> Survey:
+    survey = Survey.open(path)
+    return survey if split is None else survey.with_split(split)

@@ -27,6 +27,8 @@ from desa.simulate.check.spectrum_sample import SpectrumSample, twin
 from desa.simulate.check.templates import fit_templates
 from desa.simulate.population import StarParameters
 from desa.simulate.residuals import SpectralResiduals
+from desa.survey.ingest import ingest
+from desa.survey.store import Survey
 from desa.types import Spectrum
 
 POOL = 6000
@@ -80,7 +82,9 @@ def check_survey(
     report = progress or _silent
     report(0, STEPS)
     stars = mock_pool(pool)
-    real = read_quarters(folder)
+    kepler, survey = folder / "kepler", target / "kepler"
+    ingest(kepler, None, [kepler / "star_labels.csv"], survey, processes=1, kind="real")
+    real = read_quarters(kepler, Survey.open(survey))
     checks = _quarter_checks(real, stars)
     report(1, STEPS)
     spectrum = _spectrum_check(folder / "lamost", residuals, spectra)

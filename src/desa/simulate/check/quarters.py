@@ -15,10 +15,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from desa.real.lightcurves import KeplerStar, read_kepler
 from desa.simulate.calendar import load_calendar
 from desa.simulate.lightcurves import simulate_lightcurve
 from desa.simulate.population import StarParameters, draw_star, stream
+from desa.survey.selection import lightcurves_of
+from desa.survey.store import Survey
 from desa.types import LightCurve
 
 FloatArray = NDArray[np.float64]
@@ -86,36 +87,39 @@ def quarter_of(curve: LightCurve) -> tuple[int, LightCurve] | None:
 def _magnitudes(folder: Path) -> dict[str, float]:
     import csv
 
-    with (folder / "kepler" / "singlequarter_headers.csv").open() as file:
+    with (folder / "singlequarter_headers.csv").open() as file:
         rows = list(csv.DictReader(file))
     return {f"KIC {int(row['KEPLERID'])}": float(row["KEPMAG"] or "nan") for row in rows}
 
 
-def read_quarters(folder: str | Path) -> list[RealQuarter]:
-    """A quarter of every real Kepler star of a folder whose magnitude, temperature and gravity are known.
+def read_quarters(folder: str | Path, survey: Survey) -> list[RealQuarter]:
+    """A quarter of every real Kepler star whose magnitude, temperature and gravity are known.
 
     Eclipsing binaries (Kirk et al. 2016) are left out: the files were chosen by people, who like them, and
-    have more than the survey.
+    have more than the survey. So are light curves without errors, which others detrended.
+
+    Parameters
+    ----------
+    folder
+        With ``singlequarter_headers.csv``: magnitudes of stars whose light curves come without a header.
+    survey
+        What `desa.survey.ingest.ingest` made of the folder's light curves and its ``star_labels.csv``.
     """
     magnitudes = _magnitudes(Path(folder))
-    found = []
-    for star in read_kepler(folder)[0]:
-        one = _real_quarter(star, magnitudes)
-        if one is not None:
-            found.append(one)
+    kinds = [value or "" for value in survey.stars.column("binary_kind").to_pylist()]
+    labels = [survey.labels(name) for name in ("teff", "log_g", "prot")]
+    curves, found = lightcurves_of(survey), list[RealQuarter]()
+    for star, row in zip(curves.stars.tolist(), curves.choose(curves.stars).tolist(), strict=True):
+        curve = survey.lightcurve(row)
+        if kinds[star] == "eclipsing" or curve.mission != "Kepler" or not np.isfinite(curve.flux_err).any():
+            continue
+        known = magnitudes.get(curve.star_id, float("nan"))
+        kepmag = known if np.isfinite(known) else float(curve.magnitude)
+        teff, log_g, prot = (float(values[star]) for values in labels)
+        cut = quarter_of(curve) if np.isfinite([kepmag, teff, log_g]).all() else None
+        if cut is not None:
+            found.append(RealQuarter(cut[1], cut[0], kepmag, teff, log_g, prot))
     return found
-
-
-def _real_quarter(star: KeplerStar, magnitudes: dict[str, float]) -> RealQuarter | None:
-    known = magnitudes.get(star.curve.star_id, float("nan"))
-    kepmag = known if np.isfinite(known) else float(star.curve.magnitude)
-    teff, log_g = star.known("Teff_huber2014"), star.known("logg_huber2014")
-    if star.eclipsing or star.curve.mission != "Kepler" or not np.isfinite([kepmag, teff, log_g]).all():
-        return None
-    cut = quarter_of(star.curve)
-    if cut is None:
-        return None
-    return RealQuarter(cut[1], cut[0], kepmag, teff, log_g, star.period)
 
 
 def mock_pool(size: int, seed: int = 0) -> list[StarParameters]:

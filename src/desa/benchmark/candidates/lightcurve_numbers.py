@@ -1,21 +1,24 @@
-"""Features made by hand, which an encoder must beat: of light curves and of spectra.
+"""Numbers made by hand of a light curve, which an encoder must beat.
 
-Light curves: amplitudes, moments, periods and peaks of the ACF and of the Lomb-Scargle periodogram, power by
-frequency. Spectra: depths of lines beside their own continuum, as Lick indices are (Worthey et al. 1994).
+Amplitudes, moments, periods and peaks of the ACF and of the Lomb-Scargle periodogram, power by frequency.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter, uniform_filter1d
 
+from desa.benchmark.base import CANDIDATES, Embedding
+from desa.benchmark.inputs import REAL_LIGHTCURVES, Inputs
+from desa.benchmark.real_stars import RealCandidate, quarters
+from desa.evaluation.crossvalidation import TREES
 from desa.evaluation.periods import acf, acf_peak, lomb_scargle_peak
-from desa.io.lamost import LAMOST_LOG_WAVELENGTH_START, LAMOST_LOG_WAVELENGTH_STEP
 from desa.types import LightCurve
 
 Array = NDArray[np.float64]
@@ -35,33 +38,6 @@ LIGHTCURVE_NAMES = (
     *(f"ACF at {lag}" for lag in LAGS),
     *(f"power at {low:g}-{high:g}/d" for low, high in pairwise(BANDS_PER_DAY)),
 )
-
-LINES: dict[str, tuple[float, float]] = {
-    "H delta": (4102.9, 12.0),
-    "Ca I 4227": (4227.9, 8.0),
-    "CH 4300": (4303.0, 16.0),
-    "H gamma": (4341.7, 12.0),
-    "Fe I 4384": (4384.8, 8.0),
-    "Fe I 4532": (4532.4, 20.0),
-    "Fe II 4924": (4925.3, 8.0),
-    "H beta": (4862.7, 12.0),
-    "Fe I 5015": (5015.0, 25.0),
-    "Mg b": (5176.4, 16.0),
-    "Fe I 5270": (5271.5, 16.0),
-    "Fe I 5335": (5331.0, 16.0),
-    "Fe I 5406": (5407.0, 10.0),
-    "Na D": (5894.6, 10.0),
-    "Ca I 6162": (6163.9, 8.0),
-    "H alpha": (6564.6, 12.0),
-    "TiO 7055": (7090.0, 30.0),
-    "Na I 8190": (8191.0, 12.0),
-    "Ca II 8498": (8500.4, 6.0),
-    "Ca II 8542": (8544.4, 8.0),
-    "Ca II 8662": (8664.5, 8.0),
-    "Ca K": (3934.8, 8.0),
-    "Ca H": (3969.6, 8.0),
-}
-"""Line -> centre in vacuum and half-width, Angstrom."""
 
 
 def lightcurve_features(curve: LightCurve) -> Array:
@@ -112,41 +88,64 @@ def _band_shares(flux: Array, cadence_days: float) -> list[float]:
     return [float(value) for value in np.log10(sums / max(sums.sum(), 1e-30) + 1e-6)]
 
 
-def line_indices(flux: NDArray[np.floating], ivar: NDArray[np.floating], z: Array) -> Array:
-    """(N, lines) depth of each line: 1 - mean flux in it over the mean flux on both its sides.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LightCurveNumbers(RealCandidate):
+    """Numbers of every light curve of at most a quarter.
 
     Parameters
     ----------
-    flux, ivar
-        (N, P) as observed, from LAMOST's first pixel on; ivar 0 where bad.
-    z
-        (N,) redshifts.
-
-    Returns
-    -------
-    Array
-        A line without good pixels has the median depth of the others' spectra.
+    first
+        How many of `LIGHTCURVE_NAMES`; 0 for all.
     """
-    exponent = LAMOST_LOG_WAVELENGTH_START + LAMOST_LOG_WAVELENGTH_STEP * np.arange(flux.shape[1])
-    wave = 10.0**exponent / (1.0 + np.nan_to_num(z)[:, None])
-    good = ivar > 0
-    columns = []
-    for centre, half in LINES.values():
-        distance = np.abs(wave - centre)
-        inside, beside = distance <= half, (distance > 1.5 * half) & (distance <= 3.5 * half)
-        columns.append(1.0 - _mean(flux, good & inside) / _mean(flux, good & beside))
-    depths = np.clip(np.column_stack(columns), -1.0, 1.5)
-    middle = np.nan_to_num(np.nanmedian(depths, axis=0))
-    return np.asarray(np.where(np.isfinite(depths), depths, middle))
+
+    first: int = 0
+
+    def prepare(self, inputs: Inputs) -> None:
+        """Measure every light curve once."""
+        inputs.kept("lightcurve_numbers", lambda: _numbers(inputs))
+
+    def embed(self, inputs: Inputs, seed: int, folder: Path) -> Embedding:
+        """``joint``: (N, F), NaN for light curves that are too short."""
+        found = inputs.kept("lightcurve_numbers", lambda: _numbers(inputs))
+        return {"joint": found[:, : self.first or None]}
 
 
-def _mean(flux: NDArray[np.floating], members: NDArray[np.bool_]) -> Array:
-    """(N,) mean over members, NaN with fewer than 3 or where it is not positive."""
-    count = members.sum(axis=1)
-    mean = np.where(members, flux, 0.0).sum(axis=1) / np.maximum(count, 1)
-    return np.asarray(np.where((count >= 3) & (mean > 0), mean, np.nan))
+def _numbers(inputs: Inputs) -> NDArray[np.float32]:
+    rows = np.full((len(inputs.stars), len(LIGHTCURVE_NAMES)), np.nan, dtype=np.float32)
+    for place, curve in quarters(inputs).items():
+        rows[place] = lightcurve_features(curve)
+    return rows
 
 
-def lightcurve_table(curves: Sequence[LightCurve]) -> Array:
-    """(N, F) `lightcurve_features` of several."""
-    return np.stack([lightcurve_features(curve) for curve in curves])
+CANDIDATES.add(
+    LightCurveNumbers(
+        name="lightcurve_numbers",
+        title="hand-made features",
+        text="amplitudes, moments, periods and power by frequency of a light curve",
+        order=110,
+        group="control",
+        track=REAL_LIGHTCURVES,
+    )
+)
+CANDIDATES.add(
+    LightCurveNumbers(
+        name="lightcurve_trees",
+        title="hand-made features, boosted trees",
+        text="the same numbers, learnt from by boosted trees",
+        order=111,
+        group="control",
+        track=REAL_LIGHTCURVES,
+        learner=TREES,
+    )
+)
+CANDIDATES.add(
+    LightCurveNumbers(
+        name="scatter",
+        title="scatter alone",
+        text="log10 of the flux's robust scatter: what a kind's amplitude alone tells",
+        order=112,
+        group="control",
+        track=REAL_LIGHTCURVES,
+        first=1,
+    )
+)
