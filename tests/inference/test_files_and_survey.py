@@ -19,6 +19,7 @@ from desa.survey.ingest import ingest
 from desa.survey.selection import best_pairs
 from desa.survey.store import Survey
 from desa.training.pairs import standardisation
+from helpers.archive_files import pipeline_table, write_archive, write_table
 from helpers.samples import write_quarter, write_spectrum
 from helpers.tiny import tiny_settings
 
@@ -184,3 +185,17 @@ def test_real_files_give_the_same_rows(names: tuple[str, ...], shared: Path, tmp
     predictions, again = predict_files(model, [files])
     same_predictions(predictions, predict_survey(model, survey))
     assert left_out == again
+
+
+def test_a_file_of_many_stars_and_its_survey_agree(tmp_path: Path) -> None:
+    """Each star of a table of light curves and of an archive of spectra, as if it had a file of its own."""
+    write_table(tmp_path / "curves", pipeline_table(300, 20, n=600))
+    write_archive(tmp_path / "x_compact.npz", 12, 5)
+    inputs = (tmp_path / "curves", tmp_path / "x_compact.npz")
+    ingest(*inputs, None, tmp_path / "survey", processes=1)
+    model = Desa(tiny_settings()).eval()
+    ours, left_out = embed_files(model, inputs)
+    theirs = embed_survey(model, Survey.open(tmp_path / "survey"))
+    assert left_out == []
+    assert ours.column("star_id").to_pylist() == ["KIC 20", "KIC 300", "LAMOST 12", "LAMOST 5"]
+    same_tables(ours, theirs)

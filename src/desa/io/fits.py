@@ -28,7 +28,7 @@ MAX_BYTES = 1 << 28
 """Larger files or gzip streams are no light curve or spectrum: a month of 20-second cadences has 15 MB."""
 
 AGAIN = "download it again"
-COLUMN_CARD = re.compile(rb"(TTYPE|TFORM)(\d{1,3}) *= '([^']*)'")
+_COLUMN_CARD = re.compile(rb"(TTYPE|TFORM)(\d{1,3}) *= '([^']*)'")
 _SCALED = re.compile(rb"T(?:SCAL|ZERO)\d{1,3} *=")
 _FORM = re.compile(r"(\d*)([LBIJKEDA])")
 _TYPES = {"L": "S1", "B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8", "A": "S1"}
@@ -103,7 +103,7 @@ class Table:
         place = self.hdu.fileinfo()
         cards = self.raw[place["hdrLoc"] : place["datLoc"]]
         found: dict[bytes, dict[int, str]] = {b"TTYPE": {}, b"TFORM": {}}
-        for card in COLUMN_CARD.finditer(cards):
+        for card in _COLUMN_CARD.finditer(cards):
             if card.start() % 80 == 0:  # not the end of a longer keyword, such as FITTYPE1
                 found[card[1]][int(card[2])] = card[3].decode("latin-1").strip()
         count = int(self.header["TFIELDS"])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from astropy.io import fits
 
 from desa.files import GZIP_MAGIC, open_regular
-from desa.io.fits import BLOCK, COLUMN_CARD
+from desa.io.fits import BLOCK
 
 MAX_HEADER = 64 * BLOCK
 CHUNK = 8 * BLOCK
@@ -45,29 +45,33 @@ def read_head(path: str | Path) -> Head:
     content = b""
     try:
         with open_regular(path) as stream:
-            raw = stream.read(CHUNK)
-            unpack = zlib.decompressobj(wbits=31) if raw[:2] == GZIP_MAGIC else None
-            while raw and len(content) <= MAX_HEADER and not _headers_end(content):
+            unpack = None
+            while raw := stream.read(CHUNK):
+                if not content and raw[:2] == GZIP_MAGIC:
+                    unpack = zlib.decompressobj(wbits=31)
                 content += unpack.decompress(raw, MAX_HEADER) if unpack else raw
                 if not content.startswith(b"SIMPLE  ="):
                     return Head(path, {})
-                raw = stream.read(CHUNK)
+                if len(content) > MAX_HEADER or _headers_end(content):
+                    break
     except (OSError, zlib.error):
         return Head(path, {})
     end = _end_card(content, 0)
     if not 0 <= end <= MAX_HEADER:
         return Head(path, {})
-    header = fits.Header.fromstring(content[:end].decode("latin-1"))
-    start = _next_block(end)
-    if not content.startswith(b"XTENSION", start):
-        return Head(path, header)
-    cards = COLUMN_CARD.finditer(content, start)
-    names = (card[3].decode("latin-1").strip().upper() for card in cards if _is_name(card))
-    return Head(path, header, frozenset(names))
+    names = frozenset(_column_names(content, _next_block(end)))
+    return Head(path, fits.Header.fromstring(content[:end].decode("latin-1")), names)
 
 
-def _is_name(card: re.Match[bytes]) -> bool:
-    return card[1] == b"TTYPE" and card.start() % 80 == 0
+def _column_names(content: bytes, start: int) -> Iterator[str]:
+    """Upper-case names of the columns of the table whose header starts at a place, none if none does."""
+    if content.startswith(b"XTENSION", start):
+        for place in range(start, len(content), 80):
+            card = content[place : place + 80]
+            if card.startswith(b"TTYPE") and card.count(b"'") > 1:
+                yield card.split(b"'")[1].decode("latin-1").strip().upper()
+            elif card == _END:
+                return
 
 
 def _end_card(content: bytes, start: int) -> int:

@@ -28,7 +28,8 @@ class Kepseismic(LightCurveFile):
 
     def claims(self, file: Front) -> bool:
         """Whether the primary part is an image of two columns."""
-        return bool(file.header.get("NAXIS") == 2 and file.header.get("NAXIS1") == 2)
+        header = file.header
+        return not file.columns and bool(header.get("NAXIS") == 2 and header.get("NAXIS1") == 2)
 
     def samples(self, file: OpenFile, flux_column: str) -> Samples:
         """The image's; there is one kind of flux."""

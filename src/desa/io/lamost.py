@@ -43,7 +43,8 @@ LAMOST_PIXELS = 3909
 LAMOST_GRID = SpectrumGrid(LAMOST_LOG_WAVELENGTH_START, LAMOST_LOG_WAVELENGTH_STEP, LAMOST_PIXELS)
 
 FIRST_EPIC = 200_000_000
-_COLUMNS = ("FLUX", "IVAR", "WAVELENGTH", "ANDMASK", "ORMASK")
+_ARRAYS = ("FLUX", "IVAR", "WAVELENGTH", "ANDMASK", "ORMASK")
+_COLUMNS = frozenset(_ARRAYS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +71,7 @@ def _rows(file: OpenFile) -> _Rows:
     table = file.first_table()
     if len(table) != 1:
         raise UnsupportedFile(file.path, f"a table of {len(table)} rows, not one spectrum", SUPPORTED)
-    return _Rows(*(table.column(name, "f4")[0] for name in _COLUMNS))
+    return _Rows(*(table.column(name, "f4")[0] for name in _ARRAYS))
 
 
 def _log_start(path: str | Path, wavelength: NDArray[Any] | None, header: Any) -> float:
@@ -133,10 +134,9 @@ class LamostSpectrum(Reader[OpenFile]):
 
     def claims(self, file: Front) -> bool:
         """Whether LAMOST's telescope is named and the arrays are there."""
-        if not is_lamost(file.header):
-            return False
-        image = file.header.get("NAXIS") == 2 and file.header.get("NAXIS2") == 5
-        return image or file.columns.issuperset(_COLUMNS)
+        table, header = file.columns >= _COLUMNS, file.header
+        image = not file.columns and header.get("NAXIS") == 2 and header.get("NAXIS2") == 5
+        return (table or image) and is_lamost(header)
 
     def refusal(self, file: Front) -> FileRefused | None:
         """Other files of LAMOST."""
