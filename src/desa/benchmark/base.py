@@ -161,7 +161,7 @@ class Candidate:
         return None
 
     def given(self, inputs: Inputs) -> Sequence[str]:
-        """Labels that it was given in a way that makes asking for them no question."""
+        """Labels that are in the candidate's input, so that predicting them shows nothing."""
         return ()
 
 
@@ -313,7 +313,7 @@ class BenchmarkTask:
         return []
 
     def finding(self, results: Results) -> str:
-        """What the numbers say, in a sentence that is made from them; empty where they say nothing."""
+        """The result in one sentence, made from the numbers; empty where there is none."""
         return ""
 
 

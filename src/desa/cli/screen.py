@@ -93,7 +93,7 @@ def label_names(table: Table) -> list[str]:
 
 
 def _doubts(row: Any, labels: list[str]) -> str:
-    """Reasons, each with the labels that it holds for; labels that need other data are passed over."""
+    """Each reason with the labels that it concerns; labels that need other data are left out."""
     predicted = [label for label in labels if not int(row[f"{label}_flag"]) & WRONG]
     holds_for: dict[str, list[str]] = {}
     for label in predicted:

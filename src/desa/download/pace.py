@@ -82,7 +82,7 @@ class Pace:
 
 
 def retry_after(value: str | None, now: datetime | None = None) -> float | None:
-    """Seconds that a ``Retry-After`` header asks for, given as seconds or as a date; None without a sense.
+    """Seconds to wait by a ``Retry-After`` header (a number or a date); None if it is neither.
 
     RFC 9110, section 10.2.3.
     """

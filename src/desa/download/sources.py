@@ -168,7 +168,7 @@ def kepler_jobs(
 def _listed(
     kics: Sequence[int], folder: Path, service: Observations, pace: Pace, progress: Report | None
 ) -> Journal:
-    """What MAST lists of stars; asked for those that it was not asked for before."""
+    """What MAST lists for stars; only those without an answer yet are asked for."""
     listed = Journal(folder / FOLDER / "listed.jsonl", "kic", Listed)
     missing = [kic for kic in kics if str(kic) not in listed]
     for start in range(0, len(missing), LIST_AT_ONCE):

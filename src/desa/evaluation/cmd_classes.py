@@ -53,7 +53,7 @@ def purity(truth: Labels, cluster: Labels) -> float:
 
 
 def matched(cluster: Labels, truth: Labels, size: int) -> Labels:
-    """(size,) class of each cluster, one to one, so that most of these stars are right."""
+    """(size,) class of each cluster: the one-to-one assignment with most stars classed correctly."""
     table = np.zeros((size, size))
     np.add.at(table, (cluster, truth), 1)
     rows, columns = linear_sum_assignment(table, maximize=True)

@@ -302,7 +302,7 @@ class DualFormer(nn.Module):
         return self.settings.standardise and self.settings.prior_size == 0
 
     def alone(self, features: Tensor, modality: int) -> Tensor:
-        """One modality's p with the mean star in place of the other, which it so has not seen.
+        """Projection of one modality, the other set to its training mean.
 
         Parameters
         ----------

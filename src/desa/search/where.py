@@ -70,7 +70,7 @@ class _Words:
 
 
 def chosen_rows(condition: str, columns: Mapping[str, pa.Array | pa.ChunkedArray], rows: int) -> Bools:
-    """Rows of which a condition is known to hold.
+    """Rows for which a condition is known to hold.
 
     Parameters
     ----------

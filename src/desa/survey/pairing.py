@@ -113,7 +113,7 @@ class _Star:
         return len(self.kics | other.kics) < 2 and len(self.gaias | other.gaias) < 2
 
     def absorb(self, other: _Star) -> None:
-        """Take everything of another."""
+        """Add everything known of another star to this one."""
         self.curves += other.curves
         self.spectra += other.spectra
         self.labels += other.labels

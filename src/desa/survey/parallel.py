@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 
 def _end_with_parent() -> None:
-    """A killed parent can't tell its workers to stop; each waits for that itself."""
+    """Stop when the parent process is gone: a killed parent can't tell its workers to."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return

@@ -37,7 +37,7 @@ def _facts(notes: Sequence[Note], name: str) -> list[Any]:
 
 
 def index_table(notes: Sequence[Note], stars: dict[str, int], schema: pa.Schema) -> pa.Table:
-    """Index of a modality's rows: which star each is of, and what is worth knowing without opening it."""
+    """Index of a modality's rows: the star of each row and facts that need no reading of its arrays."""
     columns = {name: _facts(notes, name) for name in schema.names if name != "star"}
     columns["star"] = [stars[star_id] for star_id in columns["star_id"]]
     return pa.table({name: columns[name] for name in schema.names}, schema=schema)
