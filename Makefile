@@ -53,15 +53,15 @@ parity: $(VENV)/.dev         ## the published model at full size: 2.2 GB of rand
 slow: $(VENV)/.dev           ## every test that takes minutes or gigabytes
 	$(BIN)/python -m pytest -m slow
 
-MODEL := demo/joint/model
+REAL_MODEL ?= demo/joint/model
 REAL_LABELS := kepler/star_labels.csv lamost/dr10_labels.csv lamost/dr1_fits_index.csv \
   $(addprefix catalogs/,keplerq9v3_targets.txt kirk2016_eclipsing_binaries.parquet yu2018_red_giants.parquet)
 
-real: $(VENV)/.benchmark     ## a mock-trained model (MODEL; else the demo's) on the real files beside the project: real/results
-	test -d $(MODEL) || $(MAKE) demo
+real: $(VENV)/.benchmark     ## a mock-trained model (REAL_MODEL; else the demo's) on the real files beside the project: real/results
+	test -d $(REAL_MODEL) || $(MAKE) demo
 	test -f real/survey/survey.json || $(BIN)/desa ingest --lightcurves $(SHARED)/data/kepler --spectra $(SHARED)/data/lamost \
 	  $(foreach table,$(REAL_LABELS),--labels $(SHARED)/data/$(table)) -o real/survey || test -f real/survey/survey.json
-	$(BIN)/desa benchmark real/survey --model $(MODEL) --seeds 1 -o real/results
+	$(BIN)/desa benchmark real/survey --model $(REAL_MODEL) --seeds 1 -o real/results
 
 model: $(VENV)/.core         ## the model that comes with the package, by its recipe: MODEL/shipped; goes on where it stopped
 	$(BIN)/desa ingest --spectra $(SHARED)/data/lamost/dr10_compact.npz --labels $(SHARED)/data/lamost/dr10_labels.csv --kind real -o $(MODEL)/real-spectra

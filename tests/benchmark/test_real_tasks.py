@@ -10,7 +10,7 @@ import pytest
 from desa.benchmark.base import EMBEDDING, TASKS, Material, TaskResult
 from desa.benchmark.candidates.lightcurve_numbers import lightcurve_features
 from desa.benchmark.inputs import REAL_LIGHTCURVES, REAL_SPECTRA, Inputs, Track
-from desa.benchmark.real_stars import LABELS, RealCandidate, quarters
+from desa.benchmark.real_stars import LABELS, RealCandidate, labelled_spectra, quarters
 from desa.benchmark.tasks.labelled_spectra import GOOD
 from desa.benchmark.tasks.sim_to_real import stars_of_share
 from desa.config import settings
@@ -127,6 +127,20 @@ def test_labels_out_of_fold_see_no_test_label(
     noise = np.random.default_rng(1).normal(size=truth.shape)
     blind = done("labelled_spectra", inputs, tmp_path, learner, joint=noise)
     assert scored(blind, "teff", "r2").value < 0.05
+
+
+def test_hot_stars_and_those_without_a_label_are_left_out(survey: Survey) -> None:
+    inputs = inputs_of(survey, REAL_SPECTRA)
+    assert labelled_spectra(inputs).all()
+    values = {name: inputs.label(name).copy() for name in LABELS}
+    values["teff"][0], values["fe_h"][1] = 9000.0, np.nan
+
+    class Changed(Inputs):
+        def label(self, name: str) -> np.ndarray:
+            return values[name]
+
+    kept = labelled_spectra(Changed(survey, inputs.settings, survey.path, None, REAL_SPECTRA))
+    assert kept.tolist() == [False, False, *[True] * 198]
 
 
 def test_giants_keep_together_where_features_hold_gravity(survey: Survey, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from desa.errors import DamagedFile, UnsupportedFile
 from desa.io.compact import LAYOUTS
 from desa.io.inspect import inspect_files
+from desa.io.lamost_compact import ivar_from_snr
 from desa.io.registry import Choices, glance, glances, identify, read, read_lightcurve_file, read_spectrum
 from desa.survey.from_files import group_files
 from desa.survey.ingest import ingest
@@ -160,6 +161,14 @@ def test_an_archive_of_spectra(tmp_path: Path) -> None:
     (tmp_path / "x_labels.csv").unlink()
     with pytest.raises(UnsupportedFile, match=r"needs the table of its headers, x_labels\.csv"):
         read(f"{file}::12")
+
+
+def test_absent_bands_take_the_signal_to_noise_of_g() -> None:
+    flux, good, wavelength = np.ones(400, np.float32), np.ones(400, bool), np.linspace(3700.0, 9000.0, 400)
+    whole = ivar_from_snr(flux, good, wavelength, dict.fromkeys("ugriz", 50.0))
+    only_g = ivar_from_snr(flux, good, wavelength, {**dict.fromkeys("urizg", -9999.0), "g": 50.0})
+    np.testing.assert_allclose(whole, only_g)
+    np.testing.assert_allclose(whole, 2500.0, rtol=1e-5)
 
 
 def test_ingest_takes_a_file_of_many_as_a_folder(tmp_path: Path) -> None:

@@ -1,1 +1,0 @@
-"""Experiments on real files: labelled LAMOST spectra, and where known kinds of star fall."""
