@@ -125,18 +125,21 @@ def test_at_the_limit_of_descriptors_the_log_stays_short(folder: Path, connect: 
     code = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
     code += "from desa.cli import main; main()"
     command = [sys.executable, "-c", code, "explore", str(folder / "emb.parquet"), "--port", "0"]
-    server = subprocess.Popen(
+    with subprocess.Popen(
         [*command, "--map", "pca", "--no-browser"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert server.stdout is not None
-    address = next(line for line in server.stdout if line.startswith("http://"))
-    port = int(address.split(":")[2].partition("/")[0])
-    held = [connect(port) for _ in range(300)]
-    time.sleep(2)
-    assert answered(port)
-    server.send_signal(signal.SIGINT)
-    said = server.communicate(timeout=20)[1]
-    assert len(held) == 300
+    ) as server:
+        try:
+            assert server.stdout is not None
+            address = next(line for line in server.stdout if line.startswith("http://"))
+            port = int(address.split(":")[2].partition("/")[0])
+            for _ in range(120):
+                connect(port)
+            time.sleep(2)
+            assert answered(port)
+            server.send_signal(signal.SIGINT)
+            said = server.communicate(timeout=60)[1]
+        finally:
+            server.kill()
     assert len(said) < 2000, said[:2000]
     assert server.returncode == 0
 
