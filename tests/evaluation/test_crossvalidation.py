@@ -19,6 +19,7 @@ from desa.evaluation.crossvalidation import (
     folds,
     from_few,
     held_out,
+    kernel_ridge,
     linear,
     logistic,
     number_table,
@@ -119,3 +120,18 @@ def test_cross_calibrated_intervals_cover_what_they_say() -> None:
             else:
                 nominal = 0.01 * float(score.metric.removeprefix("half_width_"))
                 assert score.value == pytest.approx(norm.ppf((1 + nominal) / 2), rel=0.1)
+
+
+def test_an_odd_row_is_no_component_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "desa.evaluation.crossvalidation.KERNEL_GRID", {"alpha": [1e-3], "gamma": [1e-2, 1e-1]}
+    )
+    rng = np.random.default_rng(8)
+    hidden = rng.normal(size=(200, 3))
+    x = hidden @ rng.normal(size=(3, 50)) + 1e-3 * rng.normal(size=(200, 50))
+    x[150, 7] += 100.0  # one bad pixel of a star that is not learnt from
+    y = hidden[:, 0]
+    found = kernel_ridge(x[:150], y[:150], x[150:])
+    assert abs(found[0]) > 0 and np.corrcoef(found[1:], y[151:])[0, 1] > 0.8
+    alone = kernel_ridge(x[:150], y[:150], x[151:])
+    np.testing.assert_allclose(found[1:], alone)

@@ -4,22 +4,41 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from desa.benchmark.base import CANDIDATES, Embedding
 from desa.benchmark.candidates.components import principal_components, spectrum_inputs
 from desa.benchmark.inputs import REAL_SPECTRA, Inputs
 from desa.benchmark.real_stars import RealCandidate, labelled_spectra
-from desa.evaluation.crossvalidation import KERNEL
+from desa.evaluation.crossvalidation import COMPONENTS, KERNEL
 
-COMPONENTS = 60
+
+def pixels(inputs: Inputs) -> NDArray[np.float32]:
+    """(N, P) of the stars' spectra, kept in the benchmark's folder."""
+    return inputs.kept(
+        "pixels", lambda: spectrum_inputs(inputs.spectrum_model, inputs.survey, inputs.stars.spectrum)
+    )
 
 
 class PixelComponents(RealCandidate):
     """Components of the pixels of all labelled stars, found without their labels."""
 
+    def prepare(self, inputs: Inputs) -> None:
+        """The pixels."""
+        pixels(inputs)
+
     def embed(self, inputs: Inputs, seed: int, folder: Path) -> Embedding:
         """``joint``: (N, components)."""
-        pixels = spectrum_inputs(inputs.spectrum_model, inputs.survey, inputs.stars.spectrum)
-        return {"joint": principal_components(pixels, labelled_spectra(inputs), COMPONENTS)}
+        return {"joint": principal_components(pixels(inputs), labelled_spectra(inputs), COMPONENTS)}
+
+
+class Pixels(RealCandidate):
+    """The pixels themselves: what learns from them finds its components among the stars it is given."""
+
+    def embed(self, inputs: Inputs, seed: int, folder: Path) -> Embedding:
+        """``joint``: (N, pixels)."""
+        return {"joint": pixels(inputs)}
 
 
 CANDIDATES.add(
@@ -33,10 +52,10 @@ CANDIDATES.add(
     )
 )
 CANDIDATES.add(
-    PixelComponents(
+    Pixels(
         name="pixel_kernel",
         title=f"{COMPONENTS} components, kernel ridge",
-        text="the same components, learnt from by kernel ridge regression",
+        text="components of the training stars' pixels, learnt from by kernel ridge regression",
         order=108,
         group="reference",
         track=REAL_SPECTRA,
