@@ -11,8 +11,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 logger = logging.getLogger(__name__)
 
-GRACE = 15.0
-"""Seconds that a client may take for a request or for fetching its answer, however little that is."""
+GRACE = 30.0
+"""Seconds that a client may take for a request or for fetching its answer, however little that is: on a busy
+machine a browser gets no turn for many seconds."""
 
 RATE = 8_000.0
 """Bytes a second, beyond `GRACE`, that a client must send or fetch in the mean; bad mobile links do it."""

@@ -24,6 +24,9 @@ HOST = "127.0.0.1"
 THREADS = 8
 """Answers that are worked on at once."""
 
+KEEP_ALIVE = 60
+"""Seconds after which an unused connection is closed; `desa.explore.patience` drops it before."""
+
 NEEDED = ("fastapi", "uvicorn")
 
 
@@ -71,6 +74,7 @@ def server_of(app: FastAPI) -> uvicorn.Server:
         http=PatientProtocol,
         ws="none",
         backlog=backlog(),
+        timeout_keep_alive=KEEP_ALIVE,
         log_level="error",
         access_log=False,
         server_header=False,

@@ -75,19 +75,19 @@ export class TimeSeries {
       const query = new URLSearchParams({ detrend, window: byId("window").value || "10" });
       return floats(`/api/star/${star.row}/${kind}?${query}`, options);
     };
-    const [curve, flux, power, acf] = await Promise.all([
-      ask("lightcurve", shown),
-      ask("lightcurve", used),
-      ask("periodogram", used),
-      ask("acf", used),
+    // Each is shown when it is there: the periodogram of four years takes a second.
+    const then = (show) => (values) => this.star === star && show(values);
+    this.none("");
+    for (const name of ["periodogram", "acf", "folded"]) byId(`${name}-trend`).textContent = TRENDS[used];
+    await Promise.all([
+      ask("lightcurve", shown).then(then((values) => this.showCurve(values, shown))),
+      ask("acf", used).then(then((values) => this.showAcf(values))),
+      ask("periodogram", used).then(then((values) => this.showPeriodogram(values))),
+      ask("lightcurve", used).then(then((values) => {
+        this.flux = values;
+      })),
     ]);
     if (this.star !== star) return;
-    this.flux = flux;
-    this.none("");
-    this.showCurve(curve, shown);
-    this.showPeriodogram(power);
-    this.showAcf(acf);
-    for (const name of ["periodogram", "acf", "folded"]) byId(`${name}-trend`).textContent = TRENDS[used];
     if (Number.isFinite(this.period)) this.setPeriod(this.period, this.why);
     else this.firstPeriod();
   }
