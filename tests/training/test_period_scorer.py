@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from desa.models.period_answer import AXIS, STEP, answers
+from desa.models.period_finder import inputs_of
 from desa.models.period_scorer import PeriodScores, log_density
 from desa.preprocess.period_candidates import candidates_of
 from desa.simulate.injection import inject
-from desa.training.periods import PeriodExample, inputs_of, train_scorer
+from desa.training.periods import PeriodExample, train_scorer
 from desa.types import KEPLER_CADENCE_DAYS, LightCurve
 
 

@@ -1,4 +1,4 @@
-"""Commands that train: pretrain spectrum, pretrain lightcurve, align, calibrate."""
+"""Commands that train: pretrain spectrum, pretrain lightcurve, pretrain periods, align, calibrate."""
 
 from __future__ import annotations
 
@@ -95,6 +95,46 @@ def pretrain_lightcurve(
         resume=resume,
         progress=True,
     )
+
+
+@pretrain.command("periods")
+def pretrain_periods(
+    surveys: Annotated[list[Path], typer.Argument(help="Survey folders; their stars' `prot` is learned.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Model folder that gets the finder.")],
+    quiet: Annotated[
+        list[Path] | None,
+        typer.Option(help="Table of stars without seen rotation, by KIC number; may be given many times."),
+    ] = None,
+    injections: Annotated[
+        int, typer.Option(min=0, help="Simulated signals put into each real survey's quiet stars.")
+    ] = 3000,
+    seed: Seed = None,
+    steps: Steps = None,
+) -> None:
+    """Train a finder of rotation periods: it chooses among the peaks of ACF and periodogram.
+
+    Writes periods.safetensors, which `desa predict` takes periods from where a model's folder has it, and
+    periods.md: what it is worth in cross-validation on real stars, beside ACF and Lomb-Scargle.
+
+    Example: `desa pretrain periods survey --quiet santos2021_no_rotation.parquet -o runs/joint/model`
+    """
+    from desa.progress import progress_bar
+    from desa.survey.store import Survey as Store
+    from desa.training.period_stage import train_finder
+    from desa.training.periods import STEPS
+
+    stores = [Store.open(path) for path in surveys]
+    with progress_bar("light curves") as progress:
+        train_finder(
+            stores,
+            quiet or [],
+            output,
+            injections=injections,
+            seed=seed or 0,
+            steps=steps or STEPS,
+            progress=progress,
+        )
+    screen().print((output / "periods.md").read_text(), markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command(rich_help_panel=MODELS)

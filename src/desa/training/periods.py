@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from desa.config import Training
+from desa.models.period_finder import inputs_of
 from desa.models.period_scorer import PeriodInputs, PeriodScorer
 from desa.preprocess.period_candidates import CURVE_FEATURES, OWN_FEATURES, Candidates
 from desa.training.loop import fit
@@ -44,21 +45,6 @@ class PeriodExample:
     weight: float = 1.0
     star: str = ""
     kind: str = "real"
-
-
-def inputs_of(candidates: Sequence[Candidates]) -> PeriodInputs:
-    """Candidates of several light curves side by side, the shorter lists filled up under the mask."""
-    most = max((len(one.periods) for one in candidates), default=0) or 1
-    count = len(candidates)
-    log_period, mask = torch.zeros(count, most), torch.zeros(count, most, dtype=torch.bool)
-    own = torch.zeros(count, most, OWN_FEATURES)
-    for row, one in enumerate(candidates):
-        size = len(one.periods)
-        log_period[row, :size] = torch.from_numpy(np.log10(one.periods).astype(np.float32))
-        own[row, :size] = torch.from_numpy(one.features)
-        mask[row, :size] = True
-    curve = torch.from_numpy(np.stack([one.curve for one in candidates]))
-    return PeriodInputs(log_period, own, curve, mask)
 
 
 class _ScorePeriods(Task):

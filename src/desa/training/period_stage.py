@@ -1,0 +1,217 @@
+"""The stage that trains a finder of rotation periods on surveys, and the table that says what it is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desa.catalogs.labels import read_labels
+from desa.errors import DesaError
+from desa.evaluation.metrics import auc, auc_error
+from desa.files import written_whole
+from desa.models.period_finder import PeriodFinder, write_finder
+from desa.progress import Report
+from desa.provenance import provenance
+from desa.report.markdown import table_text
+from desa.report.page import Table
+from desa.survey.store import Survey
+from desa.training.period_calibration import HeldOut, held_out, period_calibration, rotation_calibration
+from desa.training.period_examples import LONG_DAYS, Labelled, injections_into, labelled_of
+from desa.training.periods import STEPS, PeriodExample, train_scorer
+
+Array = NDArray[np.float64]
+
+INJECTIONS = 3000
+LEAST_STARS = 20
+"""Light curves of known period that there must be."""
+
+BINS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
+REPORT = "periods.md"
+
+
+def train_finder(
+    surveys: Sequence[Survey],
+    quiet: Sequence[str | Path],
+    out: str | Path,
+    *,
+    injections: int = INJECTIONS,
+    seed: int = 0,
+    steps: int = STEPS,
+    progress: Report | None = None,
+) -> PeriodFinder:
+    """Train a finder of periods, calibrate it by cross-validation, and write both finder and table.
+
+    Parameters
+    ----------
+    surveys
+        With known periods (``prot``). Real ones are cross-validated and calibrate; mock ones only train.
+    quiet
+        Tables of stars in which no rotation is seen, by KIC number: examples of none, and hosts of
+        injections.
+    out
+        A model's folder, or a new one: gets ``periods.safetensors`` and ``periods.md``.
+    injections
+        Signals put into the quiet stars of each real survey.
+    seed, steps
+        Of everything random, and of each training.
+    progress
+        Called with (done, all) for each part of the reading.
+
+    Raises
+    ------
+    DesaError
+        If fewer than `LEAST_STARS` real light curves have a known period.
+    """
+    numbers = {
+        int(kic)
+        for path in quiet
+        for kic in read_labels(path, keys_only=True).keys.get("kic", ())
+        if kic is not None
+    }
+    real: list[Labelled] = []
+    others: list[PeriodExample] = []
+    for survey in surveys:
+        found = labelled_of(survey, numbers, progress)
+        if survey.kind == "mock":
+            others += [one.example for one in found]
+        else:
+            real += found
+            others += injections_into(survey, numbers, injections, seed, progress)
+    real = [one for one in real if _useful(one.example)]
+    others = [one for one in others if _useful(one)]
+    known = sum(np.isfinite(one.example.prot) for one in real)
+    if known < LEAST_STARS:
+        raise DesaError(f"{known} real light curves show a known period; {LEAST_STARS} are needed")
+    cross = held_out(real, others, seed=seed, steps=steps)
+    everything = np.ones(len(real), dtype=bool)
+    scorer = train_scorer([*(one.example for one in real), *others], seed=seed, steps=steps)
+    facts = provenance(
+        data=", ".join(f"{survey.kind} survey {survey.identity}" for survey in surveys),
+        known_periods=int(known),
+        injections=sum(one.kind == "injected" for one in others),
+        mock=sum(one.kind == "mock" for one in others),
+        seed=seed,
+        steps=steps,
+    )
+    finder = PeriodFinder(
+        scorer,
+        period_calibration(cross, real, everything),
+        rotation_calibration(cross, real, everything),
+        {**facts, "stars": f"{known} real light curves of known period (held out in cross-validation)"},
+    )
+    write_finder(out, finder)
+    text = report(real, cross, facts)
+    with written_whole(Path(out) / REPORT) as scratch:
+        scratch.write_text(text, encoding="utf-8")
+    return finder
+
+
+def _useful(example: PeriodExample) -> bool:
+    told = np.isfinite(example.prot) or np.isfinite(example.rotates)
+    return bool(told and len(example.candidates.periods))
+
+
+def kind_of(one: Labelled) -> str:
+    """The row of the table that a light curve belongs to."""
+    if one.mission in ("K2", "TESS"):
+        return one.mission
+    return "Kepler, longer" if one.example.candidates.span > LONG_DAYS else f"Kepler, up to {LONG_DAYS:.0f} d"
+
+
+def report(real: Sequence[Labelled], found: HeldOut, facts: Mapping[str, object]) -> str:
+    """Tables of what the finder is worth on stars that it has not seen, as Markdown."""
+    tables = [
+        _periods(real, found),
+        _coverage(real, found),
+        _rotation(real, found),
+        _reliability(real, found),
+    ]
+    lead = (
+        "Real light curves in five-fold cross-validation by star: no star is in training and test, nor is "
+        "its noise with an injected signal in it. Known periods are the catalogues'; a light curve counts "
+        "where it spans two of them or more. ACF and Lomb-Scargle periodogram, without learning, on the same "
+        "light curves."
+    )
+    made = "\n".join(f"{name}: {value}" for name, value in facts.items())
+    parts = [f"# Rotation periods\n\n{lead}", *map(table_text, tables), f"```text\n{made}\n```\n"]
+    return "\n\n".join(parts)
+
+
+def _share(right: NDArray[np.bool_]) -> str:
+    share = float(right.mean())
+    return f"{share:.3f} ± {np.sqrt(share * (1 - share) / len(right)):.3f}"
+
+
+def _groups(real: Sequence[Labelled], rows: NDArray[np.bool_]) -> dict[str, NDArray[np.int64]]:
+    names = np.array([kind_of(one) for one in real])
+    return {str(name): np.flatnonzero(rows & (names == name)) for name in np.unique(names[rows])}
+
+
+def _periods(real: Sequence[Labelled], found: HeldOut) -> Table:
+    truth = np.array([one.example.prot for one in real])
+    methods = {
+        "desa": 10**found.log_period,
+        "ACF": np.array([one.acf for one in real]),
+        "Lomb-Scargle": np.array([one.lomb_scargle for one in real]),
+    }
+    lines = []
+    for name, rows in _groups(real, np.isfinite(truth)).items():
+        for method, periods in methods.items():
+            share = np.abs(periods[rows] / truth[rows] - 1)
+            off = np.abs(np.log10(periods[rows] / truth[rows]))
+            off = off[np.isfinite(off)]
+            error = off.std(ddof=1) / np.sqrt(len(off)) if len(off) > 1 else np.nan
+            dex = f"{off.mean():.3f} ± {error:.3f}"
+            lines.append((name, method, str(len(rows)), _share(share <= 0.1), _share(share <= 0.05), dex))
+    columns = ("light curves", "method", "N", "within 10 %", "within 5 %", "mean error, dex")
+    return Table(columns, lines, "Periods; a method that finds none is wrong. Errors are standard errors.")
+
+
+def _coverage(real: Sequence[Labelled], found: HeldOut) -> Table:
+    truth = np.log10([one.example.prot for one in real])
+    lines = []
+    for name, rows in _groups(real, np.isfinite(truth)).items():
+        cells = [name, str(len(rows))]
+        for coverage in sorted(found.low):
+            low, high = found.low[coverage][rows], found.high[coverage][rows]
+            cells += [_share((low <= truth[rows]) & (truth[rows] <= high)), f"{np.nanmedian(high - low):.3f}"]
+        lines.append(tuple(cells))
+    columns = ["light curves", "N"]
+    for coverage in sorted(found.low):
+        columns += [f"in {coverage:.0%} interval", "median width, dex"]
+    return Table(tuple(columns), lines, "Intervals, each fold's calibrated on the other four.")
+
+
+def _rotation(real: Sequence[Labelled], found: HeldOut) -> Table:
+    told = np.array([one.example.rotates for one in real])
+    lines = []
+    for name, rows in _groups(real, np.isfinite(told)).items():
+        truth = told[rows] == 1
+        area = auc(truth, found.probability[rows])
+        error = (
+            auc_error(area, int(truth.sum()), int((~truth).sum())) if 0 < truth.sum() < len(truth) else np.nan
+        )
+        lines.append((name, str(int(truth.sum())), str(int((~truth).sum())), f"{area:.3f} ± {error:.3f}"))
+    return Table(("light curves", "rotators", "quiet", "AUC"), lines, "Is there a rotation signal?")
+
+
+def _reliability(real: Sequence[Labelled], found: HeldOut) -> Table:
+    told = np.array([one.example.rotates for one in real])
+    lines = []
+    for low, high in pairwise(BINS):
+        rows = np.isfinite(told) & (found.probability >= low) & (found.probability < high + (high == 1.0))
+        if rows.any():
+            lines.append(
+                (
+                    f"{low:g} to {high:g}",
+                    str(int(rows.sum())),
+                    f"{found.probability[rows].mean():.2f}",
+                    _share(told[rows] == 1),
+                )
+            )
+    columns = ("probability of rotation", "N", "mean", "share that rotates")
+    return Table(columns, lines, "Calibration of that probability, each fold's on the other four.")
