@@ -10,6 +10,7 @@ import numpy as np
 
 from desa.inference.encode import star_features
 from desa.inference.estimate import Estimate, all_estimates
+from desa.inference.periods import found_periods, with_periods
 from desa.io.memory import to_lightcurve, to_spectrum
 from desa.models.network import Network
 from desa.types import LightCurveLike, SpectrumLike, Star
@@ -101,7 +102,8 @@ def predict(model: Network, stars: list[Star]) -> list[dict[str, Prediction]]:
     """Each star's predictions by label, from the heads of the modalities it has."""
     check_modalities(model, stars)
     rows: list[dict[str, Prediction]] = [{} for _ in stars]
-    for estimate in all_estimates(model, star_features(model, stars)):
+    estimates = all_estimates(model, star_features(model, stars))
+    for estimate in with_periods(estimates, found_periods(model, stars)):
         for place, row in enumerate(rows):
             if np.isfinite(estimate.median[place]):
                 row[estimate.label] = _prediction(estimate, place)

@@ -13,7 +13,8 @@ from desa.inference.embed import each_spectrum
 from desa.inference.encode import star_features
 from desa.inference.estimate import Estimate, all_estimates
 from desa.inference.objects import LightCurves, Spectra, check_modalities, given_stars
-from desa.inference.prediction_table import Columns, build_table, joined
+from desa.inference.periods import LABEL, FoundPeriods, found_periods, with_periods
+from desa.inference.prediction_table import ROTATION, Columns, build_table, joined
 from desa.inference.quality import (
     Doubt,
     Flag,
@@ -22,6 +23,7 @@ from desa.inference.quality import (
     flag_and_reason,
     lightcurve_doubts,
     period_doubts,
+    rotation_doubts,
     sampling_of,
     snr_of,
     spectrum_doubts,
@@ -106,7 +108,8 @@ def predict_files(
         ``modality``, ``ra``, ``dec``, ``snr_g``, ``good_days``, ``p_spectrum``, ``p_lightcurve``, and of each
         label ``X`` (median), ``X_low68``, ``X_high68``, ``X_low90``, ``X_high90``, ``X_flag`` (bits of
         `Flag`; 0: nothing speaks against it) and ``X_why`` (in words); of classes ``X`` (the likeliest) and
-        ``X_p_...`` (their probabilities). And (path, reason) of what was left out.
+        ``X_p_...`` (their probabilities). With a finder of periods also ``prot_p_rotation``, the
+        probability that there is a rotation signal. And (path, reason) of what was left out.
 
     Raises
     ------
@@ -160,8 +163,11 @@ def predict_columns(model: Network, stars: Sequence[Star], limits: Limits) -> Co
     sampling = [None if star.lightcurve is None else sampling_of(star.lightcurve, length) for star in stars]
     doubts = _doubts(model, stars, sampling, p_values, limits)
     columns = _about(stars, sampling, p_values)
-    for estimate in all_estimates(model, rows):
-        columns.add(estimate, _flags(estimate, stars, sampling, doubts, limits))
+    found = found_periods(model, stars)
+    for estimate in with_periods(all_estimates(model, rows), found):
+        columns.add(estimate, _flags(estimate, stars, sampling, doubts, limits, found))
+    if found is not None:
+        columns.values[ROTATION] = found.probability
     return columns
 
 
@@ -224,21 +230,26 @@ def _flags(
     sampling: Sequence[Sampling | None],
     doubts: dict[Part, list[list[Doubt]]],
     limits: Limits,
+    found: FoundPeriods | None,
 ) -> list[tuple[int, str]]:
     """Flag and reason of each star's label."""
-    found = []
+    flags = []
     for row, star in enumerate(stars):
         read = estimate.read(row)
         missing = [NAMES[part] for part in read if getattr(star, part) is None]
         if missing:
             doubt = Doubt(Flag.WRONG_MODALITY, f"needs {' and '.join(missing)}")
-            found.append(flag_and_reason([doubt]))
+            flags.append(flag_and_reason([doubt]))
             continue
         own = [doubt for part in read for doubt in doubts[part][row]]
         window = sampling[row]
-        if estimate.label == "prot" and window is not None:
-            own += period_doubts(float(estimate.median[row]), window.span_days, limits)
+        if estimate.label == LABEL and window is not None:
+            span = window.span_days
+            if found is not None and star.lightcurve is not None:  # a finder reads the whole light curve
+                span = len(star.lightcurve) * star.lightcurve.cadence_days
+                own += rotation_doubts(float(found.probability[row]), limits)
+            own += period_doubts(float(estimate.median[row]), span, limits)
         if not estimate.calibrated:
             own.append(Doubt(Flag.NO_CALIBRATION, "the model has no calibration for it"))
-        found.append(flag_and_reason(own))
-    return found
+        flags.append(flag_and_reason(own))
+    return flags

@@ -41,9 +41,14 @@ ABOUT = {
     "dec": ("deg", "declination (ICRS)"),
     "snr_g": ("", "signal-to-noise of the spectrum in g"),
     "good_days": ("d", "good samples of the light curve, in the window that the model reads"),
+    "prot_p_rotation": ("", "calibrated probability that the light curve shows rotation"),
     "p_spectrum": ("", "p-value of the spectrum: share of calibration stars as far from the training stars"),
     "p_lightcurve": ("", "p-value of the light curve: share of calibration stars as far from training stars"),
 }
+
+
+ROTATION = "prot_p_rotation"
+"""Column of models that find periods by `desa.models.period_finder`."""
 
 
 @dataclass
@@ -83,7 +88,7 @@ class Columns:
 def joined(parts: Sequence[Columns]) -> Columns:
     """The same columns of more stars."""
     if not parts:
-        return Columns({name: np.zeros(0) for name in ABOUT})
+        return Columns({name: np.zeros(0) for name in ABOUT if name != ROTATION})
     values = {
         name: np.concatenate([np.asarray(part.values[name]) for part in parts]) for name in parts[0].values
     }

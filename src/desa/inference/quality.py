@@ -23,6 +23,7 @@ class Flag(IntFlag):
     FEW_PERIODS = 32
     NOT_A_STAR = 64
     NO_REDSHIFT = 128
+    NO_ROTATION = 256
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Limits:
         A star whose p-value is lower lies outside the training range (`desa.models.reference`).
     periods
         Least number of rotation periods that a light curve must span.
+    rotation
+        Least probability that a light curve shows rotation at all.
     """
 
     snr_g: float = 10.0
@@ -48,6 +51,7 @@ class Limits:
     good_share: float = 0.5
     p_value: float = 0.01
     periods: float = 2.0
+    rotation: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -155,3 +159,10 @@ def period_doubts(prot: float, span_days: float, limits: Limits) -> list[Doubt]:
     return [
         Doubt(Flag.FEW_PERIODS, f"the light curve spans {span_days:.0f} d, {span_days / prot:.1f} periods")
     ]
+
+
+def rotation_doubts(probability: float, limits: Limits) -> list[Doubt]:
+    """What speaks against a rotation period by the probability that there is a rotation signal at all."""
+    if not probability < limits.rotation:
+        return []
+    return [Doubt(Flag.NO_ROTATION, f"no rotation signal is seen (probability {probability:.2f})")]

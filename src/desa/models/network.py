@@ -17,6 +17,7 @@ from desa.models.head_files import UserHead, read_heads, write_head
 from desa.models.heads import QuantileHead, SimSiamPredictor
 from desa.models.layers import Rotary
 from desa.models.lightcurve import LightCurveEncoder
+from desa.models.period_finder import PeriodFinder, read_finder, write_finder
 from desa.models.reference import Reference, read_references, write_references
 from desa.models.spectrum import SpectrumDecoder, SpectrumEncoder
 from desa.models.storage import read_model, write_model
@@ -44,6 +45,8 @@ class Network(nn.Module):
         ``"lightcurve"`` / ``"spectrum"`` -> training stars' features, that a star is compared with.
     heads
         Heads for users' own labels, which `desa finetune` made.
+    periods
+        Finds rotation periods, in place of the light-curve encoder's head; None without.
     metadata
         What made the model: data (mock or real), seed, versions.
     resample_spectra
@@ -94,6 +97,7 @@ class Network(nn.Module):
         self.calibration: dict[str, Any] = {}
         self.references: dict[str, Reference] = {}
         self.heads: list[UserHead] = []
+        self.periods: PeriodFinder | None = None
         self.metadata: dict[str, Any] = {}
 
     @property
@@ -123,6 +127,7 @@ class Network(nn.Module):
             "metadata": self.metadata,
         }
         write_references(folder, self.references)
+        write_finder(folder, self.periods)
         digest = write_model(folder, self.state_dict(), facts, half=half)
         if self.heads:
             for head in self.heads:
@@ -156,6 +161,7 @@ class Network(nn.Module):
         model.calibration = {part: found.model_dump() for part, found in facts.calibration.items()}
         model.metadata = dict(facts.metadata)
         model.references = read_references(folder)
+        model.periods = read_finder(folder)
         if (Path(folder) / "heads").is_dir():
             model.heads = read_heads(folder, model.dualformer, facts.weights)
         return model.eval()
