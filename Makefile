@@ -8,7 +8,7 @@ MODEL ?= model
 MODEL_STARS ?= 4000
 MODEL_LINES ?= 24000
 
-.PHONY: demo model mock-check test slow test-catalog lint docs real bench parity clean
+.PHONY: demo model mock-check test slow test-catalog lint hostile audit docs real bench parity clean
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -46,6 +46,15 @@ lint: $(VENV)/.dev           ## style and types
 	$(BIN)/ruff check src tests benchmarks scripts
 	$(BIN)/ruff format --check src tests benchmarks scripts
 	$(BIN)/mypy
+
+hostile: $(VENV)/.dev        ## damaged files of every layout by the thousand: counts of what is refused and accepted
+	$(BIN)/python tests/hostile/campaign.py
+
+audit: $(VENV)/.dev          ## known vulnerabilities of the pinned versions, where a database can be had
+	@if $(BIN)/python -m pip install --quiet pip-audit && $(BIN)/python -m pip_audit --version >/dev/null; \
+	then $(BIN)/python -m pip_audit --requirement constraints.txt --no-deps --disable-pip || \
+	    echo "audit: see above; without a database nothing was checked"; \
+	else echo "audit: pip-audit can't be had, so nothing was checked"; fi
 
 parity: $(VENV)/.dev         ## the published model at full size: 2.2 GB of random weights, minutes
 	$(BIN)/python -m pytest -m slow tests/models

@@ -34,6 +34,10 @@ def best_window(flux: FloatArray, length: int) -> slice:
     return slice(start, start + length)
 
 
+MOST_QUARTERS, MOST_CADENCES = 32767, 2**31
+"""A survey keeps a quarter's number in 16 bits and a cadence's in 32."""
+
+
 @dataclass(frozen=True, eq=False)
 class LightCurve:
     """A star's flux on a regular cadence grid.
@@ -84,6 +88,10 @@ class LightCurve:
     def __post_init__(self) -> None:
         if self.flux.ndim != 1 or self.flux.shape != self.flux_err.shape:
             raise ValueError(f"flux {self.flux.shape} and flux_err {self.flux_err.shape} must be (L,) alike")
+        if wrong := [quarter for quarter in self.quarters if not -1 <= quarter <= MOST_QUARTERS]:
+            raise ValueError(f"{wrong[0]} is no quarter, campaign or sector")
+        if not abs(self.first_cadence) < MOST_CADENCES:
+            raise ValueError(f"{self.first_cadence} is no cadence's number")
 
     def __len__(self) -> int:
         return int(self.flux.shape[0])

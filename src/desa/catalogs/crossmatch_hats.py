@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
 from desa.catalogs.crossmatch import nearest
 from desa.catalogs.labels import canonical_name, read_columns
 from desa.errors import ArchiveError, SettingsError, UnsupportedFile
+from desa.parquet import read_parquet
 
 PARTITION_ROWS = 200_000
 """Rows of a pixel of the sky, before it is cut into four; a few MB with the columns that are matched."""
@@ -201,7 +201,7 @@ def match_tables(left: Path, right: Path, radius_arcsec: float, *, workers: int 
 
 def _table(path: Path) -> pa.Table:
     try:
-        return pq.read_table(path)
+        return read_parquet(path)
     except (pa.ArrowInvalid, OSError):
         return pa.table(read_columns(path))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import re
 import warnings
@@ -14,13 +13,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 from astropy import units
 from astropy.table import Table
 
 from desa.catalogs.declared import recognised, translated
 from desa.catalogs.label_names import LABELS, NUMBER_LABELS, TEXT_LABELS
 from desa.errors import DamagedFile, UnsupportedFile
+from desa.files import GZIP_MAGIC, read_bytes, unpacked
+from desa.parquet import parse_parquet
+
+MAX_BYTES = 4 << 30
+LEAST, RATIO = 64 << 20, 25
+"""A table may unpack to so many bytes, and so many times its size: a bomb does to a thousand times."""
 
 MISSING = -900.0
 """Tables write -999 or -9999 for what they do not know; no label is that low."""
@@ -175,8 +179,6 @@ def _astropy(raw: bytes, form: str) -> dict[str, list[Any]]:
 
 def _parser(raw: bytes) -> Callable[[bytes], dict[str, list[Any]]]:
     start = raw[:512].lstrip()
-    if start.startswith(b"PAR1"):
-        return lambda content: _arrow(pq.read_table(io.BytesIO(content)))
     if start.startswith(b"SIMPLE  ="):
         return lambda content: _astropy(content, "fits")
     if start.startswith(b"# %ECSV"):
@@ -279,8 +281,11 @@ def read_columns(path: str | Path) -> dict[str, list[Any]]:
         If it can't be read.
     """
     try:
-        raw = Path(path).read_bytes()
-        raw = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+        raw = read_bytes(path, MAX_BYTES)
+        most = LEAST + RATIO * len(raw)
+        raw = unpacked(raw, path, most) if raw[:2] == GZIP_MAGIC else raw
+        if raw[:4] == b"PAR1":
+            return _arrow(parse_parquet(raw, path, most))
         return _parser(raw)(raw)
     except OSError as error:
         raise DamagedFile(path, f"can't be read ({error.strerror or error})") from None

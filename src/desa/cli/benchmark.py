@@ -16,6 +16,7 @@ from desa.cli.common import (
     Survey,
     app,
     chosen_settings,
+    output_option,
     screen,
 )
 
@@ -23,7 +24,7 @@ from desa.cli.common import (
 @app.command(rich_help_panel=MODELS)
 def benchmark(
     survey: Survey,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for everything it makes.")],
+    output: Annotated[Path, output_option("Folder for everything it makes.")],
     preset: Preset = "mini",
     config: Config = None,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds of every model.")] = 3,
@@ -59,7 +60,8 @@ def benchmark(
     from desa.benchmark.design import make_design
     from desa.benchmark.page import write_benchmark
     from desa.benchmark.real_stars import check_unseen
-    from desa.benchmark.runner import run
+    from desa.benchmark.runner import MADE_FROM, run
+    from desa.folders import claimed
     from desa.models.hub import model_folder
     from desa.models.network import Network
     from desa.progress import progress_bar
@@ -76,7 +78,8 @@ def benchmark(
         steps,
         lambda track: track.suits(store, given=folder is not None),
     )
-    with progress_bar("benchmark") as progress:
+    ours = claimed(output, "benchmark", ours=lambda path: (path / MADE_FROM).is_file())
+    with ours, progress_bar("benchmark") as progress:
         place = run(
             store,
             chosen,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from desa.cli.common import DATA, app, screen
+from desa.cli.common import DATA, app, output_option, screen
 
 catalogs = typer.Typer(
     invoke_without_command=True, help="Public tables of stellar labels: list them, get them, merge them."
@@ -56,7 +56,7 @@ def show(name: Annotated[str, typer.Argument(help="A table's name; see `desa cat
 @catalogs.command()
 def get(
     names: Annotated[list[str], typer.Argument(help="Names of tables.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to put them.")],
+    output: Annotated[Path, output_option("Folder to put them.")],
     table: Annotated[Path | None, typer.Option("--from", help="Stars with ra and dec, for Gaia.")] = None,
     token: Annotated[
         str | None, typer.Option(envvar="DESA_LAMOST_TOKEN", help="Your token at lamost.org.")
@@ -90,7 +90,7 @@ def get(
 @catalogs.command()
 def merge(
     tables: Annotated[list[Path], typer.Argument(help="Tables of labels, public ones or your own.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Parquet file to write.")],
+    output: Annotated[Path, output_option("Parquet file to write.")],
     priority: Annotated[
         list[str] | None, typer.Option(help="For a label, another order: prot=mcquillan2014,santos2019")
     ] = None,
@@ -125,7 +125,7 @@ def merge(
 def match(
     left: Annotated[Path, typer.Argument(help="Table with ra and dec; or a HATS folder.")],
     right: Annotated[Path, typer.Argument(help="Table with ra and dec; or a HATS folder.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Parquet file, or HATS folder, to make.")],
+    output: Annotated[Path, output_option("Parquet file, or HATS folder, to make.")],
     radius: Annotated[float, typer.Option(min=0, help="Largest separation in arcseconds.")] = 3.0,
     workers: Annotated[int, typer.Option(min=0, help="Dask workers (`desa[catalog]`); 0: in memory.")] = 0,
 ) -> None:

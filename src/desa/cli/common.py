@@ -64,6 +64,17 @@ ResampleSpectra = Annotated[
 Resume = Annotated[bool, typer.Option(help="Go on from the last checkpoint in the output folder, if any.")]
 
 
+def output_option(help: str) -> Any:
+    """``-o``, ``--output``: what can't be written is told before the work."""
+
+    def check(path: Path | None) -> Path | None:
+        from desa.files import check_output
+
+        return path if path is None else check_output(path)
+
+    return typer.Option("-o", "--output", help=help, callback=check)
+
+
 def screen() -> Console:
     """Where results go."""
     return Console()

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from desa.cli.common import DATA, Processes, Survey, app, list_left_out, screen
+from desa.cli.common import DATA, Processes, Survey, app, list_left_out, output_option, screen
 
 
 @app.command(rich_help_panel=DATA)
@@ -37,7 +37,7 @@ def inspect(
 
 @app.command(rich_help_panel=DATA)
 def ingest(
-    output: Annotated[Path, typer.Option("-o", "--output", help="Survey folder to make.")],
+    output: Annotated[Path, output_option("Survey folder to make.")],
     lightcurves: Annotated[Path | None, typer.Option(help="Folder of light-curve files.")] = None,
     spectra: Annotated[Path | None, typer.Option(help="Folder of spectrum files.")] = None,
     labels: Annotated[

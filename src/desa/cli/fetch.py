@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from desa.cli.common import DATA, app, list_left_out, screen
+from desa.cli.common import DATA, app, list_left_out, output_option, screen
 
 if TYPE_CHECKING:
     from desa.download.folder import Job
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 fetch = typer.Typer(no_args_is_help=True, help="Bring light curves and spectra from the archives.")
 app.add_typer(fetch, name="fetch", rich_help_panel=DATA)
 
-Folder = Annotated[Path, typer.Option("-o", "--output", help="Folder to fill; the same command goes on.")]
+Folder = Annotated[Path, output_option("Folder to fill; the same command goes on.")]
 From = Annotated[Path | None, typer.Option("--from", help="Table with a column of numbers.")]
 Connections = Annotated[int, typer.Option(min=1, max=16, help="Downloads side by side.")]
 Rate = Annotated[float, typer.Option(min=0.01, max=50, help="Requests a second, of all together.")]

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from desa.cli.common import DATA, START, Processes, app, screen
+from desa.cli.common import DATA, START, Processes, app, output_option, screen
 
 
 class Layout(Enum):
@@ -20,7 +20,7 @@ class Layout(Enum):
 
 @app.command(rich_help_panel=DATA)
 def simulate(
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to make.")],
+    output: Annotated[Path, output_option("Folder to make.")],
     stars: Annotated[int, typer.Option(min=1, help="Number of stars.")] = 1000,
     seed: Annotated[int, typer.Option(help="Seed; each star has its own from it.")] = 0,
     format: Annotated[
@@ -85,7 +85,7 @@ def simulate(
 
 @app.command(rich_help_panel=START)
 def demo(
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to make.")] = Path("demo"),
+    output: Annotated[Path, output_option("Folder to make.")] = Path("demo"),
     stars: Annotated[int, typer.Option(min=200, help="Mock stars.")] = 2000,
     seed: Annotated[int, typer.Option(help="The same seed gives the same numbers.")] = 0,
     processes: Processes = 2,

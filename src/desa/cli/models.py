@@ -16,6 +16,7 @@ from desa.cli.common import (
     ResampleSpectra,
     app,
     list_left_out,
+    output_option,
     screen,
 )
 
@@ -26,7 +27,7 @@ def embed(
         list[Path],
         typer.Argument(help="Light-curve and spectrum files, folders of such, or one survey folder."),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Parquet file to write.")],
+    output: Annotated[Path, output_option("Parquet file to write.")],
     model: Model = "",
     match_arcsec: Annotated[float, typer.Option(min=0, help="Radius for pairs by position.")] = 3.0,
     every_spectrum: EverySpectrum = False,
@@ -94,7 +95,7 @@ def embed(
 @app.command(rich_help_panel=MODELS)
 def convert(
     checkpoint: Annotated[Path, typer.Argument(help="A published checkpoint: .pth or .safetensors.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Model folder to make.")],
+    output: Annotated[Path, output_option("Model folder to make.")],
     config: Annotated[
         Path | None, typer.Option(help="The published YAML; left out: the published sizes.")
     ] = None,

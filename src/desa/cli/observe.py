@@ -18,6 +18,7 @@ from desa.cli.common import (
     Survey,
     app,
     list_left_out,
+    output_option,
     screen,
 )
 
@@ -38,7 +39,7 @@ def predict(
     model: Model = "",
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="Table: .ecsv, .fits, .vot, .parquet or .csv; left out: screen."),
+        output_option("Table: .ecsv, .fits, .vot, .parquet or .csv; left out: screen."),
     ] = None,
     match_arcsec: Annotated[float, typer.Option(min=0, help="Radius for pairs by position.")] = 3.0,
     every_spectrum: EverySpectrum = False,
@@ -104,9 +105,7 @@ def finetune(
     survey: Survey,
     task: Annotated[FineTuningTask, typer.Option(help="Numbers, or names of classes.")],
     label: Annotated[str, typer.Option(help="Column of the survey's star table, or of --labels.")],
-    output: Annotated[
-        Path, typer.Option("-o", "--output", help="Model folder to make (or the model's own).")
-    ],
+    output: Annotated[Path, output_option("Model folder to make (or the model's own).")],
     labels: Annotated[
         Path | None,
         typer.Option(help="Table with the label and KIC, Gaia number, star_id, obsid or ra and dec."),

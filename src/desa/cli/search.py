@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from desa.cli.common import STARS, app, screen
+from desa.cli.common import STARS, app, output_option, screen
 
 
 class IndexKind(Enum):
@@ -53,7 +53,7 @@ def search(
     ] = IndexKind.auto,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="Table: .ecsv, .fits, .vot, .parquet or .csv; left out: screen."),
+        output_option("Table: .ecsv, .fits, .vot, .parquet or .csv; left out: screen."),
     ] = None,
 ) -> None:
     """Find stars that are like a star.
@@ -105,7 +105,7 @@ def anomalies(
     most: Annotated[int, typer.Option("-n", min=1, help="Stars shown on screen.")] = 20,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="Table of all: .ecsv, .fits, .vot, .parquet or .csv."),
+        output_option("Table of all: .ecsv, .fits, .vot, .parquet or .csv."),
     ] = None,
 ) -> None:
     """Rank stars by how odd they are, and say why.

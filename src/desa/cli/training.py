@@ -20,6 +20,7 @@ from desa.cli.common import (
     Surveys,
     app,
     chosen_settings,
+    output_option,
     screen,
 )
 
@@ -35,7 +36,7 @@ app.add_typer(pretrain, name="pretrain", rich_help_panel=MODELS)
 @pretrain.command("spectrum")
 def pretrain_spectrum(
     surveys: Surveys,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Run folder.")],
+    output: Annotated[Path, output_option("Run folder.")],
     preset: Preset = "mini",
     config: Config = None,
     seed: Seed = None,
@@ -70,7 +71,7 @@ def pretrain_spectrum(
 @pretrain.command("lightcurve")
 def pretrain_lightcurve(
     surveys: Surveys,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Run folder.")],
+    output: Annotated[Path, output_option("Run folder.")],
     preset: Preset = "mini",
     config: Config = None,
     seed: Seed = None,
@@ -142,7 +143,7 @@ def align(
     surveys: Surveys,
     spectrum: Annotated[Path, typer.Option(help="Model folder of the spectrum encoder.")],
     lightcurve: Annotated[Path, typer.Option(help="Model folder of the light-curve encoder.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Run folder.")],
+    output: Annotated[Path, output_option("Run folder.")],
     preset: Preset = "mini",
     config: Config = None,
     seed: Seed = None,
@@ -164,9 +165,7 @@ def align(
 @app.command(rich_help_panel=MODELS)
 def calibrate(
     survey: Survey,
-    output: Annotated[
-        Path, typer.Option("-o", "--output", help="Model folder to make (or the model's own).")
-    ],
+    output: Annotated[Path, output_option("Model folder to make (or the model's own).")],
     model: Model = "",
     half: Annotated[bool, typer.Option(help="Store large weights in half precision: half the size.")] = False,
     device: Device = "auto",

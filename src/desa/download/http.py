@@ -105,7 +105,11 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     """Redirects to HTTP addresses only, and from HTTPS to HTTPS only: a token never travels in the clear."""
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
-        old, new = urllib.parse.urlsplit(req.full_url), urllib.parse.urlsplit(newurl)
+        old = urllib.parse.urlsplit(req.full_url)
+        try:
+            new = urllib.parse.urlsplit(newurl)
+        except ValueError:
+            raise Refused("redirected to an address that is none") from None
         if new.scheme not in ("http", "https") or (old.scheme == "https" and new.scheme == "http"):
             raise Refused(f"redirected from {old.scheme} to {new.scheme or 'nothing'}, which is not followed")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
@@ -193,6 +197,8 @@ def fetch(remote: Remote, part: Path, pace: Pace, patience: Patience = Patience(
             return _attempt(opener, remote, partial, pace, patience)
         except Refused as error:
             raise Refused(remote.said(str(error))) from None
+        except (ValueError, http.client.InvalidURL):  # of an address that the server redirects to
+            raise Refused("redirected to an address that is none") from None
         except (_Broken, urllib.error.URLError, http.client.HTTPException, OSError) as error:
             if isinstance(error, OSError) and _is_disk(error, part):
                 raise

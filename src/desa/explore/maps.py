@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from desa.errors import SettingsError
 from desa.explore.table import ExploreTable
 from desa.files import written_whole
+from desa.parquet import read_parquet
 
 logger = logging.getLogger(__name__)
 
@@ -141,7 +142,7 @@ def _chosen_vectors(table: ExploreTable, vector: str | None) -> tuple[str, tuple
 
 def _kept(path: Path, identity: str, rows: int) -> Map | None:
     try:
-        stored = pq.read_table(path)
+        stored = read_parquet(path)
         metadata = stored.schema.metadata or {}
         if metadata.get(b"desa.map") != identity.encode() or stored.num_rows != rows:
             return None

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from desa.errors import DamagedFile, UnsupportedFile
@@ -23,6 +22,7 @@ from desa.explore.predictions import (
     read_predictions,
 )
 from desa.inference.embed import VECTORS
+from desa.parquet import open_parquet
 from desa.search.data import vectors_of
 from desa.survey.selection import lightcurves_of, spectra_of
 from desa.survey.store import Survey
@@ -61,7 +61,7 @@ class ExploreTable:
     ) -> None:
         self.path, self.survey = Path(path), survey
         try:
-            self._file = pq.ParquetFile(self.path, memory_map=True)
+            self._file = open_parquet(self.path)
         except FileNotFoundError:
             raise DamagedFile(self.path, "no such file", "desa embed makes it") from None
         except (OSError, pa.ArrowInvalid) as error:

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from desa.files import written_whole
+from desa.files import regular, written_whole
 from desa.models.network import Network
 from desa.models.reference import Reference, fit_reference
 from desa.models.storage import weights_hash
@@ -216,7 +216,7 @@ def _survey_features(
             mapped = np.lib.format.open_memmap(scratch, mode="w+", dtype=np.float32, shape=shape)
             fill(mapped)
             mapped.flush()
-    return np.asarray(np.load(path, mmap_mode="r"))
+    return np.asarray(np.load(regular(path), mmap_mode="r"))
 
 
 @torch.inference_mode()

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from desa.errors import DamagedFile, SettingsError, UnsupportedFile
 from desa.inference.embed import VECTORS
+from desa.parquet import read_parquet
 
 Floats = NDArray[np.float32]
 
@@ -41,7 +41,7 @@ def arrow_table(data: Any) -> pa.Table:
 
 def _parquet(path: Path) -> pa.Table:
     try:
-        return pq.read_table(path, memory_map=True)
+        return read_parquet(path)
     except FileNotFoundError:
         raise DamagedFile(path, "no such file", "desa embed makes it") from None
     except (OSError, pa.ArrowInvalid) as error:

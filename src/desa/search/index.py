@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from desa.errors import DamagedFile, SettingsError
-from desa.files import written_whole
+from desa.files import regular, written_whole
 from desa.search import engines
 from desa.search.data import arrow_table, as_queries, plain_columns, vectors_of
 from desa.search.where import chosen_rows
@@ -292,7 +292,7 @@ class Index:
             If it needs faiss, which is not installed.
         """
         try:
-            with safe_open(path, framework="numpy") as stored:
+            with safe_open(regular(path), framework="numpy") as stored:
                 about = stored.metadata() or {}
                 if about.get("format") != FORMAT or about.get("kind") not in KINDS[1:]:
                     raise DamagedFile(path, "no index of this version of desa", "make it again")

@@ -16,6 +16,8 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from desa.errors import DamagedFile, ModelError, SettingsError
+from desa.files import regular
+from desa.parquet import read_parquet
 from desa.search import engines
 from desa.search.beside import Say, index_of
 from desa.search.columns import with_labels, with_survey
@@ -129,7 +131,7 @@ def search_like(
 
 def _schema(path: Path) -> pa.Schema:
     try:
-        return pq.read_schema(path)
+        return pq.read_schema(regular(path))
     except FileNotFoundError:
         raise DamagedFile(path, "no such file", "desa embed makes it") from None
     except (OSError, pa.ArrowInvalid) as error:
@@ -178,7 +180,7 @@ def row_of(star_id: Any, obsid: Any, text: str) -> int:
 
 
 def _of_name(path: Path, like: str) -> Query:
-    table = pq.read_table(path, memory_map=True)
+    table = read_parquet(path)
     blank = pa.chunked_array([pa.array([""] * table.num_rows, pa.string())])
     columns = [table.column(name) if name in table.column_names else blank for name in ("star_id", "obsid")]
     row = row_of(columns[0], columns[1], like)

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from desa.documents import cut, shortened
 from desa.errors import SettingsError
 
 LONGEST: Final = 2000
@@ -101,7 +102,11 @@ class _Reader:
         self._held: dict[str, Any] = {}
 
     def _refuse(self, reason: str) -> SettingsError:
-        return SettingsError(f"--where {self._text!r}: {reason}")
+        return SettingsError(f"--where {shortened(self._text)}: {reason}")
+
+    def _said(self, node: ast.expr) -> str:
+        """A part of the condition as it was written; `ast.unparse` would go as deep as it is nested."""
+        return cut(ast.get_source_segment(self._text.strip(), node) or self._text)
 
     def chosen(self) -> Bools:
         if len(self._text) > LONGEST:
@@ -131,15 +136,15 @@ class _Reader:
         if isinstance(found, _Truth):
             return found
         if isinstance(found, _Words):
-            raise self._refuse(f"{ast.unparse(node)} is words, not a condition; compare it, as in == 'G2'")
-        raise self._refuse(f"{ast.unparse(node)} is a number, not a condition; compare it, as in > 0")
+            raise self._refuse(f"{self._said(node)} is words, not a condition; compare it, as in == 'G2'")
+        raise self._refuse(f"{self._said(node)} is a number, not a condition; compare it, as in > 0")
 
     def _number(self, node: ast.expr, depth: int) -> Any:
         return self._as_number(self._value(node, depth), node)
 
     def _as_number(self, found: Any, node: ast.expr) -> Any:
         if isinstance(found, _Words):
-            raise self._refuse(f"{ast.unparse(node)} is words, and can't be reckoned with")
+            raise self._refuse(f"{self._said(node)} is words, and can't be reckoned with")
         if isinstance(found, _Truth):
             return np.where(found.known, np.asarray(found.holds, dtype=np.float64), np.nan)
         return found
@@ -175,7 +180,7 @@ class _Reader:
             case ast.Compare():
                 return self._comparison(node, depth)
         raise self._refuse(
-            f"{ast.unparse(node)!r} has no place in a condition: columns, numbers, quoted words, "
+            f"{self._said(node)!r} has no place in a condition: columns, numbers, quoted words, "
             "comparisons, in, and, or, not, + - * / have"
         )
 
@@ -205,7 +210,7 @@ class _Reader:
         a, b = self._value(left, depth), self._value(right, depth)
         if isinstance(a, _Words) != isinstance(b, _Words):
             words, other = (left, right) if isinstance(a, _Words) else (right, left)
-            raise self._refuse(f"{ast.unparse(words)} is words and {ast.unparse(other)} is not")
+            raise self._refuse(f"{self._said(words)} is words and {self._said(other)} is not")
         if type(op) not in COMPARISONS:
             raise self._refuse("'is' has no place in a condition; compare by ==")
         if isinstance(a, _Words):

@@ -7,6 +7,7 @@ any number of them takes little memory. Stars come in the order of their names, 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
@@ -18,7 +19,7 @@ from desa.io.stitching import put_together
 from desa.pipeline import prefetch
 from desa.progress import Report
 from desa.survey.pairing import Named, lightcurve_stars, pair
-from desa.survey.scan import file_root, glance_of, list_files
+from desa.survey.scan import file_root, glance_of, list_files, said_path
 from desa.survey.selection import STARS_AT_ONCE, best_first, lightcurve_merit, spectrum_merit
 from desa.types import LightCurve, Spectrum, Star
 
@@ -47,12 +48,25 @@ def is_survey(path: str | Path) -> bool:
     return (Path(path) / "survey.json").exists()
 
 
-def expand(paths: Sequence[str | Path]) -> list[Path]:
-    """Files, each once; a folder stands for all files in it, to any depth."""
+def expand(paths: Sequence[str | Path], left_out: LeftOut) -> list[Path]:
+    """Files, each once; a folder stands for all files in it, to any depth.
+
+    Parameters
+    ----------
+    paths
+        Files and folders.
+    left_out
+        Gets what can't be looked at, and why.
+    """
     found: dict[Path, None] = {}
-    for path in map(Path, paths):
-        inside = [file_root(path) / state.name for state in list_files(path)] if path.is_dir() else [path]
-        found |= dict.fromkeys(inside)
+    for path in paths:
+        if said_path(path) != str(path):
+            left_out.append((said_path(path), "its name is not UTF-8; rename it"))
+        elif os.path.isdir(path):  # noqa: PTH112 - pathlib raises for a name that is too long
+            root = file_root(Path(path))
+            found |= dict.fromkeys(root / state.name for state in list_files(root, left_out=left_out))
+        else:
+            found[Path(path)] = None
     return list(found)
 
 
@@ -190,7 +204,7 @@ def stars_of_files(
     DesaError
         At the end, if no file could be used.
     """
-    files = expand(paths)
+    files = expand(paths, left_out)
     some = False
     stars = _read_all(files, match_arcsec, check, left_out, every_spectrum, progress)
     for batch in prefetch(_in_batches(stars, size), depth=1):

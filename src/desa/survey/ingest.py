@@ -55,6 +55,7 @@ class _Found:
     states: dict[str, FileState]
     items: list[Named] = field(default_factory=list)
     files: list[list[str]] = field(default_factory=list)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
     mock: int = 0
     observed: int = 0
 
@@ -143,6 +144,7 @@ def ingest(
             stars=stars,
             pairing=pairing,
             labels=table,
+            unread=dict(item for one in found.values() for item in sorted(one.left_out)),
         )
         counts = {m: len(shards[m]) for m in MODALITIES}
         finish_survey(path, kind=kind, counts=counts, stars=stars, report=report)
@@ -159,14 +161,15 @@ def _find(roots: Mapping[str, Path], out: Path, workers: Workers) -> dict[Modali
     for modality in MODALITIES:
         if modality not in roots:
             continue
-        root, states = file_root(roots[modality]), list_files(roots[modality], skip=out)
+        one = _Found(file_root(roots[modality]), {})
+        states = list_files(roots[modality], out, one.left_out)
         names = [state.name for state in states]
-        tasks = ((root, names[start : start + SCAN_FILES]) for start in range(0, len(names), SCAN_FILES))
+        tasks = ((one.root, names[start : start + SCAN_FILES]) for start in range(0, len(names), SCAN_FILES))
         parts = (part for many in workers.in_order(sources, tasks) for part in many)
-        seen = [(state, *one) for state, part in zip(states, parts, strict=True) for one in part]
+        seen = [(state, *it) for state, part in zip(states, parts, strict=True) for it in part]
         if shared:  # both kinds in one folder; what no header tells is tried, and listed, once
-            seen = [one for one in seen if (one[2].kind or "lightcurve") == KIND_OF[modality]]
-        one = _Found(root, {name: state for state, name, _ in seen})
+            seen = [it for it in seen if (it[2].kind or "lightcurve") == KIND_OF[modality]]
+        one.states = {name: state for state, name, _ in seen}
         one.mock = sum(what.mock for _, _, what in seen)
         one.observed = sum(bool(what.kind) and not what.mock for _, _, what in seen)
         if modality == "lightcurves":

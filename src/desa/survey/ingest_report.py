@@ -28,10 +28,11 @@ def ingest_report(
     stars: pa.Table,
     pairing: Pairing,
     labels: LabelTable | None,
+    unread: Mapping[str, str],
 ) -> dict[str, Any]:
     """Content of ``report.json``. It holds no times and no places but the inputs': same input, same bytes."""
     report: dict[str, Any] = {"kind": kind, "inputs": dict(inputs), "settings": dict(settings)}
-    left_out: dict[str, str] = {}
+    left_out = dict(unread)
     stored: dict[str, set[str]] = {}
     for modality, part in notes.items():
         stored[modality] = {star_id for note in part for star_id in note["facts"]["star_id"]}

@@ -20,7 +20,9 @@ class FileState(NamedTuple):
     mtime_ns: int
 
 
-def list_files(root: Path, skip: Path | None = None) -> list[FileState]:
+def list_files(
+    root: Path, skip: Path | None = None, left_out: list[tuple[str, str]] | None = None
+) -> list[FileState]:
     """All files at or below a place, in the order of their names; hidden ones are not looked at.
 
     Parameters
@@ -29,36 +31,66 @@ def list_files(root: Path, skip: Path | None = None) -> list[FileState]:
         A folder, or a file.
     skip
         A folder not to enter.
+    left_out
+        Gets what is neither a file nor a folder that can be entered, and why.
 
     Raises
     ------
     SurveyError
-        If there is nothing at that place.
+        If there is nothing at that place, or it can't be read.
     """
-    if root.is_file():
-        state = root.stat()
-        return [FileState(root.name, state.st_size, state.st_mtime_ns)]
-    if not root.is_dir():
-        raise SurveyError(f"{root}: no such folder; give the folder that holds the files")
-    return sorted(_walk(root, "", {os.path.realpath(skip)} if skip else set()))
+    try:
+        if root.is_file():
+            state = root.stat()
+            return [FileState(root.name, state.st_size, state.st_mtime_ns)]
+        os.scandir(root).close()
+    except (FileNotFoundError, NotADirectoryError):
+        raise SurveyError(f"{root}: no such folder; give the folder that holds the files") from None
+    except OSError as error:
+        raise SurveyError(f"{root}: can't be read ({error.strerror or error})") from None
+    refused: list[tuple[str, str]] = [] if left_out is None else left_out
+    return sorted(_walk(root, {os.path.realpath(skip)} if skip else set(), refused))
 
 
-def _walk(folder: Path, prefix: str, seen: set[str]) -> Iterator[FileState]:
-    """Links to folders are followed, once each."""
-    real = os.path.realpath(folder)
-    if real in seen:
-        return
-    seen.add(real)
-    with os.scandir(folder) as entries:
+def _walk(root: Path, seen: set[str], left_out: list[tuple[str, str]]) -> Iterator[FileState]:
+    """Links to folders are followed, once each; what can't be looked at is left out."""
+    todo = [(str(root), "")]
+    while todo:
+        folder, prefix = todo.pop()
+        real = os.path.realpath(folder)
+        if real in seen:
+            continue
+        seen.add(real)
+        try:
+            with os.scandir(folder) as found:
+                entries = [entry for entry in found if not entry.name.startswith(".")]
+        except OSError as error:
+            left_out.append((said_path(folder), f"can't be read ({error.strerror or error})"))
+            continue
         for entry in entries:
-            name = prefix + entry.name
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir():
-                yield from _walk(Path(entry.path), name + "/", seen)
-            elif entry.is_file():
-                state = entry.stat()
-                yield FileState(name, state.st_size, state.st_mtime_ns)
+            try:
+                entry.name.encode()
+                if entry.is_dir():
+                    todo.append((entry.path, f"{prefix}{entry.name}/"))
+                elif entry.is_file():
+                    state = entry.stat()
+                    yield FileState(prefix + entry.name, state.st_size, state.st_mtime_ns)
+                else:
+                    what = (
+                        "a link that leads nowhere"
+                        if entry.is_symlink()
+                        else "a pipe or a device, not a file"
+                    )
+                    left_out.append((said_path(entry.path), what))
+            except UnicodeEncodeError:
+                left_out.append((said_path(entry.path), "its name is not UTF-8; rename it"))
+            except OSError as error:
+                left_out.append((said_path(entry.path), f"can't be read ({error.strerror or error})"))
+
+
+def said_path(path: str | Path) -> str:
+    """A path for people and reports: what of it is not UTF-8 by its bytes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def file_root(root: Path) -> Path:

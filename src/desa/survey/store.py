@@ -23,12 +23,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from desa.catalogs.label_names import LABELS
 from desa.errors import SurveyError
 from desa.folders import claimed
+from desa.parquet import read_parquet
 from desa.survey import schema
 from desa.survey.schema import BANDS, EARLIER_STEP, FORMAT
 from desa.survey.shards import Shards, json_bytes, note_of
@@ -219,7 +219,7 @@ class Survey:
     def _table(self, name: str, columns: list[str] | None = None) -> pa.Table:
         path = self.path / f"{name}.parquet"
         try:
-            return pq.read_table(path, columns=columns, memory_map=True)
+            return read_parquet(path, columns)
         except (OSError, pa.ArrowInvalid) as error:
             raise SurveyError(f"{path}: can't be read ({error}); make the survey again") from None
 

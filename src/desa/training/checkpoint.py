@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ from torch.distributed import checkpoint as dcp
 from torch.distributed.checkpoint import state_dict as dcp_state
 
 from desa.errors import ModelError
-from desa.files import written_whole
+from desa.files import regular, written_whole
 from desa.training.distributed import barrier, current
 
 FORMAT = 1
 FILE = "checkpoint.pt"
+_FOLDER = re.compile(r"checkpoint-\d{1,12}")
 
 Weights = dict[str, Any]
 """Names and tensors; where sharded, this process's DTensors."""
@@ -43,7 +45,7 @@ def load_tensors(path: Path) -> dict[str, Any]:
         If the file is missing, damaged, or holds anything but tensors, numbers and text.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(regular(path), map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
         raise ModelError(f"{path}: no usable checkpoint ({_first_line(error)})") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
@@ -75,14 +77,19 @@ class Checkpoints:
         if not self.sharded:
             path = self.out / FILE
             return path if path.exists() else None
-        folders = [p for p in self.out.glob("checkpoint-*") if (p / "state.json").exists()]
+        folders = [p for p in self._folders() if (p / "state.json").exists()]
         return max(folders, key=lambda p: int(p.name.split("-")[1]), default=None)
+
+    def _folders(self) -> list[Path]:
+        """Folders of checkpoints, by their name; a link is none."""
+        found = self.out.glob("checkpoint-*")
+        return [path for path in found if _FOLDER.fullmatch(path.name) and not path.is_symlink()]
 
     def clear(self) -> None:
         """Remove every checkpoint of this folder (a run that starts anew)."""
         if current().main:
             (self.out / FILE).unlink(missing_ok=True)
-            for folder in self.out.glob("checkpoint-*"):
+            for folder in self._folders():
                 shutil.rmtree(folder)
         barrier()
 
@@ -163,7 +170,7 @@ class Checkpoints:
             (temporary / "state.json").write_text(text, encoding="utf-8")
             shutil.rmtree(final, ignore_errors=True)
             temporary.replace(final)
-            for old in self.out.glob("checkpoint-*"):
+            for old in self._folders():
                 if old != final:
                     shutil.rmtree(old)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,14 @@ import torch
 
 from desa.config import Settings, Training
 from desa.files import written_whole
+from desa.folders import claimed
 from desa.models.network import Network
 from desa.provenance import provenance
 from desa.survey.mixture import Mixture
 from desa.training.distributed import barrier, current
 from desa.training.loop import fit
 from desa.training.task import History, Interrupted, Task
-from desa.training.tracking import training_progress
+from desa.training.tracking import METRICS, training_progress
 
 MODEL, FACTS = "model", "run.json"
 
@@ -34,6 +35,11 @@ SECTIONS = {
 
 HARMLESS = {"steps", "epochs", "patience", "checkpoint_minutes", "workers"}
 """Training settings that may change from one sitting of a run to the next."""
+
+
+def _is_run(out: Path) -> bool:
+    """Whether an earlier version of desa trained in a folder."""
+    return (out / METRICS).is_file() or (out / FACTS).is_file()
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,12 @@ class Stage:
             "settings": hashlib.blake2b(described.encode(), digest_size=16).hexdigest(),
             "models": self.made_from,
         }
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Take the run's folder; under `torchrun` the main process does, and it alone writes there."""
+        with claimed(self.out, "training run", ours=_is_run) if current().main else nullcontext():
+            yield
 
     def fit(
         self, task: Task, train: Callable[[int], Any], valid: Iterable[Any], batches_a_pass: int

@@ -128,40 +128,45 @@ def _pretrain(
     stage = Stage(
         part, surveys, settings, Path(out), choose_device(device), resume, progress, made_from, begun
     )
-    train, valid = ([_data(one, settings, part, split) for one in surveys.surveys] for split in SPLITS[:2])
-    for one, data in zip(surveys.surveys, train, strict=True):
-        _need(len(data), "spectra" if part == "spectrum" else "light curves", one)
-    torch.manual_seed(settings.seed)
-    task = PretrainSpectrum(settings) if part == "spectrum" else PretrainLightCurve(settings)
-    objective = getattr(settings, f"objective_{part}")
-    labels = torch.cat([_labels(data.survey, objective.labels, data.star) for data in train])
-    task.start_at(labels)
-    if begin is not None:
-        task.begin_with(begin)
-    world, seed = current(), settings.seed
-    size = largest_batch(stage.training.batch_size, [len(data) for data in train], surveys.shares, world.size)
-
-    def batches(skip: int) -> Iterable[Any]:
-        order = MixedOrder(
-            [ItemSampler(data.star, seed, shuffle=True) for data in train],
-            surveys.shares,
-            size,
-            skip=skip,
-            rank=world.rank,
-            world=world.size,
+    with stage.claimed():
+        train, valid = (
+            [_data(one, settings, part, split) for one in surveys.surveys] for split in SPLITS[:2]
         )
-        return loader_of(MixedDataset(train, surveys), order, stage.training.workers)
+        for one, data in zip(surveys.surveys, train, strict=True):
+            _need(len(data), "spectra" if part == "spectrum" else "light curves", one)
+        torch.manual_seed(settings.seed)
+        task = PretrainSpectrum(settings) if part == "spectrum" else PretrainLightCurve(settings)
+        objective = getattr(settings, f"objective_{part}")
+        labels = torch.cat([_labels(data.survey, objective.labels, data.star) for data in train])
+        task.start_at(labels)
+        if begin is not None:
+            task.begin_with(begin)
+        world, seed = current(), settings.seed
+        size = largest_batch(
+            stage.training.batch_size, [len(data) for data in train], surveys.shares, world.size
+        )
 
-    held = Chained([make_loader(data, size, seed, shuffle=False) for data in valid])
-    each = sum(len(data) for data in train) // (size * world.size)
-    history = stage.fit(task, batches, held, each)
-    model = _whole(task.model, stage.device)
-    if objective.supervised and torch.isfinite(labels).any():
-        model.calibration[part] = _calibration(model, surveys, part)
-    else:  # a head that no label has taught would predict nonsense
-        setattr(model, f"{part}_head", None)
-    model.references = survey_references(model, surveys.surveys, part)
-    return stage.finish(model, history, [len(np.unique(data.star)) for data in train])
+        def batches(skip: int) -> Iterable[Any]:
+            order = MixedOrder(
+                [ItemSampler(data.star, seed, shuffle=True) for data in train],
+                surveys.shares,
+                size,
+                skip=skip,
+                rank=world.rank,
+                world=world.size,
+            )
+            return loader_of(MixedDataset(train, surveys), order, stage.training.workers)
+
+        held = Chained([make_loader(data, size, seed, shuffle=False) for data in valid])
+        each = sum(len(data) for data in train) // (size * world.size)
+        history = stage.fit(task, batches, held, each)
+        model = _whole(task.model, stage.device)
+        if objective.supervised and torch.isfinite(labels).any():
+            model.calibration[part] = _calibration(model, surveys, part)
+        else:  # a head that no label has taught would predict nonsense
+            setattr(model, f"{part}_head", None)
+        model.references = survey_references(model, surveys.surveys, part)
+        return stage.finish(model, history, [len(np.unique(data.star)) for data in train])
 
 
 class Chained:
@@ -234,41 +239,45 @@ def align(
     surveys = given.only([count // world.size >= 2 for count in counts])
     both = Network.load(spectrum_model), Network.load(lightcurve_model)
     stage = Stage("align", surveys, settings, out, choose_device(device), resume, progress, made_from, both)
-    model = joined_model(*both, settings)
-    model.to(stage.device)
-    features = [_both_features(model, one, out / CACHE) for one in surveys.surveys]
-    spectrum, lightcurve = (_concatenated(rows) for rows in zip(*features, strict=True))
-    priors = [prior_of(one, settings.dualformer.prior) for one in surveys.surveys]
-    prior = None if priors[0] is None else torch.cat([rows for rows in priors if rows is not None])
-    train, valid = (mixed_pairs(surveys, split) for split in SPLITS[:2])
-    targets = None
-    if settings.alignment.supervised:
-        objectives = (settings.objective_spectrum, settings.objective_lightcurve)
-        targets = torch.cat([targets_of(one, objectives) for one in surveys.surveys])
+    with stage.claimed():
+        model = joined_model(*both, settings)
+        model.to(stage.device)
+        features = [_both_features(model, one, out / CACHE) for one in surveys.surveys]
+        spectrum, lightcurve = (_concatenated(rows) for rows in zip(*features, strict=True))
+        priors = [prior_of(one, settings.dualformer.prior) for one in surveys.surveys]
+        prior = None if priors[0] is None else torch.cat([rows for rows in priors if rows is not None])
+        train, valid = (mixed_pairs(surveys, split) for split in SPLITS[:2])
+        targets = None
+        if settings.alignment.supervised:
+            objectives = (settings.objective_spectrum, settings.objective_lightcurve)
+            targets = torch.cat([targets_of(one, objectives) for one in surveys.surveys])
 
-    def loader(part: Pairs, *, skip: int = 0, shuffle: bool = True) -> PairLoader:
-        return PairLoader(
-            part,
-            spectrum,
-            lightcurve,
-            prior,
-            settings.train_align.batch_size,
-            seed=settings.seed,
-            skip=skip,
-            rank=world.rank,
-            world=world.size,
-            shuffle=shuffle,
-            targets=targets,
-            shares=surveys.shares,
-            first_star=surveys.first_star,
+        def loader(part: Pairs, *, skip: int = 0, shuffle: bool = True) -> PairLoader:
+            return PairLoader(
+                part,
+                spectrum,
+                lightcurve,
+                prior,
+                settings.train_align.batch_size,
+                seed=settings.seed,
+                skip=skip,
+                rank=world.rank,
+                world=world.size,
+                shuffle=shuffle,
+                targets=targets,
+                shares=surveys.shares,
+                first_star=surveys.first_star,
+            )
+
+        dualformer = model.require("dualformer")
+        if settings.dualformer.standardise:
+            dualformer.set_standardisation(*standardisation(train, spectrum, lightcurve))
+        task, each = (
+            Align(settings, dualformer),
+            sum(counts) // (settings.train_align.batch_size * world.size),
         )
-
-    dualformer = model.require("dualformer")
-    if settings.dualformer.standardise:
-        dualformer.set_standardisation(*standardisation(train, spectrum, lightcurve))
-    task, each = Align(settings, dualformer), sum(counts) // (settings.train_align.batch_size * world.size)
-    history = stage.fit(task, lambda skip: loader(train, skip=skip), loader(valid, shuffle=False), each)
-    return stage.finish(model.eval(), history, [count for count in counts if count // world.size >= 2])
+        history = stage.fit(task, lambda skip: loader(train, skip=skip), loader(valid, shuffle=False), each)
+        return stage.finish(model.eval(), history, [count for count in counts if count // world.size >= 2])
 
 
 def joined_model(spectrum: Network, lightcurve: Network, settings: Settings) -> Network:
