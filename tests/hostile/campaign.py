@@ -1,8 +1,8 @@
 """Damaged files of every layout, by the thousand: ``make hostile``, or ``python campaign.py --cases 500``.
 
-Each case damages a good file by a fixed seed and reads it as the commands do. Counted: refused (one sentence),
-accepted with a reason (of another kind, or as whole as it was), accepted silently (other numbers, nothing
-said), and what must not happen: tracebacks, hangs, memory. Exit code 1 if any of these did.
+Each case damages a good file by a fixed seed and reads it as the commands do. Counted: refused (in one
+sentence), accepted unharmed (the damage is outside what is used), accepted silently (other numbers, nothing
+said), and what must not happen: tracebacks, hangs, absurd numbers, memory. Exit code 1 if any of these did.
 """
 
 from __future__ import annotations
@@ -30,6 +30,11 @@ from helpers.samples import write_quarter, write_spectrum
 LONGEST_S = 10
 MOST_BYTES = 2 << 30
 Rng = np.random.Generator
+VALUES = (
+    *(b"-1", b"0", b"99999999999999", b"1E308", b"-1E308", b"NaN", b"T", b"F"),
+    *(b"'x'", b"''", b"''' ", b""),
+)
+"""What a damaged card says."""
 
 
 def cut(raw: bytes, rng: Rng) -> bytes:
@@ -53,21 +58,7 @@ def header(raw: bytes, rng: Rng) -> bytes:
     """Another value in one card."""
     cards = [n for n in range(0, min(len(raw), 30 * 2880), 80) if raw[n + 8 : n + 10] == b"= "]
     place = cards[int(rng.integers(len(cards)))]
-    values = (
-        b"-1",
-        b"0",
-        b"99999999999999",
-        b"1E308",
-        b"-1E308",
-        b"NaN",
-        b"T",
-        b"F",
-        b"'x'",
-        b"''",
-        b"''' ",
-        b"",
-    )
-    value = values[int(rng.integers(len(values)))]
+    value = VALUES[int(rng.integers(len(VALUES)))]
     return raw[: place + 10] + value.rjust(20).ljust(70) + raw[place + 80 :]
 
 

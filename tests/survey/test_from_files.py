@@ -39,7 +39,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_headers_alone_tell_what_belongs_together(archive: Path) -> None:
     files = expand([archive / "lightcurves", archive / "spectra"], [])
-    assert len(files) == len(set(files)) and expand([files[0], files[0], archive / "lightcurves"]) == [
+    assert len(files) == len(set(files)) and expand([files[0], files[0], archive / "lightcurves"], []) == [
         path for path in files if "lightcurves" in path.parts
     ]
     left_out: LeftOut = []

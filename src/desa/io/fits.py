@@ -29,6 +29,9 @@ MAX_BYTES = 1 << 28
 
 AGAIN = "download it again"
 _COLUMN_CARD = re.compile(rb"(TTYPE|TFORM)(\d{1,3}) *= '([^']*)'")
+_COUNTS = (re.compile(rb"NAXIS   = *(?:\d{4}|\d*[.ED])"), re.compile(rb"TFIELDS = *(?:\d{4}|\d*[.ED])"))
+"""More axes or columns than the FITS standard allows (999)."""
+
 _SCALED = re.compile(rb"T(?:SCAL|ZERO)\d{1,3} *=")
 _FORM = re.compile(r"(\d*)([LBIJKEDA])")
 _TYPES = {"L": "S1", "B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8", "A": "S1"}
@@ -62,6 +65,9 @@ def _check_start(path: str | Path, raw: bytes) -> None:
     if raw[:9] == b"SIMPLE  =":
         if len(raw) < BLOCK:
             raise DamagedFile(path, f"truncated after {len(raw)} bytes", AGAIN)
+        for card in (one for pattern in _COUNTS for one in pattern.finditer(raw)):
+            if card.start() % 80 == 0:  # astropy would count so far
+                raise DamagedFile(path, f"damaged header ({card[0].decode('ascii')}...)", AGAIN)
         return
     start = raw[:200].lstrip().lower()
     if start.startswith((b"<!doctype", b"<html", b"<?xml")):
