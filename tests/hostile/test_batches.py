@@ -7,11 +7,15 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from astropy.io import fits
 
 from desa.cli import main
 from desa.errors import SettingsError
+from desa.search.beside import index_of, index_path
 from desa.search.where import chosen_rows
 from desa.survey.from_files import expand, group_files
 from desa.survey.ingest import ingest
@@ -159,3 +163,14 @@ def test_commands_end_soon_with_a_sentence(
     assert time.monotonic() - begun < 20 and ended.value.code in (1, 2)
     said = capsys.readouterr()
     assert "Traceback" not in said.err and len(said.err + said.out) < 3000
+
+
+def test_search_goes_on_where_no_index_can_be_kept(tmp_path: Path) -> None:
+    pytest.importorskip("faiss")
+    vectors = np.random.default_rng(0).normal(size=(400, 8)).astype(np.float32)
+    columns = {"star_id": [f"KIC {n}" for n in range(400)], "joint": list(vectors)}
+    pq.write_table(pa.table(columns), tmp_path / "emb.parquet")
+    index_path(tmp_path / "emb.parquet", "joint", "euclidean").mkdir()
+    said: list[str] = []
+    made = index_of(tmp_path / "emb.parquet", "joint", kind="ivf", say=said.append)
+    assert len(made) == 400 and "can't be kept" in said[-1]

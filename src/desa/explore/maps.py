@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from desa.errors import SettingsError
+from desa.errors import OutputError, SettingsError
 from desa.explore.table import ExploreTable
 from desa.files import written_whole
 from desa.parquet import read_parquet
@@ -158,7 +158,7 @@ def _keep(made: Map, path: Path, identity: str) -> None:
     try:
         with written_whole(path) as scratch:
             pq.write_table(columns, scratch)
-    except OSError as error:
+    except (OSError, OutputError) as error:
         logger.warning("%s: can't be written (%s); the map will be made again next time", path, error)
 
 

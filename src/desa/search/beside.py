@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from desa.errors import DamagedFile
+from desa.errors import DamagedFile, OutputError
 from desa.search.index import Index
 
 BLOCK = 1 << 24
@@ -67,11 +67,10 @@ def index_of(
     made.facts = {"key": content_key(table), "stamp": _stamp(table)}
     try:
         made.save(stored)
-    except OSError as error:
+    except (OSError, OutputError) as error:
         if say:
-            say(
-                f"the index can't be kept in {stored} ({error.strerror or error}); next time it is made again"
-            )
+            reason = getattr(error, "strerror", None) or error
+            say(f"the index can't be kept in {stored} ({reason}); next time it is made again")
         return made
     if say:
         say(f"made an index of {len(made)} vectors; kept in {stored}")
