@@ -110,6 +110,16 @@ def test_a_damaged_finder_is_refused(folder: Path, tmp_path: Path) -> None:
         read_finder(tmp_path)
 
 
+def test_numbers_that_are_not_finite_are_refused(folder: Path, tmp_path: Path) -> None:
+    finder = read_finder(folder)
+    assert finder is not None
+    with torch.no_grad():
+        finder.scorer.own_scale[0] = float("nan")
+    write_finder(tmp_path, finder)
+    with pytest.raises(ModelError, match="not finite"):
+        read_finder(tmp_path)
+
+
 def test_examples_are_what_is_known_of_the_stars(stars: Survey, quiet: Path) -> None:
     real = labelled_of(stars, kics(quiet))
     prot = dict(zip(stars.stars.column("star_id").to_pylist(), stars.labels("prot"), strict=True))

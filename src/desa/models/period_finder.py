@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from desa.documents import Document, Facts
 from desa.errors import ModelError
 from desa.files import written_whole
-from desa.models.period_answer import PeriodAnswers, answers
+from desa.models.period_answer import LEVELS, PeriodAnswers, answers
 from desa.models.period_scorer import PeriodInputs, PeriodScorer
+from desa.models.storage import Calibration, check_header, stored_facts
 from desa.preprocess.period_candidates import CURVE_FEATURES, OWN_FEATURES, Candidates, candidates_of
 from desa.types import LightCurve
 
@@ -25,6 +29,24 @@ Array = NDArray[np.float64]
 
 FORMAT = 1
 FILE = "periods.safetensors"
+
+
+class FinderFacts(Document):
+    """What a finder's file says of itself; the fields are those of `PeriodFinder`."""
+
+    format: Literal[1]
+    features: list[int]
+    members: Annotated[int, Field(ge=1, le=64)]
+    calibration: Calibration | None
+    rotation: Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(min_length=2, max_length=2)]
+    facts: Facts
+
+    @model_validator(mode="after")
+    def _calibration_fits(self) -> Self:
+        found = self.calibration
+        if found is not None and (len(found.counts) != 1 or found.quantiles != list(LEVELS)):
+            raise ValueError("its calibration is of something else than its one label")
+        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +118,7 @@ def write_finder(folder: str | Path, finder: PeriodFinder | None) -> None:
         "format": FORMAT,
         "features": [OWN_FEATURES, CURVE_FEATURES],
         "members": len(finder.scorer.members),
-        "calibration": finder.calibration,
+        "calibration": finder.calibration or None,
         "rotation": list(finder.rotation),
         "facts": finder.facts,
     }
@@ -115,19 +137,20 @@ def read_finder(folder: str | Path) -> PeriodFinder | None:
         If it is damaged, or of another version's features.
     """
     path = Path(folder) / FILE
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None
     try:
+        check_header(path)
         with safe_open(path, framework="pt") as stored:
-            facts = json.loads((stored.metadata() or {}).get("desa", ""))
+            facts = stored_facts(stored.metadata(), FinderFacts)
             state = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-        if facts["format"] != FORMAT or facts["features"] != [OWN_FEATURES, CURVE_FEATURES]:
+        if facts.features != [OWN_FEATURES, CURVE_FEATURES]:
             raise ModelError(f"{path}: a finder of periods of another version; train it again")
-        scorer = PeriodScorer(OWN_FEATURES, CURVE_FEATURES, facts["members"])
+        if not all(tensor.isfinite().all() for tensor in state.values()):
+            raise ValueError("it holds numbers that are not finite")
+        scorer = PeriodScorer(OWN_FEATURES, CURVE_FEATURES, facts.members)
         scorer.load_state_dict(state)
-        slope, offset = facts["rotation"]
-        return PeriodFinder(
-            scorer.eval(), facts["calibration"], (float(slope), float(offset)), facts["facts"]
-        )
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (OSError, SafetensorError, ValueError, RuntimeError) as error:
         raise ModelError(f"{path}: damaged ({str(error)[:200]})") from None
+    calibration = {} if facts.calibration is None else facts.calibration.model_dump()
+    return PeriodFinder(scorer.eval(), calibration, (facts.rotation[0], facts.rotation[1]), dict(facts.facts))

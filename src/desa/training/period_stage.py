@@ -191,11 +191,12 @@ def _rotation(real: Sequence[Labelled], found: HeldOut) -> Table:
     lines = []
     for name, rows in _groups(real, np.isfinite(told)).items():
         truth = told[rows] == 1
+        members, others = int(truth.sum()), int((~truth).sum())
         area = auc(truth, found.probability[rows])
-        error = (
-            auc_error(area, int(truth.sum()), int((~truth).sum())) if 0 < truth.sum() < len(truth) else np.nan
+        told_as = (
+            f"{area:.3f} ± {auc_error(area, members, others):.3f}" if members and others else "one kind only"
         )
-        lines.append((name, str(int(truth.sum())), str(int((~truth).sum())), f"{area:.3f} ± {error:.3f}"))
+        lines.append((name, str(members), str(others), told_as))
     return Table(("light curves", "rotators", "quiet", "AUC"), lines, "Is there a rotation signal?")
 
 
