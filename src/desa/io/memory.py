@@ -27,6 +27,8 @@ from desa.types import LightCurve, LightCurveLike, Spectrum, SpectrumLike
 
 LIGHTCURVE = "the lightkurve light curve"
 SPECTRUM = "the specutils spectrum"
+SMALLEST_FLUX, LARGEST_FLUX = 1e-6, 1e9
+"""Spectra of other medians are divided by them: the model reads no unit."""
 ASSUMED_ERROR = 0.01
 """Error of a spectrum that comes without, as a share of its median flux."""
 
@@ -203,6 +205,9 @@ def _from_specutils(source: Any) -> Spectrum:
         raise UnsupportedFile(SPECTRUM, "no good pixel in LAMOST's range, 3700 to 9100 Angstrom")
     if not value[weight > 0].max() > 0:
         raise DamagedFile(SPECTRUM, "no positive flux")
+    scale = float(np.median(np.abs(value[weight > 0]))) or float(np.abs(value[weight > 0]).max())
+    if not SMALLEST_FLUX < scale < LARGEST_FLUX:  # float32 holds neither erg/s/cm2/A nor its inverse variance
+        value, weight = value / scale, (weight * scale) * scale
     meta = getattr(source, "meta", None) or {}
     z = getattr(source, "redshift", None)
     return Spectrum(

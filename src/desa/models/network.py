@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -26,6 +27,10 @@ from desa.preprocess.spectrum import SpectrumPixels
 from desa.types import SPEED_OF_LIGHT, LightCurve, Spectrum
 
 COMPONENTS = ("lightcurve", "spectrum", "dualformer")
+
+
+MOST_FLUX = 1e18
+"""No instrument's unit gives larger fluxes; the squares of such leave float32."""
 
 
 class Network(nn.Module):
@@ -196,11 +201,18 @@ class Network(nn.Module):
         return found
 
     def check(self, item: LightCurve | Spectrum) -> None:
-        """Raise `ModelError` if the model has no encoder for this, or reads spectra of another grid."""
+        """Raise `ModelError` for what has no encoder, tells nothing, or is a spectrum of another grid."""
+        self.require("lightcurve_encoder" if isinstance(item, LightCurve) else "spectrum_encoder")
+        flux = item.flux[item.valid & np.isfinite(item.flux)]
+        what = (
+            f"{item.star_id or 'a star'}: the {'light curve' if isinstance(item, LightCurve) else 'spectrum'}"
+        )
+        if not flux.any():
+            raise ModelError(f"{what} has no good sample with flux")
+        if np.abs(flux).max() > MOST_FLUX:
+            raise ModelError(f"{what} has fluxes beyond {MOST_FLUX:g}: are its bytes in another order?")
         if isinstance(item, LightCurve):
-            self.require("lightcurve_encoder")
             return
-        self.require("spectrum_encoder")
         if not self.resample_spectra:
             self.settings.preprocess_spectrum.grid.check(item)
 
