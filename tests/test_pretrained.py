@@ -6,9 +6,12 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import desa
+from desa.anomalies.ordinary import ordinary_for
+from desa.inference.embed import embed_survey
 from desa.inference.model import Desa
 from desa.inference.predict import predict_files, predict_survey
 from desa.inference.quality import Flag
@@ -43,7 +46,7 @@ def test_it_says_what_it_is(model: Desa) -> None:
 
 def test_it_is_small() -> None:
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 5e6
-    assert {path.suffix for path in FOLDER.iterdir()} == {".json", ".safetensors"}, "nothing in it can run"
+    assert {path.suffix for path in FOLDER.iterdir()} == {".json", ".safetensors", ".parquet"}, "nothing runs"
 
 
 def test_mock_stars_that_it_has_not_seen(model: Desa, mock: Survey) -> None:
@@ -61,6 +64,23 @@ def test_mock_stars_that_it_has_not_seen(model: Desa, mock: Survey) -> None:
     assert np.median(error) < 0.15
     flagged = np.mean((np.asarray(table["prot_flag"]) & Flag.UNLIKE_TRAINING) > 0)
     assert flagged < 0.15, "one in a hundred by chance"
+
+
+def test_a_handful_of_stars_is_compared_with_ordinary_ones(model: Desa, mock: Survey) -> None:
+    """Too few to say themselves what is ordinary; the ordinary stars are the loaded model's own."""
+    table = embed_survey(model, mock)
+    assert ordinary_for(table) is not None, "made by another model: embed ordinary stars anew with this one"
+    found = desa.find_anomalies(table.slice(0, 20))
+    assert len(found) == 20 and "mock stars that come with the model" in found.meta["compared_with"]
+    assert np.mean(np.asarray(found["p_value"]) < 0.05) < 0.3, "mock stars of another seed are ordinary"
+    odd = table.slice(0, 20)
+    row = np.array(odd["features_spectrum"].to_pylist(), np.float32)
+    row[7] *= -3
+    place = odd.schema.get_field_index("features_spectrum")
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(row.ravel()), row.shape[1])
+    odd = odd.set_column(place, "features_spectrum", vectors)
+    assert desa.find_anomalies(odd)["star_id"][0] == table["star_id"][7].as_py()
+    assert (FOLDER / "ordinary.parquet").stat().st_size < 2e6
 
 
 @pytest.mark.real

@@ -5,17 +5,20 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from desa.types import Embedding, LightCurve, Spectrum, Star
-
 if TYPE_CHECKING:
     from desa.anomalies.ranking import find_anomalies
     from desa.inference.model import Desa
     from desa.search.index import Index
+    from desa.types import Embedding, LightCurve, Spectrum, Star
 
 __version__ = "0.1.0"
 __all__ = ["Embedding", "Index", "LightCurve", "Spectrum", "Star", "find_anomalies", "load"]
 
-LAZY = {"Index": "desa.search.index", "find_anomalies": "desa.anomalies.ranking"}
+LAZY = {
+    "Index": "desa.search.index",
+    "find_anomalies": "desa.anomalies.ranking",
+    **dict.fromkeys(("Embedding", "LightCurve", "Spectrum", "Star"), "desa.types"),
+}
 """Names that are brought when they are first used, so that importing desa stays quick."""
 
 
@@ -23,6 +26,10 @@ def __getattr__(name: str) -> Any:
     if name not in LAZY:
         raise AttributeError(f"module 'desa' has no attribute {name!r}")
     return getattr(import_module(LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__", "__doc__"]
 
 
 def load(name: str = "") -> Desa:
@@ -47,6 +54,6 @@ def load(name: str = "") -> Desa:
         If there is none or it can't be used.
     """
     from desa.inference.model import Desa
-    from desa.models.hub import model_folder
+    from desa.models.places import model_folder
 
     return Desa.load(model_folder(name))

@@ -114,16 +114,14 @@ def run_demo(
     files = stages("write and ingest FITS files", lambda: _through_fits(out, seed, processes))
     spectrum = stages(
         "pre-train spectrum encoder",
-        lambda: pretrain_spectrum(survey, setting, out / "spectrum", resume=False, progress=bar),
+        lambda: pretrain_spectrum(survey, setting, out / "spectrum", progress=bar),
     )
     lightcurve = stages(
         "pre-train light-curve encoder",
-        lambda: pretrain_lightcurve(survey, setting, out / "lightcurve", resume=False, progress=bar),
+        lambda: pretrain_lightcurve(survey, setting, out / "lightcurve", progress=bar),
     )
     folders = (out / "spectrum" / "model", out / "lightcurve" / "model")
-    model = stages(
-        "align", lambda: align(survey, *folders, setting, out / "joint", resume=False, progress=bar)
-    )
+    model = stages("align", lambda: align(survey, *folders, setting, out / "joint", progress=bar))
     embedded = stages("embed", lambda: _embed(model, survey, out, files))
     before = joined_model(spectrum, lightcurve, setting)
     sets, pairs = stages("controls", lambda: feature_sets(model, before, survey, seed))

@@ -45,6 +45,10 @@ class WrongModality(DesaError):
     """A light curve where a spectrum is needed, or the reverse."""
 
 
+class DifferentStars(DesaError):
+    """A light curve and a spectrum that were given as one star's and are not."""
+
+
 class SettingsError(DesaError):
     """A setting that does not exist or has an impossible value."""
 

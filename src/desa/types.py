@@ -38,7 +38,7 @@ MOST_QUARTERS, MOST_CADENCES = 32767, 2**31
 """A survey keeps a quarter's number in 16 bits and a cadence's in 32."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LightCurve:
     """A star's flux on a regular cadence grid.
 
@@ -95,6 +95,14 @@ class LightCurve:
 
     def __len__(self) -> int:
         return int(self.flux.shape[0])
+
+    def __repr__(self) -> str:
+        days = len(self) * self.cadence_days
+        quarters = f", quarters {', '.join(map(str, self.quarters))}" if self.quarters else ""
+        return (
+            f"<LightCurve {self.star_id or 'of a star without name'}: {self.mission or 'unknown mission'}"
+            f"{quarters}, {days:.0f} d, {int(self.valid.sum())} of {len(self)} samples good>"
+        )
 
     @property
     def valid(self) -> NDArray[np.bool_]:
@@ -162,7 +170,7 @@ class SpectrumGrid:
         return f"{self.size} pixels of {self.step:.3g} dex from {first:.1f} to {last:.1f} Angstrom"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Spectrum:
     """A low-resolution spectrum on a grid of constant step in log10 wavelength.
 
@@ -217,6 +225,15 @@ class Spectrum:
 
     def __len__(self) -> int:
         return int(self.flux.shape[0])
+
+    def __repr__(self) -> str:
+        what = " ".join(filter(None, (self.release, self.object_class, self.object_subclass, self.obsid)))
+        snr = self.snr.get("g", float("nan"))
+        return (
+            f"<Spectrum {self.star_id or 'of a star without name'}: {what}{', ' if what else ''}"
+            f"{int(self.valid.sum())} of {len(self)} pixels good"
+            f"{f', S/N {snr:.0f} in g' if np.isfinite(snr) else ''}>"
+        )
 
     @property
     def valid(self) -> NDArray[np.bool_]:
@@ -277,7 +294,7 @@ SpectrumLike: TypeAlias = "Spectrum | str | Path | SpectrumObject | Columns"
 """One spectrum: ours, a file, an object of specutils, a table."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Star:
     """One star with whatever was observed of it.
 
@@ -298,6 +315,10 @@ class Star:
     spectra: tuple[Spectrum, ...] = ()
     labels: Mapping[str, float] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        parts = [repr(item) for item in (self.lightcurve, *self.spectra) if item is not None]
+        return f"<Star {self.star_id or 'without name'}: {', '.join(parts) or 'nothing observed'}>"
+
     @property
     def spectrum(self) -> Spectrum | None:
         """The best spectrum, None without any."""
@@ -311,7 +332,7 @@ class Star:
         return "joint" if self.spectra else "lightcurve"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Embedding:
     """What the model makes of one star; absent modalities are None.
 
@@ -341,6 +362,14 @@ class Embedding:
     joint: FloatArray | None = None
     match_spectrum: FloatArray | None = None
     match_lightcurve: FloatArray | None = None
+
+    def __repr__(self) -> str:
+        vectors = [
+            f"{name} ({len(value)})" for name, value in vars(self).items() if isinstance(value, np.ndarray)
+        ]
+        return (
+            f"<Embedding {self.star_id or 'of a star without name'}, {self.modality}: {', '.join(vectors)}>"
+        )
 
     @property
     def vector(self) -> FloatArray:

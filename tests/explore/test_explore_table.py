@@ -20,7 +20,7 @@ from desa.explore.predictions import calibration_of, read_predictions
 from desa.explore.sky import place_of, separations
 from desa.explore.star import describe, lightcurve_of, spectrum_of
 from desa.explore.table import ExploreTable
-from desa.inference.prediction_table import write_table
+from desa.inference.table_files import write_table
 from desa.search.beside import index_of
 from desa.search.index import Index
 from desa.survey.store import Survey, SurveyWriter

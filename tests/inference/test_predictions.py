@@ -18,8 +18,8 @@ from desa.conformal import calibrate
 from desa.errors import DesaError, ModelError, OutputError, SettingsError
 from desa.inference.model import Desa
 from desa.inference.predict import predict_files, predict_survey, predict_table
-from desa.inference.prediction_table import FORMATS, write_table
 from desa.inference.quality import Flag, Limits
+from desa.inference.table_files import FORMATS, write_table
 from desa.models.reference import fit_reference
 from desa.simulate.survey import simulate_survey
 from desa.survey.store import Survey

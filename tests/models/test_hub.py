@@ -142,12 +142,30 @@ def test_a_file_that_is_not_what_the_hub_promised_is_not_pinned(
 def test_no_such_model(hub: Hub, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no such repository"):
         desa.load("astro/nothing")
-    with pytest.raises(ModelError, match="no model here"):
+    with pytest.raises(ModelError, match="no such repository"):
+        desa.load("astro/jiont")
+    (tmp_path / "astro").mkdir()
+    with pytest.raises(ModelError, match="no such folder; give a model's folder"):
+        desa.load("astro/jiont")
+    with pytest.raises(ModelError, match="no such folder"):
         desa.load(str(tmp_path / "nowhere/at/all"))
     (tmp_path / "desa").mkdir()
     (tmp_path / "desa" / "hub.json").write_text("{")
+    (tmp_path / "astro").rmdir()
     with pytest.raises(ModelError, match=r"hub.json: damaged"):
         desa.load("astro/nothing")
+
+
+def test_without_network_a_name_is_refused_in_a_sentence(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    class NoNetwork(huggingface_hub.errors.HfHubHTTPError.__bases__[0]):  # type: ignore[misc, name-defined]
+        pass
+
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        raise NoNetwork("Name or service not known")
+
+    monkeypatch.setattr(hub, "model_info", fail)
+    with pytest.raises(ModelError, match=r"astro/stars: no such folder, and not to be had from the Hub"):
+        desa.load("astro/stars")
 
 
 @pytest.mark.real

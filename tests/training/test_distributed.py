@@ -65,10 +65,5 @@ def test_alone() -> None:
     assert distributed.join("cpu") == distributed.World() and distributed.World().main
 
 
-def test_device_by_name() -> None:
-    assert distributed.choose_device("cpu") == torch.device("cpu")
-    assert distributed.choose_device().type == ("cuda" if torch.cuda.is_available() else "cpu")
-
-
 if __name__ == "__main__":
     program(*sys.argv[1:])

@@ -23,6 +23,7 @@ from astropy.table import Table
 from numpy.typing import NDArray
 from scipy.special import gammaln, logsumexp
 
+from desa.anomalies.ordinary import ordinary_for
 from desa.anomalies.parts import (
     Array,
     Oddity,
@@ -93,7 +94,8 @@ def find_anomalies(
         Another, of ordinary stars by the same model (such as the survey that it was trained on). Its training
         and validation stars (by the hash of their name, see `desa.survey.splits`) say what is ordinary, the
         others how far ordinary stars stray. None: the stars are compared with each other, each fifth with a
-        fit to the rest; p-values are then ranks, and there is no false-discovery rate.
+        fit to the rest; p-values are then ranks, and there is no false-discovery rate. Fewer than
+        `LEAST_STARS` are compared with the ordinary mock stars that come with the model, if it is desa's own.
     model, survey
         The model that made the table and the survey with its spectra, for the parts ``residual`` and
         ``lines``. None: without these parts.
@@ -121,8 +123,13 @@ def find_anomalies(
     if unknown:
         raise SettingsError(f"no part {', '.join(unknown)}; parts are {', '.join(ODDITIES)}")
     table = arrow_table(data)
+    brought = ordinary_for(table) if reference is None and table.num_rows < LEAST_STARS else None
+    if brought is not None:
+        model = survey = None  # the ordinary stars come without spectra
     sample = _sample(table, model, survey, progress)
-    if reference is None:
+    if brought is not None:
+        found = _against(sample, _sample(brought, None, None, None), _names(brought), parts, None)
+    elif reference is None:
         found = _among_themselves(sample, table, parts, model)
     else:
         other = arrow_table(reference)
@@ -131,9 +138,11 @@ def find_anomalies(
         found = _against(sample, ordinary, _names(other), parts, model)
     if not found:
         raise SettingsError(
-            f"too few stars to say what is ordinary: {LEAST_STARS} with vectors are needed at least"
+            f"too few stars to say what is ordinary: {LEAST_STARS} with vectors are needed at least; or give "
+            "--reference, a table of ordinary stars by the same model"
         )
-    return _ranked(table, found, reference is not None)
+    whom = "mock stars that come with the model" if brought is not None else "stars of the reference"
+    return _ranked(table, found, whom if brought is not None or reference is not None else "")
 
 
 def _check_same_model(table: pa.Table, other: pa.Table) -> None:
@@ -319,8 +328,9 @@ def benjamini_hochberg(p: Array) -> Array:
     return found
 
 
-def _ranked(table: pa.Table, found: dict[str, _Scored], compared: bool) -> Table:
-    """The result: columns in the order of the score."""
+def _ranked(table: pa.Table, found: dict[str, _Scored], whom: str) -> Table:
+    """The result in the order of the score; `whom`: the stars compared with, empty for each other."""
+    compared = bool(whom)
     p = np.stack(
         [conformal_p(entry.scores, entry.ordinary, own=not compared) for entry in found.values()], axis=1
     )
@@ -345,7 +355,7 @@ def _ranked(table: pa.Table, found: dict[str, _Scored], compared: bool) -> Table
     sizes = [int(np.isfinite(entry.ordinary).sum()) for entry in found.values()]
     result.meta["parts"] = ", ".join(found)
     result.meta["compared_with"] = (
-        f"{min(sizes)} stars of the reference" if compared else "each other: p-values are ranks, no q-values"
+        f"{min(sizes)} {whom}" if compared else "each other: p-values are ranks, no q-values"
     )
     result.meta["least_p"] = len(found) / (1 + min(sizes))
     result.meta["joined"] = "score: Fisher, for the order; p_value: Bonferroni; q_value: Benjamini-Hochberg"

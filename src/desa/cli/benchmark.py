@@ -19,6 +19,7 @@ from desa.cli.common import (
     output_option,
     screen,
 )
+from desa.cli.output import check_folder
 
 
 @app.command(rich_help_panel=MODELS)
@@ -56,14 +57,15 @@ def benchmark(
 
     Exit code 1 if any cell gave no score.
     """
+    check_folder(output)
     from desa.benchmark.collect import collect
     from desa.benchmark.design import make_design
     from desa.benchmark.page import write_benchmark
     from desa.benchmark.real_stars import check_unseen
     from desa.benchmark.runner import MADE_FROM, run
     from desa.folders import claimed
-    from desa.models.hub import model_folder
     from desa.models.network import Network
+    from desa.models.places import model_folder
     from desa.progress import progress_bar
     from desa.survey.store import Survey as Store
 

@@ -9,6 +9,9 @@ import typer
 from rich.table import Table
 
 from desa.cli.common import DATA, app, output_option, screen
+from desa.cli.output import check_folder
+from desa.files import check_output
+from desa.words import counted
 
 catalogs = typer.Typer(
     invoke_without_command=True, help="Public tables of stellar labels: list them, get them, merge them."
@@ -68,6 +71,7 @@ def get(
 
     Exit code 1 if any could not be had.
     """
+    check_folder(output)
     from pydantic import SecretStr
 
     from desa.catalogs.declared import catalog
@@ -102,6 +106,7 @@ def merge(
 
     Your own tables come before the public ones; these in the order that `desa catalogs show` says.
     """
+    check_output(output)
     import pyarrow.parquet as pq
 
     from desa.catalogs.declared import parse_priority
@@ -114,7 +119,7 @@ def merge(
         pq.write_table(merged, scratch, compression="zstd")
     for note in notes:
         typer.echo(note)
-    shown = Table("label", "stars", "from", title=f"{merged.num_rows} stars in {output}")
+    shown = Table("label", "stars", "from", title=f"{counted(merged.num_rows, 'star')} in {output}")
     for label, counts in origins(merged).items():
         said = ", ".join(f"{name} {count}" for name, count in counts.items())
         shown.add_row(label, str(sum(counts.values())), said)
@@ -135,6 +140,7 @@ def match(
 
     HATS folders of any size are matched part by part on Dask workers.
     """
+    check_output(output)
     import pyarrow.parquet as pq
 
     from desa.catalogs.crossmatch_hats import match_hats, match_tables
@@ -147,4 +153,4 @@ def match(
     pairs = match_tables(left, right, radius, workers=workers)
     with written_whole(output) as scratch:
         pq.write_table(pairs, scratch, compression="zstd")
-    screen().print(f"{pairs.num_rows} pairs in {output}", markup=False, highlight=False)
+    screen().print(f"{counted(pairs.num_rows, 'pair')} in {output}", markup=False, highlight=False)

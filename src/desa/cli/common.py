@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import typer.core
 from rich.console import Console
+
+from desa.cli.faults import Stopped
+from desa.files import written_whole
+from desa.words import counted
 
 START, STARS, DATA, MODELS = "Begin here", "Your stars", "Files, surveys, labels", "Models and experiments"
 """Groups of commands in `desa --help`."""
@@ -28,6 +35,13 @@ class Grouped(typer.core.TyperGroup):
         """Names, as `desa --help` shows them."""
         return sorted(super().list_commands(ctx), key=ORDER.index)
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; Ctrl-C leaves it as an error like any other."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Stopped from None
+
 
 app = typer.Typer(
     cls=Grouped,
@@ -35,6 +49,24 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="A multimodal foundation model of stars: Kepler light curves and LAMOST spectra in one embedding.",
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"desa {version('desa')}")
+        raise typer.Exit
+
+
+@app.callback()
+def start(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version and leave.")
+    ] = False,
+) -> None:
+    """A multimodal foundation model of stars: Kepler light curves and LAMOST spectra in one embedding."""
+
 
 Preset = Annotated[str, typer.Option(help="mini (minutes on 2 cores), small, or published (the paper's).")]
 Config = Annotated[Path | None, typer.Option(help="YAML file of settings, in place of --preset.")]
@@ -70,7 +102,7 @@ def output_option(help: str) -> Any:
     def check(path: Path | None) -> Path | None:
         from desa.files import check_output
 
-        return path if path is None else check_output(path)
+        return path if path is None or str(path) == "-" else check_output(path)  # -: standard output
 
     return typer.Option("-o", "--output", help=help, callback=check)
 
@@ -90,10 +122,45 @@ def chosen_settings(preset: str, config: Path | None, seed: int | None, **change
     return with_changes(chosen, changes)
 
 
-def list_left_out(rows: list[tuple[str, str]]) -> None:
-    """List files that could not be used, on standard error."""
+MOST_LISTED = 20
+"""Files left out that are listed one by one."""
+
+EXAMPLES = 3
+
+
+def list_left_out(rows: Sequence[tuple[str, str]], beside: Path | None = None) -> None:
+    """List files that could not be used, on standard error; many are counted by reason.
+
+    Parameters
+    ----------
+    rows
+        (path, reason) of each.
+    beside
+        A result: the list of many goes into a file beside it, ``RESULT.left_out.csv``.
+    """
+    if not rows:
+        return
     console = Console(stderr=True)
-    if rows:
-        console.print(f"{len(rows)} left out:", style="yellow")
+    console.print(f"{len(rows)} left out:", style="yellow")
+    for line in left_out_lines(rows):
+        console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+    if len(rows) > MOST_LISTED and beside is not None:
+        path = beside.with_name(f"{beside.name}.left_out.csv")
+        with written_whole(path) as scratch, scratch.open("w", newline="") as stream:
+            csv.writer(stream).writerows([("path", "reason"), *rows])
+        console.print(f"all of them in {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def left_out_lines(rows: Sequence[tuple[str, str]]) -> list[str]:
+    """A line a file; of many a line a reason, with examples. Reasons that differ in numbers are one."""
+    if len(rows) <= MOST_LISTED:
+        return [f"{path}: {reason}" for path, reason in rows]
+    kinds: dict[str, list[tuple[str, str]]] = {}
     for path, reason in rows:
-        console.print(f"  {path}: {reason}", markup=False, highlight=False, soft_wrap=True)
+        kinds.setdefault(re.sub(r"[0-9.]+", "#", reason), []).append((path, reason))
+    lines = []
+    for found in sorted(kinds.values(), key=len, reverse=True):
+        rest = f" and {len(found) - EXAMPLES} more" if len(found) > EXAMPLES else ""
+        names = ", ".join(path for path, _ in found[:EXAMPLES])
+        lines.append(f"{counted(len(found), 'file')}: {found[0][1]} ({names}{rest})")
+    return lines

@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from desa.cli.common import DATA, Processes, Survey, app, list_left_out, output_option, screen
+from desa.cli.output import check_folder
 
 
 @app.command(rich_help_panel=DATA)
@@ -57,6 +58,7 @@ def ingest(
 
     Example: `desa ingest --lightcurves kepler/ --spectra lamost/ --labels labels.csv -o survey`
     """
+    check_folder(output)
     from desa.progress import progress_bar
     from desa.survey.ingest import ingest as run
     from desa.survey.ingest_report import report_rows
@@ -78,7 +80,7 @@ def ingest(
     for name, value in report_rows(report):
         table.add_row(name, value)
     screen().print(table)
-    list_left_out([(item["path"], item["reason"]) for item in report["left_out"]])
+    list_left_out([(item["path"], item["reason"]) for item in report["left_out"]], output / "files")
     raise typer.Exit(1 if report["left_out"] else 0)
 
 

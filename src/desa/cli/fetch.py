@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from desa.cli.common import DATA, app, list_left_out, output_option, screen
+from desa.cli.output import check_folder
 
 if TYPE_CHECKING:
     from desa.download.folder import Job
@@ -35,6 +36,7 @@ def kepler(
 
     Exit code 1 if any file could not be had; the same command tries those again.
     """
+    check_folder(output)
     from desa.download.sources import kepler_jobs, mast, wanted
     from desa.progress import progress_bar
 
@@ -66,6 +68,7 @@ def lamost(
     The token is never written to disk or shown. Exit code 1 if any spectrum could not be had; the same
     command tries those again.
     """
+    check_folder(output)
     from pydantic import SecretStr
 
     from desa.download.sources import lamost_jobs, wanted

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from desa.cli.common import DATA, START, Processes, app, output_option, screen
+from desa.cli.output import check_folder
 
 
 class Layout(Enum):
@@ -51,6 +52,7 @@ def simulate(
 
     Example: `desa simulate --continua real --stars 20000 -o mock-lines`
     """
+    check_folder(output)
     from desa.progress import progress_bar
     from desa.simulate.cluster import cluster_executor
     from desa.simulate.real_continua import simulate_on_continua
@@ -94,6 +96,7 @@ def demo(
 
     Example: `desa demo -o demo`
     """
+    check_folder(output)
     from desa.demo import run_demo
 
     run_demo(output, stars=stars, seed=seed, processes=processes, console=screen())

@@ -19,6 +19,10 @@ from desa.cli.common import (
     output_option,
     screen,
 )
+from desa.cli.output import STDOUT, Json, check_folder, check_inputs, check_table, on_stdout, speaker
+from desa.errors import SettingsError
+from desa.models.places import check_model
+from desa.words import counted
 
 
 @app.command(rich_help_panel=STARS)
@@ -27,7 +31,13 @@ def embed(
         list[Path],
         typer.Argument(help="Light-curve and spectrum files, folders of such, or one survey folder."),
     ],
-    output: Annotated[Path, output_option("Parquet file to write.")],
+    output: Annotated[
+        Path,
+        output_option(
+            "Table: .parquet (which search, anomalies and explore read), .ecsv, .fits, .vot or .csv; "
+            "- for CSV on standard output."
+        ),
+    ],
     model: Model = "",
     match_arcsec: Annotated[float, typer.Option(min=0, help="Radius for pairs by position.")] = 3.0,
     every_spectrum: EverySpectrum = False,
@@ -40,6 +50,7 @@ def embed(
     compile: Annotated[
         bool, typer.Option(help="Compile the model first: a minute that pays on a GPU.")
     ] = False,
+    json: Json = False,
 ) -> None:
     """Embed files (quarters of a star are stitched, light curves and spectra paired) or a survey.
 
@@ -47,18 +58,22 @@ def embed(
 
     Exit code 1 if any file was left out.
     """
+    if batch_size != "auto" and not (batch_size.isdecimal() and int(batch_size)):
+        raise SettingsError(f"--batch-size must be a number of at least 1, or auto, not {batch_size}")
+    check_table(output, json)
+    check_inputs(inputs)
+    check_model(model)
+    from desa.devices import choose_device
+
+    where = choose_device(device)
     import desa
-    from desa.errors import SettingsError
     from desa.inference.batch_size import automatic_batch_size
-    from desa.inference.embed import embed_files, embed_survey, write_embedding
+    from desa.inference.embed import as_astropy, embed_files, embed_survey, write_embedding
     from desa.progress import progress_bar
     from desa.survey.from_files import is_survey
     from desa.survey.store import Survey as Store
-    from desa.training.distributed import choose_device
 
-    if batch_size != "auto" and not (batch_size.isdecimal() and int(batch_size)):
-        raise SettingsError(f"--batch-size must be a number of at least 1, or auto, not {batch_size}")
-    loaded = desa.load(model).to(choose_device(device)).fast(dtype, compile)
+    loaded = desa.load(model).to(where).fast(dtype, compile)
     loaded.resample_spectra = resample_spectra
     size = automatic_batch_size(loaded) if batch_size == "auto" else int(batch_size)
     left_out: list[tuple[str, str]] = []
@@ -80,15 +95,21 @@ def embed(
                 every_spectrum=every_spectrum,
                 progress=progress,
             )
-    write_embedding(table, output)
+    if output != STDOUT:
+        write_embedding(table, output)
+    if json or output == STDOUT:
+        on_stdout(as_astropy(table), output, json)
     counts = {
         str(item["values"]): item["counts"] for item in table.column("modality").value_counts().to_pylist()
     }
     said = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
     facts = table.schema.metadata
     limit = f"; {facts[b'desa.limit'].decode()} took longest" if b"desa.limit" in facts else ""
-    screen().print(f"{table.num_rows} embeddings ({said}) in {output}{limit}", markup=False, highlight=False)
-    list_left_out(left_out)
+    place = "" if output == STDOUT else f" in {output}"
+    speaker(output, json).print(
+        f"{counted(table.num_rows, 'embedding')} ({said}){place}{limit}", markup=False, highlight=False
+    )
+    list_left_out(left_out, None if output == STDOUT else output)
     raise typer.Exit(1 if left_out else 0)
 
 
@@ -104,6 +125,7 @@ def convert(
 
     Example: `desa convert desa_full.pth -o models/published`
     """
+    check_folder(output)
     from desa.models.published import convert as run
 
     model = run(checkpoint, config, output)

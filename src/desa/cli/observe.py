@@ -21,6 +21,8 @@ from desa.cli.common import (
     output_option,
     screen,
 )
+from desa.cli.output import STDOUT, Json, Output, check_folder, check_inputs, check_table, on_stdout, speaker
+from desa.models.places import check_model
 
 
 class FineTuningTask(Enum):
@@ -37,10 +39,8 @@ def predict(
         typer.Argument(help="Light-curve and spectrum files, folders of such, or one survey folder."),
     ],
     model: Model = "",
-    output: Annotated[
-        Path | None,
-        output_option("Table: .ecsv, .fits, .vot, .parquet or .csv; left out: screen."),
-    ] = None,
+    output: Output = None,
+    json: Json = False,
     match_arcsec: Annotated[float, typer.Option(min=0, help="Radius for pairs by position.")] = 3.0,
     every_spectrum: EverySpectrum = False,
     resample_spectra: ResampleSpectra = False,
@@ -56,19 +56,23 @@ def predict(
 
     Exit code 1 if any file was left out.
     """
+    check_table(output, json)
+    check_inputs(inputs)
+    check_model(model)
+    from desa.devices import choose_device
+
+    where = choose_device(device)
     import desa
     from desa.cli.screen import predictions_table, print_table
     from desa.inference.predict import predict_files, predict_survey
-    from desa.inference.prediction_table import summary_lines, table_format, write_table
+    from desa.inference.prediction_table import summary_lines
     from desa.inference.quality import Limits
+    from desa.inference.table_files import write_table
     from desa.progress import progress_bar
     from desa.survey.from_files import LeftOut, is_survey
     from desa.survey.store import Survey as Store
-    from desa.training.distributed import choose_device
 
-    if output is not None:
-        table_format(output)
-    loaded = desa.load(model).to(choose_device(device))
+    loaded = desa.load(model).to(where)
     loaded.resample_spectra = resample_spectra
     limits = Limits(snr_g=min_snr)
     left_out: LeftOut = []
@@ -90,13 +94,15 @@ def predict(
                 limits=limits,
                 progress=progress,
             )
-    if output is None:
+    file = None if output == STDOUT else output
+    if file is not None:
+        write_table(table, file)
+    elif output is None and not json:
         print_table(predictions_table(table), screen())
-    else:
-        write_table(table, output)
-    for line in summary_lines(table, output):
-        screen().print(line, markup=False, highlight=False, soft_wrap=True)
-    list_left_out(left_out)
+    on_stdout(table, output, json)
+    for line in summary_lines(table, file):
+        speaker(output, json).print(line, markup=False, highlight=False, soft_wrap=True)
+    list_left_out(left_out, file)
     raise typer.Exit(1 if left_out else 0)
 
 
@@ -124,14 +130,18 @@ def finetune(
 
     Example: `desa finetune survey --task regression --label age --log -o models/with_age`
     """
+    check_folder(output)
+    check_model(model)
+    from desa.devices import choose_device
+
+    where = choose_device(device)
     import desa
     from desa.cli.screen import print_table, score_table
     from desa.finetune.survey import finetune_survey, save_with_heads
     from desa.progress import progress_bar
     from desa.survey.store import Survey as Store
-    from desa.training.distributed import choose_device
 
-    loaded = desa.load(model).to(choose_device(device))
+    loaded = desa.load(model).to(where)
     with progress_bar("embedding labelled stars") as progress:
         found = finetune_survey(
             loaded,

@@ -14,6 +14,7 @@ from rich.measure import Measurement
 from rich.table import Table as ScreenTable
 
 from desa.inference.quality import Flag
+from desa.words import counted, rows_of_stars
 
 if TYPE_CHECKING:
     from desa.finetune.survey import NewHeads
@@ -41,7 +42,7 @@ def predictions_table(table: Table, most: int = MOST_ROWS) -> ScreenTable:
     """
     labels = [name for name in label_names(table) if not np.all(table[f"{name}_flag"] & WRONG)]
     shown = min(len(table), most)
-    rest = f"; the first {shown} of {len(table)} stars" if shown < len(table) else ""
+    rest = f"; the first {shown} of {counted(len(table), 'row')}" if shown < len(table) else ""
     screen = ScreenTable(title=f"Medians with 68 % intervals{rest}", title_justify="left")
     screen.add_column("star", no_wrap=True)
     screen.add_column("from", no_wrap=True)
@@ -165,7 +166,7 @@ def anomalies_table(found: Table, most: int = 20) -> ScreenTable:
     most
         Rows that are shown.
     """
-    screen = ScreenTable(title=f"The oddest of {len(found)} stars", title_justify="left")
+    screen = ScreenTable(title=f"The oddest of {_whose(found)}", title_justify="left")
     compared = bool(np.isfinite(found["q_value"]).any())
     for name in ("", "star", "p", *(("q",) if compared else ())):
         screen.add_column(name, justify="left" if name == "star" else "right", no_wrap=True)
@@ -180,16 +181,24 @@ def anomalies_table(found: Table, most: int = 20) -> ScreenTable:
 def anomalies_summary(found: Table, path: Path | None) -> list[str]:
     """What the list is worth, in words."""
     where = f" in {path}" if path is not None else ""
-    lines = [
-        f"{len(found)} stars{where}; parts: {found.meta['parts']}; against {found.meta['compared_with']}"
-    ]
+    parts, whom = found.meta["parts"], found.meta["compared_with"]
+    lines = [f"{_whose(found)}{where}; parts: {parts}; against {whom}"]
     q = np.asarray(found["q_value"])
     if np.isfinite(q).any():
         listed = int((q <= RATE).sum())
         lines.append(
-            f"{listed} stars at a false-discovery rate of {RATE:.0%}; so many comparison stars allow no "
-            f"p-value below {found.meta['least_p']:.2g}"
+            f"{counted(listed, 'star')} at a false-discovery rate of {RATE:.0%}; so many comparison stars "
+            f"allow no p-value below {found.meta['least_p']:.2g}"
         )
+        if "mock stars" in whom:
+            lines.append(
+                "a real star can look odd beside mock ones for what these lack: give --reference, real ones"
+            )
     else:
         lines.append("give --reference, a table of ordinary stars, for p-values that mean something")
     return lines
+
+
+def _whose(table: Table) -> str:
+    names = table["star_id"] if "star_id" in table.colnames else np.arange(len(table)).astype(str)
+    return rows_of_stars(names.tolist())

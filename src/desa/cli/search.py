@@ -9,7 +9,11 @@ from typing import Annotated
 
 import typer
 
-from desa.cli.common import STARS, app, output_option, screen
+from desa.cli.common import STARS, app, screen
+from desa.cli.output import STDOUT, Json, Output, check_table, on_stdout, speaker
+from desa.errors import SettingsError
+from desa.models.places import check_model
+from desa.words import counted
 
 
 class IndexKind(Enum):
@@ -51,10 +55,8 @@ def search(
     index: Annotated[
         IndexKind, typer.Option(help="auto: exact up to 100000 vectors, else ivf (needs faiss).")
     ] = IndexKind.auto,
-    output: Annotated[
-        Path | None,
-        output_option("Table: .ecsv, .fits, .vot, .parquet or .csv; left out: screen."),
-    ] = None,
+    output: Output = None,
+    json: Json = False,
 ) -> None:
     """Find stars that are like a star.
 
@@ -62,15 +64,15 @@ def search(
 
     The index of a large table is made once and kept beside it.
     """
+    check_table(output, json)
+    check_model(model)
     import desa
     from desa.cli.screen import neighbours_table, print_table
-    from desa.inference.prediction_table import table_format, write_table
+    from desa.inference.table_files import write_table
     from desa.search.like import search_like
     from desa.survey.store import Survey
 
-    if output is not None:
-        table_format(output)
-    console = screen()
+    console = speaker(output, json)
     found = search_like(
         embedding,
         like,
@@ -83,11 +85,13 @@ def search(
         model=desa.load(model) if Path(like).exists() else None,
         say=lambda words: console.print(words, markup=False, highlight=False, soft_wrap=True),
     )
-    if output is None:
+    on_stdout(found, output, json)
+    if output is None and not json:
         print_table(neighbours_table(found, where), console)
-    else:
+    elif output is not None and output != STDOUT:
         write_table(found, output)
-        console.print(f"{len(found)} neighbours in {output}", markup=False, highlight=False, soft_wrap=True)
+        words = f"{counted(len(found), 'neighbour')} in {output}"
+        console.print(words, markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command(rich_help_panel=STARS)
@@ -103,28 +107,26 @@ def anomalies(
     survey: Annotated[Path | None, typer.Option(help="Survey folder of EMB.")] = None,
     reference_survey: Annotated[Path | None, typer.Option(help="Survey folder of --reference.")] = None,
     most: Annotated[int, typer.Option("-n", min=1, help="Stars shown on screen.")] = 20,
-    output: Annotated[
-        Path | None,
-        output_option("Table of all: .ecsv, .fits, .vot, .parquet or .csv."),
-    ] = None,
+    output: Output = None,
+    json: Json = False,
 ) -> None:
     """Rank stars by how odd they are, and say why.
 
     Looked at: distance from all others (joint, spectrum, light curve), light curves and spectra that don't go
     together, spectra that ordinary ones do not make up, lines that have no place. With --reference, p-values
-    and a false-discovery rate.
+    and a false-discovery rate. Without, 200 stars and more are compared with each other, fewer with the mock
+    stars that come with the model.
 
     Example: `desa anomalies emb.parquet --reference training.parquet -o odd.ecsv`
     """
+    check_table(output, json)
+    check_model(model)
     import desa
     from desa.cli.screen import anomalies_summary, anomalies_table, print_table
-    from desa.errors import SettingsError
-    from desa.inference.prediction_table import table_format, write_table
+    from desa.inference.table_files import write_table
     from desa.progress import progress_bar
     from desa.survey.store import Survey
 
-    if output is not None:
-        table_format(output)
     if reference is not None and (survey is None) != (reference_survey is None):
         raise SettingsError("with --reference, give both of --survey and --reference-survey, or none")
     with nullcontext() if survey is None else progress_bar("reading spectra") as progress:
@@ -136,8 +138,11 @@ def anomalies(
             reference_survey=None if reference_survey is None else Survey.open(reference_survey),
             progress=progress,
         )
-    print_table(anomalies_table(found, most), screen())
-    if output is not None:
-        write_table(found, output)
-    for line in anomalies_summary(found, output):
-        screen().print(line, markup=False, highlight=False, soft_wrap=True)
+    on_stdout(found, output, json)
+    if output != STDOUT and not json:
+        print_table(anomalies_table(found, most), screen())
+    file = None if output == STDOUT else output
+    if file is not None:
+        write_table(found, file)
+    for line in anomalies_summary(found, file):
+        speaker(output, json).print(line, markup=False, highlight=False, soft_wrap=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +23,10 @@ from desa.cli.common import (
     output_option,
     screen,
 )
+from desa.cli.output import check_folder
+
+if TYPE_CHECKING:
+    from desa.models.network import Network
 
 Start = Annotated[
     Path | None,
@@ -54,10 +58,11 @@ def pretrain_spectrum(
 
     Example: `desa pretrain spectrum mock=0.5 real=0.5 --start runs/mock/model -o runs/both`
     """
+    check_folder(output)
     from desa.training.stages import pretrain_spectrum as run
 
     changes = {"train_spectrum": {"steps": steps}} if steps else {}
-    run(
+    model = run(
         surveys,
         chosen_settings(preset, config, seed, **changes),
         output,
@@ -66,6 +71,7 @@ def pretrain_spectrum(
         resume=resume,
         progress=True,
     )
+    _say(model, output)
 
 
 @pretrain.command("lightcurve")
@@ -84,10 +90,11 @@ def pretrain_lightcurve(
 
     Example: `desa pretrain lightcurve survey --preset mini -o runs/lightcurve`
     """
+    check_folder(output)
     from desa.training.stages import pretrain_lightcurve as run
 
     changes = {"train_lightcurve": {"steps": steps}} if steps else {}
-    run(
+    model = run(
         surveys,
         chosen_settings(preset, config, seed, **changes),
         output,
@@ -96,6 +103,7 @@ def pretrain_lightcurve(
         resume=resume,
         progress=True,
     )
+    _say(model, output)
 
 
 @pretrain.command("periods")
@@ -155,11 +163,30 @@ def align(
 
     Example: `desa align survey --spectrum runs/s/model --lightcurve runs/l/model -o runs/joint`
     """
+    check_folder(output)
     from desa.training.stages import align as run
 
     changes = {"train_align": {"steps": steps}} if steps else {}
     chosen = chosen_settings(preset, config, seed, **changes)
-    run(surveys, spectrum, lightcurve, chosen, output, device=device, resume=resume, progress=True)
+    model = run(surveys, spectrum, lightcurve, chosen, output, device=device, resume=resume, progress=True)
+    _say(model, output)
+
+
+def _say(model: Network, output: Path) -> None:
+    """Where the model is and how well it did, by the one process that speaks."""
+    from desa.training.distributed import current
+
+    if not current().main:
+        return
+    facts = model.metadata
+    scores = ", ".join(f"{name} {value:.4g}" for name, value in facts["validation"].items())
+    screen().print(
+        f"model: {output / 'model'} (step {facts['best_step']} of {facts['steps']}; on {facts['data']}, "
+        f"validation stars: {scores or 'none'})",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 @app.command(rich_help_panel=MODELS)
@@ -177,9 +204,9 @@ def calibrate(
     Example: `desa calibrate real --model runs/joint/model -o models/mine`
     """
     import desa
+    from desa.devices import choose_device
     from desa.survey.store import Survey as Store
     from desa.training.calibration import recalibrate
-    from desa.training.distributed import choose_device
 
     loaded = desa.load(model).to(choose_device(device))
     for part, count in recalibrate(loaded, Store.open(survey)).items():

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from desa.catalogs.labels import read_columns
 from desa.errors import DesaError, UnsupportedFile
-from desa.inference.prediction_table import table_format
+from desa.inference.table_files import table_format
 
 FLAG, WHY, PREDICTED = "_flag", "_why", "_predicted"
 COVERAGES = (68, 90)

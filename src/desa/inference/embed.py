@@ -18,6 +18,7 @@ from torch import Tensor
 from desa.errors import ModelError
 from desa.files import written_whole
 from desa.inference.encode import BATCH_SIZE, Array, star_features
+from desa.inference.table_files import table_format, write_table
 from desa.models.network import Network
 from desa.models.storage import weights_hash
 from desa.pipeline import Clock, prefetch
@@ -92,9 +93,37 @@ def vectors_table(rows: Sequence[Embedding], model: Network) -> Table:
 
 
 def write_embedding(table: pa.Table, path: str | Path) -> None:
-    """Write a table of embeddings as Parquet, whole."""
+    """Write a table of embeddings whole, in the format of the file's ending.
+
+    Parquet, which `desa search`, `anomalies` and `explore` read, keeps it as it is; the other formats of
+    `desa.inference.table_files` hold NaN where a star has no vector.
+
+    Raises
+    ------
+    SettingsError
+        For another ending.
+    """
+    if table_format(path) != "parquet":
+        write_table(as_astropy(table), path)
+        return
     with written_whole(path) as scratch:
         pq.write_table(table, scratch)
+
+
+def as_astropy(table: pa.Table) -> Table:
+    """A table of embeddings as an astropy table, with the facts of its making in ``meta``."""
+    made = Table()
+    for name in table.column_names:
+        column = table.column(name)
+        if pa.types.is_fixed_size_list(column.type):
+            rows = np.full((table.num_rows, column.type.list_size), np.nan, np.float32)
+            known = column.is_valid().to_numpy(zero_copy_only=False)
+            rows[known] = column.combine_chunks().flatten().to_numpy().reshape(-1, column.type.list_size)
+            made[name] = rows
+        else:
+            made[name] = column.to_pylist()
+    made.meta |= {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+    return made
 
 
 def facts_of(model: Network, data: str) -> dict[str, str]:

@@ -1,19 +1,21 @@
-"""Stars given as objects or files, and predictions as objects: what `Desa.embed` and `Desa.predict` do."""
+"""Stars given as objects or files, as `Desa.embed` and `Desa.predict` take them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any, NamedTuple, TypeAlias
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
 
-import numpy as np
+from astropy import units
+from astropy.coordinates import angular_separation
 
-from desa.inference.encode import star_features
-from desa.inference.estimate import Estimate, all_estimates
-from desa.inference.periods import found_periods, with_periods
+from desa.errors import DifferentStars, FileRefused
 from desa.io.memory import to_lightcurve, to_spectrum
+from desa.io.registry import Kind, identify
 from desa.models.network import Network
-from desa.types import LightCurveLike, SpectrumLike, Star
+from desa.survey.pairing import CATALOGUES
+from desa.types import LightCurve, LightCurveLike, Spectrum, SpectrumLike, Star
 
 LightCurves: TypeAlias = "LightCurveLike | list[LightCurveLike | None] | None"
 """A star's light curve, or a list with that of each star; None where there is none."""
@@ -22,33 +24,18 @@ Spectra: TypeAlias = "SpectrumLike | list[SpectrumLike | None] | None"
 """A star's spectrum, or a list with that of each star; None where there is none."""
 
 
-class Prediction(NamedTuple):
-    """A star's label: the predicted quantiles and, where the model is calibrated, intervals.
-
-    Parameters
-    ----------
-    median
-        In the label's unit (K, dex, days).
-    quantiles
-        level -> value, as the head predicts them.
-    intervals
-        coverage -> (low, high), conformal; empty where the model has no calibration.
-    probabilities
-        class -> probability, of a label that is a class: then `median` is NaN.
-    """
-
-    median: float
-    quantiles: dict[float, float]
-    intervals: dict[float, tuple[float, float]]
-    probabilities: Mapping[str, float] = MappingProxyType({})
+MATCH_ARCSEC = 3.0
+"""Farther apart, objects without a common identifier are of different stars."""
 
 
-def given_stars(lightcurve: LightCurves, spectrum: Spectra) -> tuple[list[Star], bool]:
+def given_stars(
+    lightcurve: LightCurves, spectrum: Spectra, same_star: bool = False
+) -> tuple[list[Star], bool]:
     """What a caller gave: one star or a list of them, each with a light curve, a spectrum, or both.
 
     Parameters
     ----------
-    lightcurve, spectrum
+    lightcurve, spectrum, same_star
         As in `desa.inference.model.Desa.embed`.
 
     Returns
@@ -60,6 +47,8 @@ def given_stars(lightcurve: LightCurves, spectrum: Spectra) -> tuple[list[Star],
     ------
     DesaError
         For files or objects that can't be used.
+    DifferentStars
+        If a light curve and a spectrum say that they are of different stars, unless `same_star`.
     ValueError
         If a star has neither, or the lists differ in length.
     """
@@ -77,14 +66,74 @@ def given_stars(lightcurve: LightCurves, spectrum: Spectra) -> tuple[list[Star],
     for place, (one, other) in enumerate(zip(curves, spectra, strict=True)):
         if one is None and other is None:
             raise ValueError(f"star {place} of the lists has neither a light curve nor a spectrum")
+        one, other = _by_content(one, other)
         curve = None if one is None else to_lightcurve(one)
         own = None if other is None else to_spectrum(other)
+        if curve is not None and own is not None and not same_star:
+            check_same_star(curve, own)
         names = [item.star_id for item in (curve, own) if item is not None and item.star_id]
         stars.append(Star(names[0] if names else "", curve, () if own is None else (own,)))
     return stars, single
 
 
-def check_modalities(model: Network, stars: list[Star]) -> None:
+def _by_content(one: Any, other: Any) -> tuple[Any, Any]:
+    """A star's light curve and spectrum, which were given in that order, in the other, or one alone."""
+    first, second = _kind(one), _kind(other)
+    turned = first == "spectrum" and (other is None or second == "lightcurve")
+    return (other, one) if turned or (one is None and second == "lightcurve") else (one, other)
+
+
+def _kind(given: Any) -> Kind | None:
+    """What a file or an object of ours is; None for anything else, of which the readers say what it is."""
+    if isinstance(given, LightCurve):
+        return "lightcurve"
+    if isinstance(given, Spectrum):
+        return "spectrum"
+    try:
+        return identify(given) if isinstance(given, (str, Path)) else None
+    except FileRefused:
+        return None
+
+
+def check_same_star(curve: LightCurve, spectrum: Spectrum) -> None:
+    """Refuse a light curve and a spectrum of different stars.
+
+    They are so if they have different identifiers of one catalogue, or no common one and positions farther
+    apart than `MATCH_ARCSEC`; what says nothing of its star may be of any.
+
+    Raises
+    ------
+    DifferentStars
+        If so.
+    """
+    mine, its = _identifiers(curve.star_id), _identifiers(spectrum.star_id)
+    common = set(mine) & set(its)
+    for catalogue in sorted(common):
+        if mine[catalogue] != its[catalogue]:
+            raise DifferentStars(
+                f"the light curve is of {curve.star_id}, the spectrum of {spectrum.star_id}; "
+                "if you know better, say same_star=True"
+            )
+    if common:
+        return
+    places = [angle * units.deg for item in (curve, spectrum) for angle in (item.ra, item.dec)]
+    apart = float(angular_separation(*places).to_value("arcsec"))
+    if apart > MATCH_ARCSEC:
+        said = f"{apart:.1f} arcsec" if apart < 3600 else f"{apart / 3600:.1f} degrees"
+        raise DifferentStars(
+            f"the light curve ({curve.star_id or 'without name'}) and the spectrum "
+            f"({spectrum.star_id or 'without name'}) lie {said} apart, so they are of different stars; "
+            "if you know better, say same_star=True"
+        )
+
+
+def _identifiers(name: str) -> dict[str, str]:
+    """A star's numbers by catalogue."""
+    found = {catalogue: re.search(r"(\d+)$", name) for catalogue in CATALOGUES if name.startswith(catalogue)}
+    return {catalogue: number[1].lstrip("0") for catalogue, number in found.items() if number}
+
+
+def check_modalities(model: Network, stars: Sequence[Star]) -> None:
     """Refuse stars that a network lacks an encoder for.
 
     Raises
@@ -96,31 +145,3 @@ def check_modalities(model: Network, stars: list[Star]) -> None:
         for item in (star.lightcurve, star.spectrum):
             if item is not None:
                 model.check(item)
-
-
-def predict(model: Network, stars: list[Star]) -> list[dict[str, Prediction]]:
-    """Each star's predictions by label, from the heads of the modalities it has."""
-    check_modalities(model, stars)
-    rows: list[dict[str, Prediction]] = [{} for _ in stars]
-    estimates = all_estimates(model, star_features(model, stars))
-    for estimate in with_periods(estimates, found_periods(model, stars)):
-        for place, row in enumerate(rows):
-            if np.isfinite(estimate.median[place]):
-                row[estimate.label] = _prediction(estimate, place)
-    return rows
-
-
-def _prediction(estimate: Estimate, star: int) -> Prediction:
-    """A star's label from those of all."""
-    shares = estimate.probabilities
-    return Prediction(
-        median=float("nan") if estimate.classes else float(estimate.median[star]),
-        quantiles={level: float(values[star]) for level, values in estimate.quantiles.items()},
-        intervals={
-            coverage: (float(low[star]), float(high[star]))
-            for coverage, (low, high) in estimate.intervals.items()
-        },
-        probabilities={}
-        if shares is None
-        else dict(zip(estimate.classes, shares[star].tolist(), strict=True)),
-    )

@@ -15,6 +15,7 @@ from desa.inference.estimate import Estimate, all_estimates
 from desa.inference.objects import LightCurves, Spectra, check_modalities, given_stars
 from desa.inference.periods import LABEL, FoundPeriods, found_periods, with_periods
 from desa.inference.prediction_table import ROTATION, Columns, build_table, joined
+from desa.inference.predictions import Prediction, Predictions
 from desa.inference.quality import (
     Doubt,
     Flag,
@@ -44,6 +45,7 @@ def predict_table(
     lightcurve: LightCurves = None,
     spectrum: Spectra = None,
     *,
+    same_star: bool = False,
     limits: Limits | None = None,
 ) -> Table:
     """Predict the labels of one star or of a list of stars given as objects or paths.
@@ -52,7 +54,7 @@ def predict_table(
     ----------
     model
         The model.
-    lightcurve, spectrum
+    lightcurve, spectrum, same_star
         As in `desa.inference.model.Desa.embed`.
     limits
         Beyond what a prediction is flagged.
@@ -69,7 +71,7 @@ def predict_table(
     ValueError
         If a star has neither, or the lists differ in length.
     """
-    stars, _ = given_stars(lightcurve, spectrum)
+    stars, _ = given_stars(lightcurve, spectrum, same_star)
     check_modalities(model, stars)
     batches = (stars[start : start + STARS_AT_ONCE] for start in range(0, len(stars), STARS_AT_ONCE))
     return _table(model, batches, limits, "objects")
@@ -150,8 +152,41 @@ def _table(model: Network, batches: Iterable[list[Star]], limits: Limits | None,
     return build_table(joined(parts), model, data)
 
 
+def predict_stars(model: Network, stars: Sequence[Star], limits: Limits | None = None) -> list[Predictions]:
+    """Each star's predictions by label, from the heads of the modalities it has.
+
+    Parameters
+    ----------
+    model
+        The model.
+    stars
+        The stars.
+    limits
+        Beyond what a prediction is flagged.
+    """
+    check_modalities(model, stars)
+    found: list[dict[str, Prediction]] = [{} for _ in stars]
+    for estimate, flags in _judged(model, stars, limits or Limits())[1]:
+        for place, (flag, reason) in enumerate(flags):
+            if np.isfinite(estimate.median[place]):
+                found[place][estimate.label] = Prediction.of(estimate, place, flag, reason)
+    return [Predictions(star.star_id, labels) for star, labels in zip(stars, found, strict=True)]
+
+
 def predict_columns(model: Network, stars: Sequence[Star], limits: Limits) -> Columns:
     """The table's columns for some stars."""
+    columns, estimates = _judged(model, stars, limits)
+    for estimate, flags in estimates:
+        columns.add(estimate, flags)
+    if ROTATION in columns.values:  # after the labels
+        columns.values[ROTATION] = columns.values.pop(ROTATION)
+    return columns
+
+
+def _judged(
+    model: Network, stars: Sequence[Star], limits: Limits
+) -> tuple[Columns, list[tuple[Estimate, list[tuple[int, str]]]]]:
+    """Who the stars are, and each label's estimates with flags and reasons."""
     rows = star_features(model, stars)
     p_values = {
         part: model.references[part].p_value(rows[part])
@@ -162,13 +197,14 @@ def predict_columns(model: Network, stars: Sequence[Star], limits: Limits) -> Co
     length = model.settings.preprocess_lightcurve.length
     sampling = [None if star.lightcurve is None else sampling_of(star.lightcurve, length) for star in stars]
     doubts = _doubts(model, stars, sampling, p_values, limits)
-    columns = _about(stars, sampling, p_values)
-    found = found_periods(model, stars)
-    for estimate in with_periods(all_estimates(model, rows), found):
-        columns.add(estimate, _flags(estimate, stars, sampling, doubts, limits, found))
+    columns, found = _about(stars, sampling, p_values), found_periods(model, stars)
+    judged = [
+        (estimate, _flags(estimate, stars, sampling, doubts, limits, found))
+        for estimate in with_periods(all_estimates(model, rows), found)
+    ]
     if found is not None:
         columns.values[ROTATION] = found.probability
-    return columns
+    return columns, judged
 
 
 def _about(

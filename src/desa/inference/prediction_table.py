@@ -1,4 +1,4 @@
-"""Tables of predictions: columns with units and descriptions, and the files that they go to."""
+"""Tables of predictions: columns with units and descriptions."""
 
 from __future__ import annotations
 
@@ -11,26 +11,13 @@ import numpy as np
 from astropy import units
 from astropy.table import Column, Table
 
-from desa.errors import SettingsError
-from desa.files import written_whole
 from desa.inference.estimate import Estimate
 from desa.inference.labels import words_of
 from desa.inference.quality import Flag
-from desa.spreadsheet import words_only
+from desa.words import rows_of_stars
 
 if TYPE_CHECKING:
     from desa.models.network import Network
-
-FORMATS = {
-    ".ecsv": "ascii.ecsv",
-    ".csv": "ascii.csv",
-    ".fits": "fits",
-    ".fit": "fits",
-    ".vot": "votable",
-    ".xml": "votable",
-    ".parquet": "parquet",
-}
-"""Format by file ending, as astropy calls it."""
 
 ABOUT = {
     "star_id": ("", "the star's name by its files"),
@@ -145,54 +132,6 @@ def _label_columns(estimate: Estimate, names: Sequence[str]) -> list[tuple[str, 
     return [entry for entry in found if entry[0] in names]
 
 
-def table_format(path: str | Path) -> str:
-    """Format of a table's file, by its ending.
-
-    Raises
-    ------
-    SettingsError
-        For an ending that is none of them.
-    """
-    ending = Path(path).suffix.lower()
-    if ending not in FORMATS:
-        raise SettingsError(f"{path}: the ending of a table is {', '.join(FORMATS)}, not '{ending}'")
-    return FORMATS[ending]
-
-
-def write_table(table: Table, path: str | Path) -> None:
-    """Write a table whole, in the format of its file's ending (`FORMATS`).
-
-    CSV keeps no units, and what a spreadsheet would run in it is made words (`desa.spreadsheet`).
-
-    Raises
-    ------
-    SettingsError
-        For another ending, or a place that can't be written to.
-    """
-    form = table_format(path)
-    chosen = _plain(table) if form in ("fits", "votable") else table
-    if form == "ascii.csv":
-        chosen = words_only(table)
-    try:
-        with written_whole(path) as scratch:
-            chosen.write(scratch, format=form, overwrite=True)
-    except OSError as error:
-        raise SettingsError(f"{path}: can't be written ({error})") from None
-
-
-def _plain(table: Table) -> Table:
-    """For formats that know ASCII only, and no dex: that unit goes into the description."""
-    changed = table.copy()
-    for name in changed.colnames:
-        column = changed[name]
-        if column.dtype.kind == "U":
-            texts = [str(value).encode("ascii", "backslashreplace").decode() for value in column]
-            changed.replace_column(name, Column(texts, description=column.description))
-        elif column.unit == units.dex:
-            column.unit, column.description = None, f"{column.description} [dex]"
-    return changed
-
-
 def calibrations(estimates: Iterable[Estimate]) -> str:
     """What the labels' intervals were calibrated on, in words."""
     by_stars: dict[str, list[str]] = {}
@@ -207,7 +146,7 @@ def calibrations(estimates: Iterable[Estimate]) -> str:
 def summary_lines(table: Table, path: Path | None) -> list[str]:
     """How many stars, how many of them flagged, and what the numbers rest on, in words for the screen."""
     where = f" in {path}" if path is not None else ""
-    lines = [f"{len(table)} stars{where}"]
+    lines = [rows_of_stars(table["star_id"].tolist()) + where]
     for name in (name for name in table.colnames if name.endswith("_flag")):
         label = name.removesuffix("_flag")
         bits = np.asarray(table[name])

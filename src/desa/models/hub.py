@@ -20,8 +20,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 from desa.documents import Document, Hash, Word, faults, read_json
 from desa.errors import ModelError
 from desa.files import open_regular, written_whole
+from desa.models.places import FACTS
 from desa.models.published import FULL, convert, kind_of, read_checkpoint
-from desa.models.storage import FACTS
 
 NAME = re.compile(r"(?P<repo>[\w][\w.-]*/[\w][\w.-]*)(@(?P<revision>[\w./-]+))?")
 """``user/name``, with ``@`` and a branch, tag or commit if it is not to be the main branch."""
@@ -43,19 +43,6 @@ PATTERNS = (*CHECKPOINTS, FACTS, "*.yaml", "*.yml")
 def cache_folder() -> Path:
     """``DESA_CACHE`` or ``~/.cache/desa``."""
     return Path(os.environ.get("DESA_CACHE") or Path.home() / ".cache" / "desa")
-
-
-def model_folder(name: str) -> Path:
-    """Folder of a model by what users call it; see `desa.load`.
-
-    Raises
-    ------
-    ModelError
-        As `folder_from_hub`.
-    """
-    if not name:
-        return Path(__file__).parents[1] / "pretrained"
-    return folder_from_hub(name) if NAME.fullmatch(name) and not Path(name).exists() else Path(name)
 
 
 def folder_from_hub(name: str) -> Path:
@@ -95,17 +82,29 @@ def _manifest() -> dict[str, Any]:
     return {name: pin.model_dump() for name, pin in pins.items()}
 
 
+def _network_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
+    """What the Hub's client raises where something is amiss, or there is no network.
+
+    The latter is an error of its HTTP library, which the bases of its own error are of.
+    """
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return (OSError, *others, *(base for base in HfHubHTTPError.__bases__ if issubclass(base, Exception)))
+
+
 def _first_use(name: str, repo: str, revision: str | None) -> Path:
     """Find the commit, fetch it, compare with what the Hub says of its files, and write it all down."""
     from huggingface_hub import HfApi, constants
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+    from huggingface_hub.errors import OfflineModeIsEnabled
 
     if constants.HF_HUB_OFFLINE:
         raise ModelError(f"{name}: not in the cache, and HF_HUB_OFFLINE forbids to fetch it")
     try:
         info = HfApi().model_info(repo, revision=revision, files_metadata=True)
-    except (HfHubHTTPError, OfflineModeIsEnabled, OSError) as error:
-        raise ModelError(f"{name}: can't be had from the Hub ({_first_line(error)})") from None
+    except _network_errors(OfflineModeIsEnabled) as error:
+        raise ModelError(
+            f"{name}: no such folder, and not to be had from the Hub ({_first_line(error)})"
+        ) from None
     folder = _snapshot(repo, str(info.sha), None)
     files = {str(path.relative_to(folder)): _sha256(path) for path in sorted(_files(folder))}
     promised = {item.rfilename: item.lfs.sha256 for item in info.siblings or () if item.lfs}
@@ -119,7 +118,7 @@ def _first_use(name: str, repo: str, revision: str | None) -> Path:
 def _snapshot(repo: str, commit: str, files: Iterable[str] | None) -> Path:
     """Folder of a commit's files: from the cache if all are there, without a word to the network."""
     from huggingface_hub import constants, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     wanted: dict[str, Any] = {"repo_id": repo, "revision": commit, "allow_patterns": list(PATTERNS)}
     if files is not None:
@@ -133,7 +132,7 @@ def _snapshot(repo: str, commit: str, files: Iterable[str] | None) -> Path:
         raise ModelError(f"{repo}: not whole in the cache, and HF_HUB_OFFLINE forbids to fetch it")
     try:
         return Path(snapshot_download(**wanted))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except _network_errors(LocalEntryNotFoundError) as error:
         raise ModelError(f"{repo}: can't be fetched from the Hub ({_first_line(error)})") from None
 
 

@@ -91,13 +91,13 @@ def attention(query: Tensor, key: Tensor, value: Tensor, dropout: float = 0.0) -
     dropout
         Share of the attention weights that are dropped (and the rest scaled up).
     """
-    if dropout and query.device.type == "cpu":
+    # Not while torch.compile traces: to mark the kernel as untraceable would import the compiler, 2.5 s.
+    if dropout and query.device.type == "cpu" and not torch.compiler.is_compiling():
         seed = int(torch.randint(1 << 62, ()))
         return cast(Tensor, _dropped_attention(query, key, value, dropout, seed))
     return F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator, unused-ignore]
 def _dropped_attention(query: Tensor, key: Tensor, value: Tensor, dropout: float, seed: int) -> Any:
     kind = query.dtype
     parts = (part.flatten(0, 1).float() for part in (query, key, value))

@@ -27,6 +27,8 @@ from desa.preprocess.spectrum import SpectrumPixels
 from desa.types import SPEED_OF_LIGHT, LightCurve, Spectrum
 
 COMPONENTS = ("lightcurve", "spectrum", "dualformer")
+SMALL = 20_000_000
+"""Weights of a model that is quick to make twice."""
 
 
 MOST_FLUX = 1e18
@@ -149,7 +151,10 @@ class Network(nn.Module):
             If there is none, it is damaged, or of another version.
         """
         weights, facts = read_model(folder)
-        with torch.device("meta"):  # no memory for weights that are replaced at once
+        # Weights are replaced at once: the meta device spares a large model the memory for them. For a small
+        # one it would cost more than it spares, as drawing numbers there imports torch's compiler.
+        large = sum(tensor.numel() for tensor in weights.values()) > SMALL
+        with torch.random.fork_rng(devices=[]), torch.device("meta" if large else "cpu"):
             model = cls(facts.settings, facts.parts)
             model._fit_parts({name.split(".")[0] for name in weights})
         types = {name: tensor.dtype for name, tensor in model.state_dict().items()}

@@ -18,6 +18,7 @@ from desa.config import Level, Settings
 from desa.documents import Document, Facts, Hash, Word, faults, read_json
 from desa.errors import ModelError
 from desa.files import open_regular, written_whole
+from desa.models.places import FACTS
 
 DocumentT = TypeVar("DocumentT", bound=Document)
 
@@ -28,7 +29,7 @@ HALF_FROM = 1024
 MAX_HEADER = 8 << 20
 """Bytes of a weights file's header: some 80 000 tensors."""
 
-WEIGHTS, FACTS = "model.safetensors", "model.json"
+WEIGHTS = "model.safetensors"
 
 
 class Calibration(Document):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
+from multiprocessing.resource_tracker import ensure_running
 from typing import TypeVar
 
 from desa.errors import SurveyError
@@ -44,6 +46,7 @@ class Workers:
     def __init__(self, processes: int) -> None:
         self.processes = processes
         self._pool: ProcessPoolExecutor | None = None
+        self._children: list[multiprocessing.process.BaseProcess] = []
 
     def __enter__(self) -> Workers:
         if self.processes > 1:
@@ -51,9 +54,26 @@ class Workers:
             self._pool = ProcessPoolExecutor(self.processes, mp_context=context, initializer=_end_with_parent)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._pool is not None:
+            if kind is not None and issubclass(kind, KeyboardInterrupt):
+                for child in self._children:
+                    child.terminate()
             self._pool.shutdown(cancel_futures=True)
+
+    def _submitted(self, function: Callable[[Task], Result], task: Task) -> Future[Result]:
+        """A task under way. The first starts the processes: Ctrl-C is for the parent, which ends them."""
+        assert self._pool is not None
+        if self._children:
+            return self._pool.submit(function, task)
+        ensure_running()  # else it is started within, and takes the mask off again
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        others = set(multiprocessing.active_children())
+        try:
+            return self._pool.submit(function, task)
+        finally:
+            self._children = [one for one in multiprocessing.active_children() if one not in others]
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def in_order(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
         """Results of a module's function, in the order of the tasks.
@@ -71,7 +91,7 @@ class Workers:
         window: deque[Future[Result]] = deque()
         try:
             for task in tasks:
-                window.append(self._pool.submit(function, task))
+                window.append(self._submitted(function, task))
                 if len(window) >= 4 * self.processes:
                     yield window.popleft().result()
             while window:

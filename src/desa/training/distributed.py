@@ -16,7 +16,6 @@ from typing import Literal
 import torch
 from torch import distributed as dist
 from torch import nn
-from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 Strategy = Literal["ddp", "fsdp"]
@@ -64,15 +63,6 @@ def _leave() -> None:
         dist.destroy_process_group()
 
 
-def choose_device(name: str = "auto") -> torch.device:
-    """``"auto"`` is this process's CUDA device where there is one, else the CPU."""
-    if name != "auto":
-        return torch.device(name)
-    if torch.cuda.is_available():
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-    return torch.device("cpu")
-
-
 def distribute(task: nn.Module, world: World, strategy: Strategy, device: torch.device) -> nn.Module:
     """Wrap a task for its world: itself alone, DDP, or FSDP2 (sharded in place, block by block).
 
@@ -90,6 +80,8 @@ def distribute(task: nn.Module, world: World, strategy: Strategy, device: torch.
         task = nn.SyncBatchNorm.convert_sync_batchnorm(task)  # type: ignore[no-untyped-call]
     if strategy == "ddp":
         return DistributedDataParallel(task, device_ids=[device.index] if device.type == "cuda" else None)
+    from torch.distributed.fsdp import fully_shard  # two seconds of import, of use to few
+
     for block in _blocks(task):
         fully_shard(block)
     fully_shard(task)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from desa.config import Settings
 from desa.conformal import calibrate
+from desa.devices import choose_device
 from desa.errors import SurveyError
 from desa.inference.encode import lightcurve_features, spectrum_features, split_quantiles, survey_references
 from desa.models.network import Network
@@ -26,7 +27,7 @@ from desa.survey.splits import SPLITS
 from desa.survey.store import Survey
 from desa.training.alignment import Align
 from desa.training.checkpoint import full_weights
-from desa.training.distributed import barrier, choose_device, current, join
+from desa.training.distributed import barrier, current, join
 from desa.training.pairs import (
     PairLoader,
     mixed_pairs,

@@ -1,0 +1,62 @@
+"""Where a model is: in the package, in a folder, or on the Hugging Face Hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from desa.errors import ModelError
+
+BROUGHT = Path(__file__).parents[1] / "pretrained"
+"""Folder of the model that comes with desa."""
+
+FACTS = "model.json"
+"""What every model's folder holds, beside its weights."""
+
+
+def looks_like_path(name: str) -> bool:
+    """Whether a name that is nowhere on this disk is meant as a path, and not as a name on the Hub.
+
+    It is where no repository is called so: absolute, from ``.`` or ``~``, of more or less than two parts; or
+    where its first part is a folder here, as in ``runs/jiont``.
+    """
+    parts = name.split("@")[0].split("/")
+    return len(parts) != 2 or not all(parts) or name.startswith((".", "~")) or Path(parts[0]).is_dir()
+
+
+def check_model(name: str) -> None:
+    """Refuse a path where no model is, without loading anything.
+
+    Raises
+    ------
+    ModelError
+        If it is one. A name on the Hub passes.
+    """
+    if not name:
+        return
+    path = Path(name)
+    if path.is_dir() and not (path / FACTS).exists():
+        inner = path / "model"
+        hint = f"; it is in {inner}" if (inner / FACTS).exists() else ""
+        raise ModelError(f"{name}: a folder without {FACTS}, so not a model's{hint}")
+    if path.exists() and not path.is_dir():
+        raise ModelError(f"{name}: a file; a model is a folder (a published checkpoint: desa convert)")
+    if not path.exists() and looks_like_path(name):
+        raise ModelError(f"{name}: no such folder; give a model's folder, or user/name on the Hub")
+
+
+def model_folder(name: str = "") -> Path:
+    """The folder of a model by its name, fetched from the Hub if need be; parameters as `desa.load`.
+
+    Raises
+    ------
+    ModelError
+        If there is none.
+    """
+    check_model(name)
+    if not name:
+        return BROUGHT
+    if Path(name).is_dir():
+        return Path(name)
+    from desa.models.hub import folder_from_hub
+
+    return folder_from_hub(name)
