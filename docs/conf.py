@@ -10,7 +10,10 @@ project = "desa"
 author = "The desa developers"
 copyright = "the desa developers"
 release = version = installed("desa")
-extensions = ["myst_parser", "desa_tables"]
+extensions = ["myst_parser", "desa_tables", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+napoleon_google_docstring = False
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build", "_ext"]

@@ -7,17 +7,19 @@ from typing import Any, ClassVar
 from command_pages import catalog_page, command_page, model_page
 from docutils import nodes
 from docutils.statemachine import StringList
+from project_pages import architecture
 from sphinx.util.docutils import SphinxDirective
 
 
 class Generated(SphinxDirective):
-    """``{desa-generated} commands``, ``catalogs`` or ``model``."""
+    """``{desa-generated} commands``, ``catalogs``, ``model`` or ``architecture``."""
 
     required_arguments = 1
     pages: ClassVar[dict[str, Any]] = {
         "commands": command_page,
         "catalogs": catalog_page,
         "model": model_page,
+        "architecture": architecture,
     }
 
     def run(self) -> list[nodes.Node]:

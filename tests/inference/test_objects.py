@@ -24,7 +24,7 @@ def model() -> Desa:
 
 
 def test_predictions_have_units_flags_and_reasons(model: Desa) -> None:
-    lightcurve, own = curve("KIC 5", 3.0, 1), spectrum("KIC 5", 5800, 4, 1)
+    lightcurve, own = curve("KIC 5", length=3000), spectrum("KIC 5", snr=4.0)
     found = model.predict(lightcurve, own)
     assert set(found) == {"teff", "log_g", "fe_h", "prot"} and found.star_id == "KIC 5"
     assert found["teff"].unit == "K" and found["prot"].unit == "d"
@@ -39,7 +39,7 @@ def test_predictions_have_units_flags_and_reasons(model: Desa) -> None:
 
 
 def test_quantiles_are_the_ends_of_the_intervals(model: Desa) -> None:
-    for one in model.predict(curve("KIC 5", 3.0, 1), spectrum("KIC 5", 5800, 40, 1)).values():
+    for one in model.predict(curve("KIC 5", length=3000), spectrum("KIC 5", snr=40.0)).values():
         assert list(one.quantiles) == [0.05, 0.16, 0.5, 0.84, 0.95]
         assert list(one.quantiles.values()) == sorted(one.quantiles.values())
         assert (one.quantiles[0.16], one.quantiles[0.84]) == one.intervals[0.68]
@@ -48,7 +48,7 @@ def test_quantiles_are_the_ends_of_the_intervals(model: Desa) -> None:
 
 
 def test_every_object_is_shown_shortly(model: Desa) -> None:
-    lightcurve, own = curve("KIC 5", 3.0, 1), spectrum("KIC 5", 5800, 40, 1)
+    lightcurve, own = curve("KIC 5", length=3000), spectrum("KIC 5", snr=40.0)
     embedding, found = model.embed(lightcurve, own), model.predict(lightcurve, own)
     for item, words in (
         (lightcurve, "KIC 5: Kepler, quarters 1"),
@@ -81,8 +81,8 @@ def test_what_desa_shows_of_itself() -> None:
 def test_files_of_different_stars_are_not_joined(
     model: Desa, first: dict[str, object], second: dict[str, object], words: str
 ) -> None:
-    one = dataclasses.replace(curve("KIC 5", 3.0, 1), **first)
-    other = dataclasses.replace(spectrum("KIC 5", 5800, 40, 1), **second)
+    one = dataclasses.replace(curve("KIC 5", length=3000), **first)
+    other = dataclasses.replace(spectrum("KIC 5", snr=40.0), **second)
     for call in (model.embed, model.predict, model.predict_table, model.embed_table):
         with pytest.raises(DifferentStars, match=words):
             call(one, other)
@@ -100,8 +100,8 @@ def test_files_of_different_stars_are_not_joined(
 def test_files_of_one_star_are_joined(
     model: Desa, first: dict[str, object], second: dict[str, object]
 ) -> None:
-    one = dataclasses.replace(curve("KIC 5", 3.0, 1), **first)
-    other = dataclasses.replace(spectrum("KIC 5", 5800, 40, 1), **second)
+    one = dataclasses.replace(curve("KIC 5", length=3000), **first)
+    other = dataclasses.replace(spectrum("KIC 5", snr=40.0), **second)
     assert model.embed(one, other).modality == "joint"
 
 

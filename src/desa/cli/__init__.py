@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from desa.cli import benchmark, catalogs, data, explore, fetch, mock, models, observe, search, training
 from desa.cli.common import app
-from desa.cli.faults import end
+from desa.cli.faults import STOPPED, Stopped, end
 
 __all__ = [
     "app",
@@ -26,5 +26,9 @@ def main() -> None:
     """Entry point: whatever goes wrong becomes one sentence and an exit code."""
     try:
         app()
+    except SystemExit as leaving:
+        if leaving.code == STOPPED:  # Ctrl-C outside of a command, which says nothing of itself
+            end(Stopped())
+        raise
     except Exception as error:
         end(error)

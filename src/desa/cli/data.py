@@ -15,7 +15,7 @@ from desa.cli.output import check_folder
 @app.command(rich_help_panel=DATA)
 def inspect(
     files: Annotated[
-        list[Path], typer.Argument(help="Light-curve or spectrum files, of any supported layout.")
+        list[Path], typer.Argument(help="Light-curve or spectrum files of any layout, or folders of such.")
     ],
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
@@ -28,9 +28,13 @@ def inspect(
     import json as encoder
 
     from desa.io.inspect import format_line, inspect_files
+    from desa.survey.scan import list_files
 
+    inside = (
+        [path / state.name for state in list_files(path)] if path.is_dir() else [path] for path in files
+    )
     refused = False
-    for row in inspect_files(files):
+    for row in inspect_files(file for listed in inside for file in listed):
         refused |= row.get("status") != "ok"
         typer.echo(encoder.dumps(row) if json else format_line(row))
     raise typer.Exit(1 if refused else 0)

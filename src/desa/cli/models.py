@@ -61,8 +61,8 @@ def embed(
     if batch_size != "auto" and not (batch_size.isdecimal() and int(batch_size)):
         raise SettingsError(f"--batch-size must be a number of at least 1, or auto, not {batch_size}")
     check_table(output, json)
-    check_inputs(inputs)
     check_model(model)
+    check_inputs(inputs)
     from desa.devices import choose_device
 
     where = choose_device(device)

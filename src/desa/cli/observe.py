@@ -57,8 +57,8 @@ def predict(
     Exit code 1 if any file was left out.
     """
     check_table(output, json)
-    check_inputs(inputs)
     check_model(model)
+    check_inputs(inputs)
     from desa.devices import choose_device
 
     where = choose_device(device)

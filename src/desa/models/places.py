@@ -36,8 +36,8 @@ def check_model(name: str) -> None:
     path = Path(name)
     if path.is_dir() and not (path / FACTS).exists():
         inner = path / "model"
-        hint = f"; it is in {inner}" if (inner / FACTS).exists() else ""
-        raise ModelError(f"{name}: a folder without {FACTS}, so not a model's{hint}")
+        hint = f"; {inner} has one" if (inner / FACTS).exists() else ""
+        raise ModelError(f"{name}: no model here ({FACTS} is missing{hint})")
     if path.exists() and not path.is_dir():
         raise ModelError(f"{name}: a file; a model is a folder (a published checkpoint: desa convert)")
     if not path.exists() and looks_like_path(name):

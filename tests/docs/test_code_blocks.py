@@ -1,0 +1,104 @@
+"""Code in README and docs: shell and Python blocks run, page by page; other commands are at least right."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+import typer
+
+from desa.cli import app
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+KNOWN = {"sh", "python", "console", "text"}
+"""``sh`` and ``python`` run here; ``console`` needs a network, hours or a person."""
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    return BLOCK.findall(page.read_text(encoding="utf-8"))
+
+
+RUN = [page for page in PAGES if any(kind in ("sh", "python") for kind, _ in blocks(page))]
+
+
+def test_what_should_run_does() -> None:
+    assert {page.name for page in RUN} >= {"README.md", "quickstart.md"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_block_says_what_it_is(page: Path) -> None:
+    for kind, text in blocks(page):
+        assert kind in KNOWN or kind.startswith("{"), f"{page.name}: {kind!r} before {text[:60]}"
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)
+def test_code_of_the_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = tmp_path / "bin" / "desa"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m desa "$@"\n')
+    command.chmod(0o755)
+    path = f"{command.parent}:{os.environ['PATH']}"
+    names: dict[str, object] = {"__name__": "page"}
+    for number, (kind, text) in enumerate(blocks(page), 1):
+        if kind == "python":
+            exec(compile(text, f"{page.name}, block {number}", "exec"), names)
+        if kind == "sh":
+            done = subprocess.run(
+                ["sh", "-euc", text],
+                env=os.environ | {"PATH": path},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, f"{page.name}: {text}\n{done.stdout}\n{done.stderr}"
+
+
+COMMANDS = [
+    (page, line.split("  #")[0].strip())
+    for page in PAGES
+    for kind, text in blocks(page)
+    if kind in ("sh", "console")
+    for line in text.splitlines()
+    if re.match(r"(\w+=\S+ )*desa ", line.strip())
+]
+
+
+@pytest.mark.parametrize(("page", "line"), COMMANDS, ids=[line for _, line in COMMANDS])
+def test_commands_have_the_arguments_that_pages_give(page: Path, line: str) -> None:
+    words = shlex.split(line)
+    words = words[words.index("desa") + 1 :]
+    command: click.Command = typer.main.get_command(app)
+    context = click.Context(command)
+    while isinstance(command, click.Group) or hasattr(command, "commands"):
+        name = words.pop(0)
+        found = command.get_command(context, name)  # type: ignore[attr-defined]
+        assert found is not None, f"{page.name}: no command {name} in: {line}"
+        command, context = found, click.Context(found, parent=context)
+        if not words and getattr(command, "invoke_without_command", False):
+            return
+    command.make_context("desa", words)
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([\w/.-]+\.(?:md|cff))\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_readme_is_as_the_project_is() -> None:
+    """Folders, and the shipped model's numbers; made anew by `python docs/_ext/project_pages.py`."""
+    sys.path.insert(0, str(ROOT / "docs" / "_ext"))
+    from project_pages import architecture, readme
+
+    assert readme() == (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "| `ranking` | Odd stars" in architecture()
