@@ -62,9 +62,9 @@ class Workers:
             self._pool.shutdown(cancel_futures=True)
 
     def _submitted(self, function: Callable[[Task], Result], task: Task) -> Future[Result]:
-        """A task under way. The first starts the processes: Ctrl-C is for the parent, which ends them."""
+        """A task under way. The first ones start the processes: Ctrl-C is for the parent, which ends them."""
         assert self._pool is not None
-        if self._children:
+        if len(self._children) == self.processes:
             return self._pool.submit(function, task)
         ensure_running()  # else it is started within, and takes the mask off again
         before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
@@ -72,7 +72,7 @@ class Workers:
         try:
             return self._pool.submit(function, task)
         finally:
-            self._children = [one for one in multiprocessing.active_children() if one not in others]
+            self._children += [one for one in multiprocessing.active_children() if one not in others]
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def in_order(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
