@@ -8,7 +8,7 @@ MODEL ?= model
 MODEL_STARS ?= 4000
 MODEL_LINES ?= 24000
 
-.PHONY: demo model mock-check test slow test-catalog lint hostile audit docs real bench parity clean
+.PHONY: dist quickstart demo model mock-check test slow test-catalog lint hostile audit docs real bench parity clean
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -101,6 +101,18 @@ $(VENV)/.benchmark: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[benchmark]'
 	touch $@ $(VENV)/.core
+
+dist:                        ## source archive and wheel in dist/, their metadata checked
+	test -x .venv-dist/bin/python || $(PYTHON) -m venv .venv-dist
+	.venv-dist/bin/pip install --quiet build twine
+	rm -rf dist
+	.venv-dist/bin/python -m build --outdir dist
+	.venv-dist/bin/twine check --strict dist/*
+
+quickstart: dist             ## the wheel in a fresh environment runs README and the quick start
+	rm -rf .venv-quickstart && $(PYTHON) -m venv .venv-quickstart
+	.venv-quickstart/bin/pip install --quiet --constraint constraints.txt dist/*.whl pytest
+	cd tests && ../.venv-quickstart/bin/python -m pytest -c /dev/null --rootdir . --noconftest -q docs/test_code_blocks.py -k "code_of_the_page_runs"
 
 clean:                       ## remove what the targets made
 	rm -rf demo real mock-check paper docs/_build .pytest_cache .mypy_cache .ruff_cache .coverage

@@ -8,15 +8,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from desa.config import settings
+from desa.config import Settings, settings
 from desa.demo import CONCATENATED, JOINT, run_demo
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("demo")
+def tiny_demo() -> Settings:
     few = {"steps": 30, "batch_size": 16, "learning_rate": 1e-3, "validate_every": 15}
-    tiny = settings(
+    return settings(
         "mini",
         preprocess_lightcurve={"length": 2160},
         lightcurve={
@@ -33,7 +31,12 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         train_lightcurve=few,
         train_align={**few, "batch_size": 64},
     )
-    run_demo(out, stars=300, seed=1, processes=1, chosen=tiny)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("demo")
+    run_demo(out, stars=300, seed=1, processes=1, chosen=tiny_demo())
     return out
 
 
@@ -58,3 +61,11 @@ def test_embedding_of_the_survey_and_of_files(demo: Path) -> None:
     files = pq.read_table(demo / "embedding_of_files.parquet")
     assert len(set(files.column("star_id").to_pylist())) == 12
     assert set(files.column("modality").to_pylist()) == {"joint"}
+
+
+def test_started_again_it_keeps_what_is_finished(demo: Path) -> None:
+    """Every stage is done: nothing is trained, no checkpoint is written anew."""
+    kept = [demo / stage / "checkpoint.pt" for stage in ("spectrum", "lightcurve", "joint")]
+    before = [path.stat().st_mtime_ns for path in kept]
+    run_demo(demo, stars=300, seed=1, processes=1, chosen=tiny_demo())
+    assert [path.stat().st_mtime_ns for path in kept] == before
