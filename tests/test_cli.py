@@ -126,7 +126,7 @@ def test_errors_are_one_sentence_and_exit_code_2(arguments: list[str], sentence:
     [
         (SurveyError("no survey here"), "no survey here", USERS),
         (PermissionError(13, "Permission denied", "/x"), "/x: Permission denied", USERS),
-        (OSError(28, "No space left on device"), "No space left on device", USERS),
+        (OSError(28, "No space left on device"), "the disk is full", USERS),
         (ModuleNotFoundError("no", name="lightkurve.search"), "pip install 'desa[archive]'", USERS),
         (MemoryError(), "not enough memory", USERS),
         (Stopped(), "stopped", STOPPED),
