@@ -54,6 +54,6 @@ def load(name: str = "") -> Desa:
         If there is none or it can't be used.
     """
     from desa.inference.model import Desa
-    from desa.models.places import model_folder
+    from desa.models.hub import model_folder
 
     return Desa.load(model_folder(name))

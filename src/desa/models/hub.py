@@ -20,7 +20,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from desa.documents import Document, Hash, Word, faults, read_json
 from desa.errors import ModelError
 from desa.files import open_regular, written_whole
-from desa.models.places import FACTS
+from desa.models.places import BROUGHT, FACTS, check_model
 from desa.models.published import FULL, convert, kind_of, read_checkpoint
 
 NAME = re.compile(r"(?P<repo>[\w][\w.-]*/[\w][\w.-]*)(@(?P<revision>[\w./-]+))?")
@@ -43,6 +43,22 @@ PATTERNS = (*CHECKPOINTS, FACTS, "*.yaml", "*.yml")
 def cache_folder() -> Path:
     """``DESA_CACHE`` or ``~/.cache/desa``."""
     return Path(os.environ.get("DESA_CACHE") or Path.home() / ".cache" / "desa")
+
+
+def model_folder(name: str = "") -> Path:
+    """The folder of a model by its name, fetched from the Hub if need be; parameters as `desa.load`.
+
+    Raises
+    ------
+    ModelError
+        If there is none.
+    """
+    check_model(name)
+    if not name:
+        return BROUGHT
+    if Path(name).is_dir():
+        return Path(name)
+    return folder_from_hub(name)
 
 
 def folder_from_hub(name: str) -> Path:

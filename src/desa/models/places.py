@@ -1,4 +1,4 @@
-"""Where a model is: in the package, in a folder, or on the Hugging Face Hub."""
+"""Where a model is on this disk: in the package, or in a folder."""
 
 from __future__ import annotations
 
@@ -42,21 +42,3 @@ def check_model(name: str) -> None:
         raise ModelError(f"{name}: a file; a model is a folder (a published checkpoint: desa convert)")
     if not path.exists() and looks_like_path(name):
         raise ModelError(f"{name}: no such folder; give a model's folder, or user/name on the Hub")
-
-
-def model_folder(name: str = "") -> Path:
-    """The folder of a model by its name, fetched from the Hub if need be; parameters as `desa.load`.
-
-    Raises
-    ------
-    ModelError
-        If there is none.
-    """
-    check_model(name)
-    if not name:
-        return BROUGHT
-    if Path(name).is_dir():
-        return Path(name)
-    from desa.models.hub import folder_from_hub
-
-    return folder_from_hub(name)
