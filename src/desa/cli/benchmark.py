@@ -64,8 +64,8 @@ def benchmark(
     from desa.benchmark.real_stars import check_unseen
     from desa.benchmark.runner import MADE_FROM, run
     from desa.folders import claimed
-    from desa.models.network import Network
     from desa.models.hub import model_folder
+    from desa.models.network import Network
     from desa.progress import progress_bar
     from desa.survey.store import Survey as Store
 
