@@ -197,3 +197,20 @@ def test_star_named_twice_is_refused(tmp_path):
         writer.finish(pa.table({"star_id": ["KIC 1", "KIC 1"]}))
     with pytest.raises(SurveyError, match="mock"):
         SurveyWriter(tmp_path / "t", "fake")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"kind": "invented"}, "kind"),
+        ({"stars": -1}, "stars"),
+        ({"spectra": [{"file": "../../elsewhere.arrow", "rows": 1}]}, "spectra"),
+        ({"lightcurves": [{"file": "data-00000-of-00001.arrow", "rows": "many"}]}, "lightcurves"),
+    ],
+)
+def test_what_a_survey_says_of_itself_is_checked(tmp_path, change, said):
+    """A survey from a stranger: nothing outside its folder is opened, and no traceback comes of nonsense."""
+    path = small_survey(tmp_path, stars=3).path / "survey.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(SurveyError, match=f"survey.json: damaged .*{said}"):
+        Survey.open(tmp_path)

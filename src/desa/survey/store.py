@@ -14,18 +14,19 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import Field, ValidationError
 
 from desa.catalogs.label_names import LABELS
+from desa.documents import Document, Hash, faults, read_json
 from desa.errors import SurveyError
 from desa.folders import claimed
 from desa.parquet import read_parquet
@@ -48,6 +49,27 @@ LISTS: dict[Modality, tuple[str, ...]] = {
     "lightcurves": ("quarters", "flux", "flux_err_ppt"),
     "spectra": ("flux", "ivar"),
 }
+
+
+MAX_CONTENT = 1 << 28
+"""Bytes of ``survey.json`` at most: a shard takes some 200."""
+
+
+class _ShardFile(Document):
+    """A data file of a survey: below its modality's folder, never elsewhere."""
+
+    file: Annotated[str, Field(pattern=r"^data-[\w-]{1,40}\.arrow$")]
+    rows: Annotated[int, Field(ge=0)]
+
+
+class _Content(Document):
+    """What ``survey.json`` must say."""
+
+    kind: Literal["real", "mock", "unknown"]
+    identity: Hash
+    stars: Annotated[int, Field(ge=0)]
+    lightcurves: list[_ShardFile]
+    spectra: list[_ShardFile]
 
 
 class SurveyWriter:
@@ -200,7 +222,7 @@ class Survey:
         """
         path = Path(path)
         try:
-            content = json.loads((path / "survey.json").read_bytes())
+            content = read_json(path / "survey.json", MAX_CONTENT)
         except FileNotFoundError:
             unfinished = any((path / modality).is_dir() for modality in LISTS)
             advice = "it is unfinished: run the same command again" if unfinished else "see desa ingest"
@@ -209,6 +231,10 @@ class Survey:
             raise SurveyError(f"{path / 'survey.json'}: can't be read ({error})") from None
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise SurveyError(f"{path}: a survey of another format than {FORMAT}; make it again")
+        try:
+            _Content.model_validate(content)
+        except ValidationError as error:
+            raise SurveyError(f"{path / 'survey.json'}: damaged ({faults(error)}); make it again") from None
         return cls(path, content)
 
     @cached_property
