@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from desa.cli import app
 from desa.errors import OutputError, SurveyError
 from desa.io.registry import read_lightcurve_file, read_spectrum
 from desa.io.stitching import read_lightcurve
@@ -116,6 +118,9 @@ def test_damage_is_found(made, tmp_path):
     content[len(content) // 2] ^= 1
     shard.write_bytes(content)
     assert damaged_files(copy) == [f"spectra/{shard.name}"]
+    told = CliRunner().invoke(app, ["info", str(copy), "--check"])
+    assert told.exit_code == 1 and f"damaged       spectra/{shard.name}" in told.output
+    assert CliRunner().invoke(app, ["info", str(made[0]), "--check"]).exit_code == 0
 
 
 def test_processes_change_nothing_and_a_second_run_keeps_all(made, archive, tmp_path):

@@ -89,12 +89,26 @@ def ingest(
 
 
 @app.command(rich_help_panel=DATA)
-def info(survey: Survey) -> None:
+def info(
+    survey: Survey,
+    check: Annotated[
+        bool, typer.Option("--check", help="Read every file and compare it with its checksum.")
+    ] = False,
+) -> None:
     """Say what a survey holds: kind, stars, splits, labels, size, identity.
 
     Example: `desa info survey`
+
+    Exit code 1 if --check finds a damaged file.
     """
-    from desa.survey.info import survey_lines
+    from desa.survey.info import damaged_files, survey_lines
 
     for line in survey_lines(survey):
         typer.echo(line)
+    if check:
+        damaged = damaged_files(survey)
+        for name in damaged:
+            typer.echo(f"damaged       {name}: not what was written; make the survey again")
+        if not damaged:
+            typer.echo("checked       every file is what was written")
+        raise typer.Exit(1 if damaged else 0)
