@@ -47,6 +47,7 @@ def model(tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
+@pytest.mark.slow
 def test_every_task_and_candidate_of_the_real_track_is_on_the_page(model: Path, tmp_path: Path) -> None:
     survey = zoo_survey(tmp_path / "survey", 45, 60)
     code, said = benchmark(survey, model, tmp_path / "out")
