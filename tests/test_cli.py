@@ -225,6 +225,7 @@ def test_one_star_is_one_star(files: Path) -> None:
     assert "1 star\n" in output and "1 stars" not in output
 
 
+@pytest.mark.slow  # it waits on signals and clocks, which a busy machine does not keep
 @pytest.mark.parametrize("seconds", [0.0, 0.5, 3.0])
 def test_ctrl_c_while_workers_start(seconds: float, tmp_path: Path) -> None:
     """Whenever it comes: one sentence, no traceback of any process, none left behind."""
