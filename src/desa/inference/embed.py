@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from desa.errors import ModelError
 from desa.files import written_whole
-from desa.inference.encode import BATCH_SIZE, Array, star_features
+from desa.inference.encode import BATCH_SIZE, Array, chunked, star_features
 from desa.inference.table_files import table_format, write_table
 from desa.models.network import Network
 from desa.models.storage import weights_hash
@@ -118,7 +118,7 @@ def as_astropy(table: pa.Table) -> Table:
         if pa.types.is_fixed_size_list(column.type):
             rows = np.full((table.num_rows, column.type.list_size), np.nan, np.float32)
             known = column.is_valid().to_numpy(zero_copy_only=False)
-            rows[known] = column.combine_chunks().flatten().to_numpy().reshape(-1, column.type.list_size)
+            rows[known] = column.combinechunked().flatten().to_numpy().reshape(-1, column.type.list_size)
             made[name] = rows
         else:
             made[name] = column.to_pylist()
@@ -189,11 +189,6 @@ def embed_stars(
     return found
 
 
-def _chunks(places: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
-    for start in range(0, len(places), size):
-        yield places[start : start + size]
-
-
 @torch.inference_mode()
 def _add_matches(
     model: Network,
@@ -207,7 +202,7 @@ def _add_matches(
     former = model.dualformer
     if former is None or not former.embeds_alone:
         return
-    for chunk in _chunks(np.flatnonzero(known), size):
+    for chunk in chunked(np.flatnonzero(known), size):
         own = torch.from_numpy(rows[chunk]).to(model.device)
         for place, vector in zip(chunk.tolist(), _numpy(former.alone(own, PARTS.index(part))), strict=True):
             vectors[place][f"match_{part}"] = vector
@@ -227,7 +222,7 @@ def _add_joint(
         both &= known.get(part, np.zeros(len(vectors), bool))
     if model.dualformer is None:
         return np.zeros(len(vectors), bool)
-    for chunk in _chunks(np.flatnonzero(both), size):
+    for chunk in chunked(np.flatnonzero(both), size):
         pair = [torch.from_numpy(features[part][chunk]) for part in PARTS]
         given = None if prior is None else prior[torch.from_numpy(chunk)].to(model.device)
         output, joint = model.align(pair[0], pair[1], given)

@@ -111,13 +111,19 @@ def star_features(
             continue
         items = [getattr(star, part) for star in stars]
         places = np.array([place for place, item in enumerate(items) if item is not None], dtype=np.int64)
-        chunks = [places[start : start + batch_size] for start in range(0, len(places), batch_size)]
+        chunks = list(chunked(places, batch_size))
         batches = (_batch(model, part, [items[place] for place in chunk]) for chunk in chunks)
         rows = np.full((len(stars), model.require(f"{part}_encoder").features), np.nan, np.float32)
         for chunk, features in zip(chunks, encode(model, batches, clock), strict=True):
             rows[chunk] = features
         found[part] = rows
     return found
+
+
+def chunked(places: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
+    """(N,) places, at most `size` at a time."""
+    for start in range(0, len(places), size):
+        yield places[start : start + size]
 
 
 def _batch(model: Network, part: Part, items: Sequence[Any]) -> Batch:
