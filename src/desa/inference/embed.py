@@ -118,7 +118,7 @@ def as_astropy(table: pa.Table) -> Table:
         if pa.types.is_fixed_size_list(column.type):
             rows = np.full((table.num_rows, column.type.list_size), np.nan, np.float32)
             known = column.is_valid().to_numpy(zero_copy_only=False)
-            rows[known] = column.combinechunked().flatten().to_numpy().reshape(-1, column.type.list_size)
+            rows[known] = column.combine_chunks().flatten().to_numpy().reshape(-1, column.type.list_size)
             made[name] = rows
         else:
             made[name] = column.to_pylist()
