@@ -33,8 +33,9 @@ $(VENV)/.docs: pyproject.toml constraints.txt
 demo: $(VENV)/.core          ## mock survey -> training -> embedding -> report.html
 	$(BIN)/desa demo -o demo
 
+# A test process a core, a thread each: two that share a thread pool wait for each other most of the time.
 test: $(VENV)/.dev           ## every quick test, with coverage
-	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile --cov --cov-report=term
 
 test-catalog: .venv-catalog/.done  ## matching on Dask; LSDB needs an environment of its own
 	.venv-catalog/bin/python -m pytest tests/catalogs/test_crossmatch_hats.py
