@@ -16,7 +16,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from desa.cli import app
+from desa.cli import app, main
 from desa.cli.common import left_out_lines, list_left_out
 from desa.cli.faults import OURS, STOPPED, USERS, Stopped, sentence
 from desa.errors import SurveyError
@@ -102,23 +102,33 @@ def test_inspect_real_files(shared: Path) -> None:
         (["catalogs", "match", "a.csv", "b.csv", "-o", "file/x.parquet"], "file/x.parquet: can't be written"),
     ],
 )
-def test_errors_are_one_sentence_and_exit_code_2(arguments: list[str], sentence: str, tmp_path: Path) -> None:
-    code = "from desa.cli import main; main()"
+def test_errors_are_one_sentence_and_exit_code_2(
+    arguments: list[str],
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     (tmp_path / "file").touch()
-    result = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        cwd=tmp_path,
-        env=os.environ
-        | {"HF_HUB_OFFLINE": "0", "HTTPS_PROXY": "http://127.0.0.1:9", "HF_ENDPOINT": "https://hub.invalid"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 2
-    assert "Traceback" not in result.stderr
-    last = result.stderr.strip().splitlines()[-1]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setattr(sys, "argv", ["desa", *arguments])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 2
+    errors = capsys.readouterr().err
+    assert "Traceback" not in errors
+    last = errors.strip().splitlines()[-1]
     assert last.startswith("desa: ")
     assert sentence in last
+
+
+def test_a_process_ends_with_the_sentence_and_the_code() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "desa", "info", "nowhere"], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2
+    assert result.stderr.startswith("desa: ") and "nowhere" in result.stderr
 
 
 @pytest.mark.parametrize(
