@@ -8,6 +8,7 @@ from astropy import units as u
 from astropy.table import MaskedColumn, QTable, Table
 
 from desa.catalogs.labels import _identifier, canonical_name, file_stem, read_labels
+from desa.catalogs.merge import merge
 from desa.errors import DamagedFile, UnsupportedFile
 
 
@@ -45,7 +46,8 @@ def test_text_tables(tmp_path, delimiter):
     path = tmp_path / "labels.txt"
     path.write_text(CSV.replace(",", delimiter))
     table = read_labels(path)
-    assert table.rows == 2 and table.keys == {"kic": [757450, 1026957]} and table.ignored == ("snr",)
+    assert table.rows == 2 and table.keys == {"kic": [757450, 1026957]}
+    assert table.own == {"snr": [3.0, 4.0]} and not table.ignored
     assert table.values["teff"] == [5300.5, None] and table.values["teff_err"] == [80.0, None]
     assert table.values["prot"] == [19.1, None] and table.values["binary"] == [True, False]
     (tmp_path / "labels.csv.gz").write_bytes(gzip.compress(path.read_bytes()))
@@ -101,7 +103,7 @@ def test_what_is_no_table(tmp_path):
     (tmp_path / "a").write_text("name,height\nx,3\n")
     with pytest.raises(UnsupportedFile, match="no column identifies stars"):
         read_labels(tmp_path / "a")
-    (tmp_path / "b").write_text("kic,height\n1,3\n")
+    (tmp_path / "b").write_text("kic,split,empty\n1,3,\n")
     with pytest.raises(UnsupportedFile, match="no column is a label"):
         read_labels(tmp_path / "b")
     for content in (b"", b"PAR1 and nothing", b"SIMPLE  = nothing", b"\x1f\x8b\x08", bytes(range(256)) * 9):
@@ -128,3 +130,24 @@ def test_table_type_is_not_told_by_name(tmp_path):
     Table({"kic": [1], "teff": [2.0]}).write(tmp_path / "t.fits")
     (tmp_path / "t.fits").rename(tmp_path / "t.csv")
     assert read_labels(tmp_path / "t.csv").values == {"teff": [2.0]}
+
+
+def test_columns_of_the_users_own_are_labels(tmp_path):
+    (tmp_path / "mine.csv").write_text(
+        "kic,height,kind,good,teff_from,split\n1,3,RGB,true,dr5,a\n2,-9999,,false,dr5,b\n"
+    )
+    table = read_labels(tmp_path / "mine.csv")
+    assert table.own == {"height": [3.0, None], "kind": ["RGB", None], "good": [True, False]}
+    assert table.ignored == ("teff_from", "split") and not table.values
+    assert not read_labels(tmp_path / "mine.csv", keys_only=True).own
+
+
+def test_own_labels_are_kept_when_tables_are_merged(tmp_path):
+    (tmp_path / "a.csv").write_text("kic,height,kind\n1,3,1\n2,4,2\n")
+    (tmp_path / "b.csv").write_text("kic,teff,kind\n2,5000,x\n")
+    merged, _ = merge([tmp_path / "a.csv", tmp_path / "b.csv"])
+    assert merged.column("height").to_pylist() == [3.0, 4.0] and merged.column("teff").to_pylist() == [
+        None,
+        5000.0,
+    ]
+    assert merged.column("kind").to_pylist() == ["1.0", "2.0"]

@@ -193,3 +193,30 @@ def test_the_temperature_of_overconfident_logits_is_found() -> None:
     logits = torch.from_numpy(rng.normal(size=(4000, 3)))
     target = torch.multinomial(logits.softmax(1), 1, generator=torch.Generator().manual_seed(0))[:, 0]
     assert best_temperature(3.0 * logits, target) == pytest.approx(3.0, rel=0.15)
+
+
+@pytest.mark.parametrize("classes", [(), ("low", "high")])
+def test_thirty_stars_have_a_score_in_cross_validation(classes: tuple[str, ...]) -> None:
+    features, label = data(400)
+    known = np.full(400, np.nan)
+    known[:30] = (label[:30] > 5000) if classes else label[:30]
+    split = np.where(
+        np.arange(400) % 10 == 9, "test", np.where(np.arange(400) % 10 == 8, "calibration", "train")
+    )
+    found = fine_tune(features, known, split, FineTuning(classes=classes))
+    assert found.counts["test"] == 3 and {score.part for score in found.scores} == {"cross-validation"}
+    score = next(s for s in found.scores if s.metric == ("accuracy" if classes else "mae"))
+    assert score.n == 30 and np.isfinite(score.error) and score.error > 0
+    assert score.value > score.chance if classes else score.value < 0.7 * score.chance
+    rest = found.model.predict(features)[30:]
+    if not classes:  # the score holds for stars that nobody labelled
+        error = np.abs(rest[:, found.model.settings.quantiles.index(0.5)] - label[30:]).mean()
+        assert abs(error - score.value) < 3 * np.hypot(score.error, 0.02 * score.value) + 0.2 * score.value
+
+
+def test_noise_has_no_score_in_cross_validation() -> None:
+    features, _ = data(30)
+    noise = np.random.default_rng(5).normal(size=30)
+    score = fine_tune(features, noise, np.full(30, "train"), FineTuning()).scores
+    r2 = next(row for row in score if row.metric == "r2")
+    assert r2.value < 2 * r2.error

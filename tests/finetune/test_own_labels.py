@@ -10,8 +10,10 @@ from astropy.table import Table
 
 from desa.errors import DamagedFile, SettingsError, UnsupportedFile
 from desa.finetune.labels import classes_of, label_values, numbers_of
+from desa.survey.ingest import ingest
 from desa.survey.store import Survey, SurveyWriter
 from desa.types import Spectrum
+from helpers.samples import write_quarter, write_spectrum
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +91,21 @@ def test_classes() -> None:
         classes_of(["a", "a"], "kind")
     with pytest.raises(SettingsError, match="60 different values: for numbers use --task regression"):
         classes_of([n + 0.5 for n in range(60)], "kind")
+
+
+def test_tables_by_file_name(tmp_path: Path) -> None:
+    for n in (1, 2):
+        write_quarter(tmp_path / f"lc/{n}/kplr{n}-q1_llc.fits", n, 1, ra=290.0 + n)
+        write_quarter(tmp_path / f"lc/{n}/same.fits", n, 2, ra=290.0 + n)
+    write_spectrum(tmp_path / "sp/spec-9.fits", 9, ra=10.0)
+    ingest(tmp_path / "lc", tmp_path / "sp", None, tmp_path / "survey", processes=1)
+    (tmp_path / "mine.csv").write_text("file,mine\nx/kplr2-q1_llc.fits,4\nspec-9.fits.gz,5\nsame.fits,6\n")
+    survey = Survey.open(tmp_path / "survey")
+    found = dict(
+        zip(
+            survey.stars.column("star_id").to_pylist(),
+            label_values(survey, "mine", tmp_path / "mine.csv"),
+            strict=True,
+        )
+    )
+    assert found.pop("KIC 1") is None and found.pop("KIC 2") == 4 and list(found.values()) == [5]

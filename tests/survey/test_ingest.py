@@ -102,6 +102,22 @@ def test_report(made, archive):
     assert rows["files left out"] == "5" and all(isinstance(value, str) for value in rows.values())
 
 
+def test_a_table_of_own_labels_alone_is_enough(archive, tmp_path):
+    (tmp_path / "mine.csv").write_text("file,height,kind\nq1_llc.fits,3,RGB\nodd.name,4,\n2.fits,6,dwarf\n")
+    report = ingest(archive / "lc", archive / "sp", tmp_path / "mine.csv", tmp_path / "survey", processes=1)
+    survey = Survey.open(tmp_path / "survey")
+    stars = {star["star_id"]: (star["height"], star["kind"]) for star in survey.stars.to_pylist()}
+    assert stars == {
+        "KIC 100": (3.0, "RGB"),
+        "KIC 2000": (5.0, "dwarf"),
+        "KIC 300": (None, None),
+        "LAMOST J3": (None, None),
+    }
+    assert report["labels"]["stars"] == {"height": 2, "kind": 2} == survey_info(tmp_path / "survey")["labels"]
+    assert report["labels"]["ignored_columns"] == []
+    np.testing.assert_array_equal(np.isfinite(survey.labels("height")), [True, True, False, False])
+
+
 def test_info(made):
     info = survey_info(made[0])
     assert info["stars"]["both"] == 2 and info["labels"] == {"teff": 2, "prot": 1}

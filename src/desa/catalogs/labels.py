@@ -67,6 +67,8 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "sph": ("s_ph",),
 }
 KEYS = ("kic", "gaia", "obsid", "star_id", "file")
+RESERVED = ("split", "n_lightcurves", "n_spectra", "gaia_release")
+"""Columns of a survey's star table that are no labels, whatever a table of the user's means by them."""
 UNITS = {
     "teff": "K",
     "prot": "d",
@@ -95,7 +97,7 @@ class LabelTable:
     values
         Labels (and ``magnitude``) by row; None where missing.
     ignored
-        Columns that are nothing desa knows.
+        Columns that are neither a label of desa's nor one of the user's own.
     source
         The public catalog that it is (`desa.catalogs.declared`), else the file's name.
     notes
@@ -103,6 +105,9 @@ class LabelTable:
     ranks
         Where rows are of several tables: for each label the rank of each row's table, 0 the best; values of
         a better table are taken before all others.
+    own
+        The user's own labels by row: the columns of a table of the user's that desa has no name for, all
+        numbers, all true or false, or all text; None where missing.
     """
 
     rows: int
@@ -114,6 +119,7 @@ class LabelTable:
     source: str = ""
     notes: tuple[str, ...] = ()
     ranks: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    own: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
 
 def _plain(name: str) -> str:
@@ -243,19 +249,37 @@ def _gaia_release(column: str) -> str:
     return f"DR{found.group(1)}" if found else ""
 
 
+def own_label(values: Sequence[Any]) -> list[Any] | None:
+    """A column that desa has no name for, as a label: all numbers, all true or false, or all text.
+
+    Returns
+    -------
+    list or None
+        None where a value is missing; no list where none is known, or where values are lists.
+    """
+    known = [value for value in values if value is not None]
+    if all(isinstance(value, bool) for value in known):
+        return list(values) if known else None
+    if any(isinstance(value, (list, tuple, dict, np.ndarray)) for value in known):
+        return None
+    numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in known)
+    converted = [_number(value) if numbers else _text(value) for value in values]
+    return converted if any(value is not None for value in converted) else None
+
+
 def read_labels(path: str | Path, *, keys_only: bool = False) -> LabelTable:
     """Read a table of labels: CSV (or tabs, ...), ECSV, FITS, VOTable or Parquet, gzipped or not.
 
     Column names are matched without regard to case and punctuation, with the usual aliases. Units that the
-    table states are converted. A public catalog of `desa.catalogs.declared` is read as it is declared, with
-    its cuts.
+    table states are converted. Columns that desa has no name for are the user's own labels. A public catalog
+    of `desa.catalogs.declared` is read as it is declared, with its cuts.
 
     Parameters
     ----------
     path
         The table.
     keys_only
-        A table that only says which stars, without labels, will do.
+        A table that only says which stars, without labels, will do; own labels are not read.
 
     Raises
     ------
@@ -296,11 +320,17 @@ def read_columns(path: str | Path) -> dict[str, list[Any]]:
 
 def _label_table(path: str | Path, columns: Mapping[str, list[Any]], keys_only: bool) -> LabelTable:
     found: dict[str, list[Any]] = {}
-    ignored = []
+    ignored: list[str] = []
+    own: dict[str, list[Any]] = {}
     for column, values in columns.items():
         name = canonical_name(column)
         if name is None or name in found:
-            ignored.append(column)
+            label = None if keys_only or name or column in RESERVED else own_label(values)
+            # "teff_from" of `desa catalogs merge` says where a value is from.
+            if label is None or canonical_name(column.removesuffix("_from")) in LABELS:
+                ignored.append(column)
+            else:
+                own[column] = label
         else:
             convert: Callable[[Any], Any] = _CONVERT.get(name, _number)
             found[name] = [convert(value) for value in values]
@@ -311,9 +341,9 @@ def _label_table(path: str | Path, columns: Mapping[str, list[Any]], keys_only: 
     labels = {name: column for name, column in found.items() if name in known}
     if not keys and not {"ra", "dec"} <= set(found):
         raise UnsupportedFile(path, "no column identifies stars", f"it needs {', '.join(KEYS)} or ra and dec")
-    if not keys_only and not labels and len(keys) + ("ra" in found) < 2:
+    if not keys_only and not labels and not own and len(keys) + ("ra" in found) < 2:
         raise UnsupportedFile(path, "no column is a label", f"labels are {', '.join(LABELS)}")
     rows = len(next(iter(columns.values())))
     blank = [None] * rows
     ra, dec = (np.array(found.get(name, blank), dtype=np.float64) for name in ("ra", "dec"))
-    return LabelTable(rows, keys, ra, dec, labels, tuple(ignored), file_stem(str(path)))
+    return LabelTable(rows, keys, ra, dec, labels, tuple(ignored), file_stem(str(path)), own=own)

@@ -16,7 +16,7 @@ from scipy.sparse.csgraph import connected_components
 from desa.catalogs.crossmatch import nearest
 from desa.catalogs.declared import declarations
 from desa.catalogs.label_names import LABELS, label_type
-from desa.catalogs.labels import KEYS, LabelTable, read_labels
+from desa.catalogs.labels import KEYS, LabelTable, own_label, read_labels
 from desa.errors import SettingsError
 
 Ints = NDArray[np.int64]
@@ -47,6 +47,8 @@ def read_many(paths: Sequence[str | Path], priority: Mapping[str, Sequence[str]]
     rows = [table.rows for table in tables]
     keys = _columns([(table.keys, table.rows) for table in tables])
     values = _columns([(table.values, table.rows) for table in tables])
+    together = _columns([(table.own, table.rows) for table in tables])
+    own = {name: kept for name, values in together.items() if (kept := own_label(values)) is not None}
     ranks = {}
     for label, order in ranking(tables, priority or {}).items():
         ranks[label] = np.repeat([order.get(n, len(tables)) for n in range(len(tables))], rows).tolist()
@@ -65,6 +67,7 @@ def read_many(paths: Sequence[str | Path], priority: Mapping[str, Sequence[str]]
         ", ".join(table.source for table in tables),
         tuple(note for table in tables for note in table.notes),
         ranks,
+        own,
     )
 
 
@@ -143,8 +146,8 @@ def merge(
     -------
     tuple
         Table of ``kic``, ``gaia``, ``obsid``, ``ra``, ``dec``, and for every label its value, ``<label>_err``
-        and ``<label>_from``, sorted by KIC and Gaia number; where one catalog has several rows of a star,
-        the median of numbers. And sentences on the catalogs' cuts.
+        and ``<label>_from``, and the user's own labels, sorted by KIC and Gaia number; where one catalog has
+        several rows of a star, the median of numbers. And sentences on the catalogs' cuts.
 
     Raises
     ------
@@ -165,6 +168,9 @@ def merge(
         columns[name] = pa.array(_firsts(star, count, [None if x != x else x for x in place.tolist()]))
     for label in (name for name in LABELS if name in joined.values):
         columns |= _chosen(label, joined, star, count, sources)
+    for name, values in joined.own.items():
+        if name not in columns:
+            columns[name] = pa.array(_firsts(star, count, values), pa.array(values).type)
     table = pa.table(columns)
     return table.sort_by([("kic", "ascending"), ("gaia", "ascending")]), joined.notes
 

@@ -114,7 +114,7 @@ def finetune(
     output: Annotated[Path, output_option("Model folder to make (or the model's own).")],
     labels: Annotated[
         Path | None,
-        typer.Option(help="Table with the label and KIC, Gaia number, star_id, obsid or ra and dec."),
+        typer.Option(help="Table with the label and KIC, Gaia number, star_id, obsid, file or ra and dec."),
     ] = None,
     model: Model = "",
     name: Annotated[str, typer.Option(help="What predictions call the label; left out: as the column.")] = "",
@@ -126,7 +126,8 @@ def finetune(
     """Teach a model a label of your own, from as few as some 20 stars; `desa predict` then gives it too.
 
     The encoders stay as they are. Numbers come with conformal 68 % and 90 % intervals, classes with
-    calibrated probabilities. Scores are on stars that the head has not seen.
+    calibrated probabilities. Scores are on stars that the head has not seen: test stars, or where those are
+    fewer than 20 in cross-validation over all labelled stars.
 
     Example: `desa finetune survey --task regression --label age --log -o models/with_age`
     """
@@ -158,10 +159,8 @@ def finetune(
         )
     save_with_heads(loaded, found.heads, output)
     print_table(score_table(found), screen())
-    if not any(head.facts["counts"]["test"] for head in found.heads):
-        screen().print(
-            "no labelled star is in the survey's test split, so there is no score: label more stars"
-        )
+    if not any(head.facts["scores"] for head in found.heads):
+        screen().print("too few labelled stars for a score: label more stars")
     screen().print(f"{found.heads[0].label} in {output}: give it to `desa predict --model`", markup=False)
     for variant, reason in found.left_out:
         screen().print(f"no head for {variant}: {reason}", markup=False, highlight=False)

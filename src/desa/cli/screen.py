@@ -66,13 +66,20 @@ def score_table(found: NewHeads) -> ScreenTable:
     screen = ScreenTable("score", *(head.variant for head in found.heads), "guessing", title=title)
     trained = [str(head.facts["counts"]["train"] + head.facts["counts"]["valid"]) for head in found.heads]
     screen.add_row("stars trained on", *trained, "")
-    screen.add_row("test stars", *(str(head.facts["counts"]["test"]) for head in found.heads), "")
+    screen.add_row("scored on", *(_scored_on(head.facts) for head in found.heads), "")
     scores = [{score["metric"]: score for score in head.facts["scores"]} for head in found.heads]
     for metric in dict.fromkeys(name for own in scores for name in own):
         chance = next(own[metric]["chance"] for own in scores if metric in own)
         cells = [_score(own.get(metric)) for own in scores]
         screen.add_row(metric.replace("_", " "), *cells, "" if chance is None else f"{chance:.3g}")
     return screen
+
+
+def _scored_on(facts: dict[str, Any]) -> str:
+    """The stars that scores are of: the test split's, or all where those are too few."""
+    if any(score["part"] for score in facts["scores"]):
+        return f"{facts['scores'][0]['n']}, in {facts['scores'][0]['part']}"
+    return f"{facts['counts']['test']} test stars"
 
 
 def _score(score: dict[str, Any] | None) -> str:

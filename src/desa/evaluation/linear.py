@@ -83,7 +83,7 @@ def linear_quantiles(x: Array, y: Array, levels: Sequence[float], seed: int) -> 
     ValueError
         With fewer than 5 stars.
     """
-    folds = _folds(len(y), seed)
+    folds = folds_of(len(y), seed)
     held = np.zeros((len(PENALTIES), len(y)))
     for train, test in folds:
         centre = y[train].mean()
@@ -122,7 +122,7 @@ def linear_classes(x: Array, y: NDArray[np.int64], classes: int, seed: int) -> L
     basis = np.linalg.svd(x, full_matrices=False)[2] if len(x) < x.shape[1] else None
     x = x if basis is None else x @ basis.T
     least = int(np.bincount(y)[np.unique(y)].min())
-    folds = _folds(len(y), seed, y if least >= 2 else None)
+    folds = folds_of(len(y), seed, y if least >= 2 else None)
     scored = []
     for inverse in INVERSE_PENALTIES:
         held = np.full((len(y), classes), -30.0)
@@ -141,7 +141,14 @@ def linear_classes(x: Array, y: NDArray[np.int64], classes: int, seed: int) -> L
     return LinearFit(_layer(weight, bias), scored[best][1], INVERSE_PENALTIES[best])
 
 
-def _folds(count: int, seed: int, y: NDArray[np.int64] | None = None) -> list[tuple[Array, Array]]:
+def folds_of(count: int, seed: int, y: NDArray[np.int64] | None = None) -> list[tuple[Array, Array]]:
+    """(train, test) rows of each fold; with classes `y`, each fold has its share of every class.
+
+    Raises
+    ------
+    ValueError
+        With fewer than 5 stars.
+    """
     if count < FOLDS:
         raise ValueError(f"{count} labelled stars to train on; at least {FOLDS} are needed")
     if y is None:

@@ -22,6 +22,11 @@ from desa.finetune.training import Trainer
 from desa.models.finetuned import Features, FineTuned, FineTuning, class_sets
 from desa.survey.splits import SPLITS
 
+LEAST_TEST = 20
+"""With fewer test stars a linear head is scored in cross-validation over all stars with the label."""
+
+CROSS_VALIDATION = "cross-validation"
+
 
 @dataclass(frozen=True, eq=False)
 class FineTuneResult:
@@ -32,7 +37,8 @@ class FineTuneResult:
     model
         The head with its aligner and calibration.
     scores
-        On the test split; empty where it has too few stars with the label.
+        On the test split. Where that has fewer than `LEAST_TEST` stars with the label, a linear head's are
+        in cross-validation over all stars with the label, and their ``part`` says so.
     test
         Indices of the test stars with the label.
     truth, predicted
@@ -125,6 +131,14 @@ def fine_tune(
     result = FineTuneResult(
         model, [], test, values[test], predicted, {k: len(v) for k, v in index.items()}, chosen
     )
+    if len(test) < LEAST_TEST and chosen == "linear" and not settings.unfreeze:
+        every = np.flatnonzero(np.isfinite(values))
+        with torch.random.fork_rng():
+            folded = trainer.cross_validated(model, every)
+        if folded is not None:
+            whole = replace(result, test=every, truth=values[every], predicted=folded)
+            scores = _label_scores(whole, values[every], task, name, seed)
+            return replace(result, scores=[replace(score, part=CROSS_VALIDATION) for score in scores])
     return replace(result, scores=_scores(result, values[index["train"]], task, name, seed))
 
 
@@ -139,16 +153,25 @@ def _with_valid(split: NDArray[np.str_], known: NDArray[np.bool_], seed: int) ->
     return changed
 
 
+def _label_scores(
+    result: FineTuneResult, train: NDArray[np.float64], task: str, name: str, seed: int
+) -> list[Score]:
+    """How well labels are told, without their intervals."""
+    if not result.model.settings.classes:
+        return regression_scores(task, name, result.truth, result.median, train, seed=seed)
+    truth = result.truth.astype(np.int64)
+    return class_scores(task, name, truth, result.predicted, train.astype(np.int64), seed=seed)
+
+
 def _scores(
     result: FineTuneResult, train: NDArray[np.float64], task: str, name: str, seed: int
 ) -> list[Score]:
     if not len(result.test):
         return []
+    scores = _label_scores(result, train, task, name, seed)
     if not result.model.settings.classes:
-        scores = regression_scores(task, name, result.truth, result.median, train, seed=seed)
         return scores + coverage_scores(task, name, result.truth, result.intervals)
     truth = result.truth.astype(np.int64)
-    scores = class_scores(task, name, truth, result.predicted, train.astype(np.int64), seed=seed)
     if result.model.calibration and scores:
         for coverage, sets in class_sets(result.predicted, result.model.calibration).items():
             inside = sets[np.arange(len(truth)), truth]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desa.catalogs.crossmatch import nearest
-from desa.catalogs.labels import MISSING, read_columns, read_labels
+from desa.catalogs.labels import MISSING, file_stem, read_columns, read_labels
 from desa.errors import SettingsError
 from desa.survey.store import Survey
 
@@ -32,7 +32,7 @@ def label_values(
         A column of its star table, or of `table`.
     table
         CSV, ECSV, FITS, VOTable or Parquet with that column and one that says which star: KIC, Gaia number,
-        star_id, obsid, or ra and dec. Of several rows of a star the last counts.
+        star_id, obsid, file name, or ra and dec. Of several rows of a star the last counts.
     match_arcsec
         Radius, where the table has positions only.
 
@@ -80,6 +80,7 @@ def _star_of_row(survey: Survey, table: Path, match_arcsec: float) -> list[int |
     }
     of_spectrum = survey.spectrum_star.tolist()
     known["obsid"] = dict(zip(survey.spectrum_column("obsid").tolist(), of_spectrum, strict=True))
+    known["file"] = _star_of_file(survey) if "file" in labels.keys else {}
     found: list[int | None] = [None] * labels.rows
     for key, star_of in known.items():
         for row, value in enumerate(labels.keys.get(key, ())):
@@ -91,6 +92,18 @@ def _star_of_row(survey: Survey, table: Path, match_arcsec: float) -> list[int |
         place if star is None and place >= 0 else star
         for star, place in zip(found, near.tolist(), strict=True)
     ]
+
+
+def _star_of_file(survey: Survey) -> dict[str, int]:
+    """The star of each file's name, without names that files of two stars have."""
+    found: dict[str, set[int]] = {}
+    rows = [(survey.lightcurve_star, survey.lightcurve_column("files"))]
+    rows += [(survey.spectrum_star, survey.spectrum_column("files"))]
+    for stars, files in rows:
+        for star, names in zip(stars.tolist(), files, strict=True):
+            for name in names:
+                found.setdefault(file_stem(name), set()).add(star)
+    return {name: stars.pop() for name, stars in found.items() if len(stars) == 1}
 
 
 def numbers_of(values: Sequence[Any], column: str, logarithm: bool = False) -> NDArray[np.float64]:

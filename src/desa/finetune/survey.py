@@ -67,7 +67,8 @@ def finetune_survey(
     """Train heads for a label on a survey's stars; the encoders stay as they are.
 
     The stars' splits are used as everywhere: fitted on ``train``, chosen on ``valid``, calibrated on
-    ``calibration`` (where these are few, in cross-validation), scored on ``test``.
+    ``calibration`` (where these are few, in cross-validation), scored on ``test`` (where these are few, in
+    cross-validation over all stars with the label).
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from desa.config import Training
 from desa.conformal import calibrate, conformal_quantile
-from desa.evaluation.linear import LinearFit, linear_classes, linear_quantiles, standardised
+from desa.evaluation.linear import LinearFit, folds_of, linear_classes, linear_quantiles, standardised
 from desa.losses import pinball
 from desa.models.finetuned import ROWS, Features, FineTuned, FineTuning, SideBySide
 from desa.models.heads import new_head
@@ -33,6 +33,9 @@ AUTO_PERCEPTRON = 200
 
 LEAST_CALIBRATION = 20
 """With fewer calibration stars a linear head is calibrated on its held-out predictions instead."""
+
+LEAST_FOLDED = 10
+"""Stars of which a head can be fitted to four parts in five, and its penalty chosen on parts of those."""
 
 
 class Trainer:
@@ -135,6 +138,36 @@ class Trainer:
             return {**found, "stars": "held out in cross-validation"}
         held = self.calibrate(model, fit.held_out, rows, *self._raw(model, "calibration"))
         return {**held, "stars": "calibration split"}
+
+    def cross_validated(self, model: FineTuned, rows: Rows) -> NDArray[np.float64] | None:
+        """What linear heads say of stars that they were not fitted to, penalty included.
+
+        Parameters
+        ----------
+        model
+            For the scale of features and label, which is of the training stars.
+        rows
+            (n,) stars with the label, of any split.
+
+        Returns
+        -------
+        ndarray or None
+            (n, Q) quantiles or (n, C) probabilities; None where the stars are too few to be parted.
+        """
+        if len(rows) < LEAST_FOLDED:
+            return None
+        classes = self.values[rows].astype(np.int64) if self.settings.classes else None
+        if classes is not None and np.unique(classes, return_counts=True)[1].min() < 2:
+            return None
+        raw = torch.zeros(len(rows), self.settings.outputs, dtype=torch.float64)
+        for train, test in folds_of(len(rows), self.seed, classes):
+            x = (self.embedding[torch.from_numpy(rows[test])] - model.centre) / model.scale
+            with torch.no_grad():
+                raw[torch.from_numpy(test)] = self._solve(model, rows[train]).layer(x).double()
+        if classes is not None:
+            return raw.softmax(dim=1).numpy()
+        centre, scale = float(model.label_centre), float(model.label_scale)
+        return np.asarray(np.sort(centre + scale * raw.numpy(), axis=1))
 
     def targets(self, index: Tensor, model: FineTuned) -> Tensor:
         """What the head should say of some stars, by their rows."""

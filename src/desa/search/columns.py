@@ -72,7 +72,7 @@ def with_labels(table: pa.Table, path: str | Path) -> pa.Table:
             known = [None if value is None else form.format(value) for value in labels.keys[key]]
             found = _places(table.column(column), pa.array(known, pa.string()))
             rows = np.where(rows >= 0, rows, found)
-    for name, values in labels.values.items():
+    for name, values in {**labels.values, **labels.own}.items():
         table = _added(table, name, pa.array(values), rows)
     return table
 

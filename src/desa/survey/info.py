@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from desa.catalogs.label_names import LABELS
+from desa.survey.schema import STARS
 from desa.survey.splits import SPLITS
 from desa.survey.store import Survey
 
@@ -35,7 +36,9 @@ def survey_info(path: str | Path) -> dict[str, Any]:
         np.asarray(survey.stars.column(name).to_pylist(), dtype=np.int64) > 0
         for name in ("n_lightcurves", "n_spectra")
     )
-    names = [name for name in LABELS if name in survey.stars.column_names]
+    known = [name for name in LABELS if name in survey.stars.column_names]
+    beside = {*STARS.names, *known, *(f"{name}_err" for name in known)}
+    names = [*known, *(name for name in survey.stars.column_names if name not in beside)]
     splits = Counter(survey.split.tolist())
     return {
         "path": str(path),

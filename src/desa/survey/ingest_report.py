@@ -66,7 +66,9 @@ def _label_report(labels: LabelTable | None, pairing: Pairing, stars: pa.Table) 
     if labels is None:
         return {}
     counts = {
-        name: stars.num_rows - stars.column(name).null_count for name in LABELS if name in stars.column_names
+        name: stars.num_rows - stars.column(name).null_count
+        for name in (*LABELS, *labels.own)
+        if name in stars.column_names
     }
     return {
         "rows": labels.rows,

@@ -36,6 +36,8 @@ class Named:
         The observation's identifier, empty for light curves.
     ra, dec
         Degrees, NaN if unknown.
+    others
+        Further files of the same light curve.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Named:
     obsid: str = ""
     ra: float = float("nan")
     dec: float = float("nan")
+    others: tuple[str, ...] = ()
 
 
 def lightcurve_stars(seen: Iterable[tuple[str, Glance]]) -> tuple[list[Named], list[list[str]]]:
@@ -69,7 +72,7 @@ def lightcurve_stars(seen: Iterable[tuple[str, Glance]]) -> tuple[list[Named], l
         elif not np.isfinite(items[place].ra):
             items[place] = replace(items[place], ra=what.ra, dec=what.dec)
         files[place].append(file)
-    return items, files
+    return [replace(item, others=tuple(own[1:])) for item, own in zip(items, files, strict=True)], files
 
 
 @dataclass
@@ -153,6 +156,13 @@ def _keys(item: Named) -> list[str]:
     return keys
 
 
+def _stems(items: Sequence[Named]) -> dict[Named, set[str]]:
+    """The file names by which a table may name each object: those that no other object's file has."""
+    found = {item: {file_stem(file) for file in (item.file, *item.others)} for item in items}
+    count = Counter(stem for own in found.values() for stem in own)
+    return {item: {stem for stem in own if count[stem] == 1} for item, own in found.items()}
+
+
 def _label_keys(labels: LabelTable, row: int) -> list[str]:
     keys = [
         f"{key}:{labels.keys[key][row]}" for key in ("kic", "gaia", "obsid", "file") if key in labels.keys
@@ -167,8 +177,9 @@ def _by_identifier(
 ) -> list[_Star]:
     """Put together what shares an identifier."""
     union = _Union()
+    stems = _stems((*curves, *spectra)) if labels and "file" in labels.keys else None
     for item in (*curves, *spectra):
-        union.add(_keys(item))
+        union.add([*_keys(item), *(f"file:{stem}" for stem in (stems or {}).get(item, ()))])
     for row in range(labels.rows if labels else 0):
         union.add(_label_keys(labels, row) if labels else ())
     stars: dict[int, _Star] = defaultdict(_Star)
@@ -313,6 +324,10 @@ def _star_table(stars: Sequence[_Star], names: Sequence[str], labels: LabelTable
         ranks = labels.ranks.get(name.removesuffix("_err")) if labels else None
         chosen = [_one([values[row] for row in _best(star.labels, values, ranks)]) for star in stars]
         columns[name] = pa.array(chosen, kind)
+    for name, values in (labels.own if labels else {}).items():
+        if name not in columns:
+            chosen = [_one([values[row] for row in star.labels]) for star in stars]
+            columns[name] = pa.array(chosen, pa.array(values).type)
     return pa.table(columns)
 
 
