@@ -265,6 +265,46 @@ class Alignment(Section):
     modality_dropout: float = Field(0.0, ge=0, lt=1)
 
 
+class Joining(Section):
+    """The joint stage: sizes of what reads both encoders' tokens, and the weights of its objectives."""
+
+    fusion: Literal["tokens", "none"] = Field(
+        "tokens", description="none: the encoders' features side by side alone, the control"
+    )
+    width: Width = 64
+    heads: Heads = 4
+    blocks: Blocks = 2
+    queries: Width = 4
+    patch: Annotated[int, Field(ge=1, le=4096)] = Field(4, description="tokens of a sequence read as one")
+    dropout: Share = 0.1
+    hidden: Width = Field(64, description="of the heads that read labels off the joint embedding")
+    gaia: bool = Field(False, description="BP-RP, M_G and RUWE as a third input")
+    encoders: Literal["frozen", "last"] = Field("last", description="which of their blocks train along")
+    encoder_rate: float = Field(0.1, ge=0, le=1, description="their learning rate, as a share of the others'")
+    modality_dropout: Share = Field(0.3, description="share of training stars that lose a modality")
+    gaia_dropout: Share = 0.3
+    supervised: Weight = Field(1.0, description="quantile loss of the labels")
+    binary: Weight = Field(0.3, description="cross-entropy of binaries, beside the labels")
+    contrastive: Weight = Field(0.0, description="InfoNCE between both modalities, alone (CLIP)")
+    fused_contrast: Weight = Field(
+        0.0, description="InfoNCE of two augmented fused embeddings, and of each modality with them (CoMM)"
+    )
+    fill: Weight = Field(0.0, description="hidden tokens of either modality, filled from both")
+    hidden_share: Share = Field(0.5, description="tokens that `fill` and `fused_contrast` hide")
+    temperature: float = Field(0.1, gt=0, le=1e6)
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        _heads_fit(self.width, self.heads)
+        if not (self.supervised or self.contrastive or self.fused_contrast or self.fill):
+            raise ValueError("the joint stage needs at least one objective")
+        return self
+
+
+GAIA = ("bp_rp", "m_g", "ruwe")
+"""What the joint stage may read of Gaia; never in the input of a task that predicts it."""
+
+
 class Settings(Section):
     """All of it."""
 
@@ -279,10 +319,30 @@ class Settings(Section):
     dualformer: DualFormerModel = DualFormerModel()
     objective_lightcurve: Objective = Objective(labels=("prot",), scales=(70.0,))
     objective_spectrum: Objective = Objective(labels=("teff", "log_g", "fe_h"), scales=(5778.0, 1.0, 1.0))
+    objective_joint: Objective = Objective(
+        labels=("teff", "log_g", "fe_h", "log_prot", "log_age"), scales=(1000.0, 0.5, 0.3, 0.4, 0.4)
+    )
     alignment: Alignment = Alignment()
+    joining: Joining = Joining()
     train_lightcurve: Training = Training(schedule="cosine")
     train_spectrum: Training = Training()
     train_align: Training = Training()
+    train_joint: Training = Training(
+        steps=600,
+        batch_size=128,
+        learning_rate=1e-3,
+        schedule="cosine",
+        weight_decay=0.01,
+        validate_every=50,
+        validate_start=True,
+    )
+
+    @model_validator(mode="after")
+    def _gaia_is_not_asked_for(self) -> Self:
+        leaked = sorted(set(GAIA) & set(self.objective_joint.labels))
+        if self.joining.gaia and leaked:
+            raise ValueError(f"joining.gaia gives {', '.join(leaked)}, which objective_joint asks for")
+        return self
 
 
 def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Commands that train: pretrain spectrum, pretrain lightcurve, pretrain periods, align, calibrate."""
+"""Commands that train: pretrain spectrum, pretrain lightcurve, pretrain periods, align, joint, calibrate."""
 
 from __future__ import annotations
 
@@ -169,6 +169,37 @@ def align(
     changes = {"train_align": {"steps": steps}} if steps else {}
     chosen = chosen_settings(preset, config, seed, **changes)
     model = run(surveys, spectrum, lightcurve, chosen, output, device=device, resume=resume, progress=True)
+    _say(model, output)
+
+
+@app.command(rich_help_panel=MODELS)
+def joint(
+    surveys: Surveys,
+    spectrum: Annotated[Path, typer.Option(help="Model folder of the spectrum encoder.")],
+    lightcurve: Annotated[Path, typer.Option(help="Model folder of the light-curve encoder.")],
+    output: Annotated[Path, output_option("Run folder.")],
+    preset: Preset = "mini",
+    config: Config = None,
+    seed: Seed = None,
+    steps: Steps = None,
+    device: Device = "auto",
+    resume: Resume = True,
+) -> None:
+    """Train the joint model on both encoders' token sequences, on stars that have both modalities.
+
+    Its embedding is the encoders' features side by side and what a transformer over their tokens adds. The
+    objectives are weighed in the settings' section `joining`.
+
+    Example: `desa joint survey --spectrum runs/s/model --lightcurve runs/l/model -o runs/joint`
+    """
+    check_folder(output)
+    from desa.training.joint_stage import train_joint
+
+    changes = {"train_joint": {"steps": steps}} if steps else {}
+    chosen = chosen_settings(preset, config, seed, **changes)
+    model = train_joint(
+        surveys, spectrum, lightcurve, chosen, output, device=device, resume=resume, progress=True
+    )
     _say(model, output)
 
 

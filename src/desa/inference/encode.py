@@ -112,7 +112,7 @@ def star_features(
         items = [getattr(star, part) for star in stars]
         places = np.array([place for place, item in enumerate(items) if item is not None], dtype=np.int64)
         chunks = list(chunked(places, batch_size))
-        batches = (_batch(model, part, [items[place] for place in chunk]) for chunk in chunks)
+        batches = (batch_of(model, part, [items[place] for place in chunk]) for chunk in chunks)
         rows = np.full((len(stars), model.require(f"{part}_encoder").features), np.nan, np.float32)
         for chunk, features in zip(chunks, encode(model, batches, clock), strict=True):
             rows[chunk] = features
@@ -126,7 +126,8 @@ def chunked(places: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]
         yield places[start : start + size]
 
 
-def _batch(model: Network, part: Part, items: Sequence[Any]) -> Batch:
+def batch_of(model: Network, part: Part, items: Sequence[Any]) -> Batch:
+    """Spectra or light curves in memory as a network reads them."""
     if part == "spectrum":
         return SpectrumBatch.of(items, model.settings.preprocess_spectrum.grid, model.resample_spectra)
     settings = model.settings.preprocess_lightcurve

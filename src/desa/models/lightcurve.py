@@ -67,7 +67,15 @@ class FrequencyBranch(nn.Module):
             self.mix = nn.Linear(widths[-1] * left, widths[-1])
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, 2, L) -> (B, outputs)."""
+        return self.pooled(self.maps(x))
+
+    def pooled(self, x: Tensor) -> Tensor:
         """Mean over what is left of the axis, or a linear map of it that keeps the places apart."""
+        return cast(Tensor, self.mix(x.flatten(1)) if self.flatten else x.mean(-1))
+
+    def maps(self, x: Tensor) -> Tensor:
+        """(B, 2, L) -> (B, outputs, what is left of the axis)."""
         with torch.autocast(x.device.type, enabled=False):  # what comes in may be counts
             x = self.embedding(self.axis(x.to(cast(nn.Conv1d, self.embedding[0]).weight.dtype)))
         x = like(x, cast(nn.Conv1d, cast(ConvBlock, self.layers[0])[0]))
@@ -75,7 +83,7 @@ class FrequencyBranch(nn.Module):
             x = layer(x)
             if x.shape[-1] > 2:
                 x = halved(x)
-        return cast(Tensor, self.mix(x.flatten(1)) if self.flatten else x.mean(-1))
+        return x
 
 
 class FluxBranch(nn.Module):
@@ -92,14 +100,14 @@ class FluxBranch(nn.Module):
             ConformerBlock(settings.width, settings.heads) for _ in range(settings.blocks)
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Tokens in the order of time."""
+    def forward(self, x: Tensor, leave: int = 0) -> Tensor:
+        """Tokens in the order of time, after all but the last `leave` blocks."""
         convolution, norm = cast(nn.Conv1d, self.stem[0]), cast(nn.BatchNorm1d, self.stem[1])
         with torch.autocast(x.device.type, enabled=False):  # what comes in may be counts
             x = self.stem[2](convolved(x.to(convolution.weight.dtype), convolution, norm))
         attention = cast(RotaryAttention, cast(ConformerBlock, self.blocks[0]).parts[0])
         x = like(x, attention.query).transpose(1, 2)
-        for block in self.blocks:
+        for block in self.blocks[: max(0, len(self.blocks) - leave)]:
             x = block(x)
         return x
 

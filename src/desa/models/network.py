@@ -16,6 +16,7 @@ from desa.errors import ModelError
 from desa.models.dualformer import DualFormer, DualFormerOutput
 from desa.models.head_files import UserHead, read_heads, write_head
 from desa.models.heads import QuantileHead, SimSiamPredictor
+from desa.models.joint import Joint
 from desa.models.layers import Rotary
 from desa.models.lightcurve import LightCurveEncoder
 from desa.models.period_finder import PeriodFinder, read_finder, write_finder
@@ -27,6 +28,9 @@ from desa.preprocess.spectrum import SpectrumPixels
 from desa.types import SPEED_OF_LIGHT, LightCurve, Spectrum
 
 COMPONENTS = ("lightcurve", "spectrum", "dualformer")
+JOINT = "joint"
+"""The part that the joint stage trains, in the DualFormer's place."""
+
 SMALL = 20_000_000
 """Weights of a model that is quick to make twice."""
 
@@ -44,10 +48,10 @@ class Network(nn.Module):
         All settings.
     preprocess_lightcurve, preprocess_spectrum
         Modules from raw arrays to the encoders' inputs.
-    lightcurve_encoder, spectrum_encoder, lightcurve_head, spectrum_head, dualformer
+    lightcurve_encoder, spectrum_encoder, lightcurve_head, spectrum_head, dualformer, joint
         The parts.
     calibration
-        ``"lightcurve"`` / ``"spectrum"`` -> what `desa.conformal.calibrate` gave for that head.
+        ``"lightcurve"`` / ``"spectrum"`` / ``"joint"`` -> what `desa.conformal.calibrate` gave for that head.
     references
         ``"lightcurve"`` / ``"spectrum"`` -> training stars' features, that a star is compared with.
     heads
@@ -63,12 +67,11 @@ class Network(nn.Module):
 
     def __init__(self, settings: Settings, parts: Sequence[str] = COMPONENTS) -> None:
         super().__init__()
-        if not set(parts) <= set(COMPONENTS) or not set(parts) & {"lightcurve", "spectrum"}:
-            raise ModelError(
-                f"a model is made of {', '.join(COMPONENTS)}, not of {', '.join(parts) or 'nothing'}"
-            )
+        if not set(parts) <= {*COMPONENTS, JOINT} or not set(parts) & {"lightcurve", "spectrum"}:
+            known = ", ".join((*COMPONENTS, JOINT))
+            raise ModelError(f"a model is made of {known}, not of {', '.join(parts) or 'nothing'}")
         self.settings = settings
-        self.parts = tuple(part for part in COMPONENTS if part in parts)
+        self.parts = tuple(part for part in (*COMPONENTS, JOINT) if part in parts)
         with torch.device("cpu"):  # constants are made, even where the weights are to be filled in later
             self.preprocess_lightcurve, self.preprocess_spectrum = preprocess.build(settings)
         self.lightcurve_encoder = self.lightcurve_head = None
@@ -100,6 +103,11 @@ class Network(nn.Module):
             self.dualformer = DualFormer(
                 settings.dualformer, self.spectrum_encoder.features, self.lightcurve_encoder.features
             )
+        self.joint: Joint | None = None
+        if JOINT in parts:
+            if self.spectrum_encoder is None or self.lightcurve_encoder is None:
+                raise ModelError("the joint model needs both encoders")
+            self.joint = Joint(settings, self.spectrum_encoder, self.lightcurve_encoder)
         self.resample_spectra = False
         self.calibration: dict[str, Any] = {}
         self.references: dict[str, Reference] = {}

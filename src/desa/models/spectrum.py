@@ -56,9 +56,17 @@ class SpectrumEncoder(nn.Module):
 
     def conformer(self, cnn_tokens: Tensor) -> Tensor:
         """(B, width, L) of `cnn` -> pooled features (B, features)."""
+        return self.pooled(self.tokens(cnn_tokens))
+
+    def tokens(self, cnn_tokens: Tensor, leave: int = 0) -> Tensor:
+        """(B, width, L) of `cnn` -> tokens (B, L, width), after all but the last `leave` blocks."""
         x = cnn_tokens.transpose(1, 2)
-        for block in self.blocks:
+        for block in self.blocks[: max(0, len(self.blocks) - leave)]:
             x = block(x)
+        return x
+
+    def pooled(self, x: Tensor) -> Tensor:
+        """(B, L, width) -> (B, features)."""
         if self.flatten is not None:
             return cast(Tensor, self.flatten(x.flatten(1)))
         if self.pooling == "mean_max":

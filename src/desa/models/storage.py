@@ -67,8 +67,10 @@ class ModelFacts(Document):
     shared: dict[Word, Word] = {}
     rounded: list[Word] = []
     settings: Settings
-    parts: Annotated[list[Literal["lightcurve", "spectrum", "dualformer"]], Field(min_length=1, max_length=3)]
-    calibration: dict[Literal["lightcurve", "spectrum"], Calibration]
+    parts: Annotated[
+        list[Literal["lightcurve", "spectrum", "dualformer", "joint"]], Field(min_length=1, max_length=4)
+    ]
+    calibration: dict[Literal["lightcurve", "spectrum", "joint"], Calibration]
     metadata: Facts
 
     @model_validator(mode="after")
@@ -77,7 +79,7 @@ class ModelFacts(Document):
             labels = len(getattr(self.settings, f"objective_{part}").labels)
             if len(found.counts) != labels:
                 raise ValueError(
-                    f"the {part} encoder's calibration is of {len(found.counts)} labels, not {labels}"
+                    f"the {part} part's calibration is of {len(found.counts)} labels, not {labels}"
                 )
         return self
 

@@ -30,6 +30,7 @@ SECTIONS = {
     "spectrum": ("preprocess_spectrum", "spectrum", "objective_spectrum"),
     "lightcurve": ("preprocess_lightcurve", "lightcurve", "objective_lightcurve"),
     "align": ("dualformer", "alignment"),
+    "joint": ("joining", "objective_joint"),
 }
 """The settings that shape each stage, beside its ``train_...``."""
 
@@ -49,7 +50,7 @@ class Stage:
     Parameters
     ----------
     name
-        ``"spectrum"``, ``"lightcurve"`` or ``"align"``.
+        ``"spectrum"``, ``"lightcurve"``, ``"align"`` or ``"joint"``.
     surveys, settings, out, device, resume, progress
         As in `desa.training.stages.pretrain_spectrum`.
     made_from

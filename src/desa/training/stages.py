@@ -17,7 +17,7 @@ from desa.conformal import calibrate
 from desa.devices import choose_device
 from desa.errors import SurveyError
 from desa.inference.encode import lightcurve_features, spectrum_features, split_quantiles, survey_references
-from desa.models.network import Network
+from desa.models.network import COMPONENTS, Network
 from desa.models.storage import read_facts
 from desa.survey.batches import LightCurveDataset, SpectrumDataset, loader_of, make_loader
 from desa.survey.mixture import MixedDataset, MixedOrder, Mixture, SurveysLike, largest_batch
@@ -124,7 +124,7 @@ def _pretrain(
     if begin is not None:
         own = {section: getattr(begin.settings, section) for section in (part, f"preprocess_{part}")}
         settings = settings.model_copy(update=own)
-    made_from = "" if start is None else _weights(start)
+    made_from = "" if start is None else weights_of(start)
     begun = () if begin is None else (begin,)
     stage = Stage(
         part, surveys, settings, Path(out), choose_device(device), resume, progress, made_from, begun
@@ -233,7 +233,7 @@ def align(
     """
     join(choose_device(device))
     given, out, world = Mixture.of(survey), Path(out), current()
-    made_from = " ".join(_weights(folder) for folder in (spectrum_model, lightcurve_model))
+    made_from = " ".join(weights_of(folder) for folder in (spectrum_model, lightcurve_model))
     counts = [len(np.unique(split_pairs(one, "train").star)) for one in given.surveys]
     most = int(np.argmax(counts))
     _need(counts[most] // world.size, "stars with light curve and spectrum", given.surveys[most])
@@ -281,8 +281,10 @@ def align(
         return stage.finish(model.eval(), history, [count for count in counts if count // world.size >= 2])
 
 
-def joined_model(spectrum: Network, lightcurve: Network, settings: Settings) -> Network:
-    """A model with a spectrum encoder from one, a light-curve encoder from another, and a new DualFormer.
+def joined_model(
+    spectrum: Network, lightcurve: Network, settings: Settings, parts: Sequence[str] = COMPONENTS
+) -> Network:
+    """A model with a spectrum encoder from one, a light-curve encoder from another, and what joins them, new.
 
     Its settings are `settings`, with the encoders' and their preprocessing's own parts.
     """
@@ -295,7 +297,7 @@ def joined_model(spectrum: Network, lightcurve: Network, settings: Settings) -> 
         }
     )
     torch.manual_seed(settings.seed)
-    model = Network(chosen)
+    model = Network(chosen, parts)
     for part, source in sources.items():
         if getattr(source, f"{part}_head") is None:
             setattr(model, f"{part}_head", None)
@@ -342,7 +344,8 @@ def _need(count: int, what: str, survey: Survey) -> None:
         raise SurveyError(f"{survey.path}: the train split has {count} {what}; at least 2 are needed")
 
 
-def _weights(folder: str | Path) -> str:
+def weights_of(folder: str | Path) -> str:
+    """Hash of a model folder's weights."""
     return read_facts(folder).weights
 
 

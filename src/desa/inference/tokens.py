@@ -1,0 +1,115 @@
+"""Token sequences of both encoders, of a survey (kept on disk) and of stars in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from desa.config import GAIA
+from desa.files import regular, written_whole
+from desa.inference.encode import batch_of, cache_key, dataset_of
+from desa.models.joint import Tokens, lightcurve_tokens, spectrum_tokens
+from desa.models.network import Network
+from desa.survey.batches import make_loader
+from desa.survey.store import Survey
+from desa.survey.tensors import LightCurveBatch, SpectrumBatch
+from desa.types import PARTS, Part, Star
+
+NAMES: dict[Part, tuple[str, ...]] = {
+    "spectrum": ("spectrum",),
+    "lightcurve": ("flux", "frequency", "reading"),
+}
+Rows = Mapping[str, NDArray[np.float32]]
+
+
+@torch.inference_mode()
+def read_tokens(model: Network, batch: LightCurveBatch | SpectrumBatch) -> dict[str, Tensor]:
+    """What the joint model reads of a batch of one modality, by the names of `Tokens`, on the CPU."""
+    batch = batch.to(model.device)
+    if isinstance(batch, SpectrumBatch):
+        pixels, weights = model.spectrum_pixels(
+            batch.flux, batch.ivar, batch.z, batch.log_wavelength_start, batch.helio_rv
+        )
+        return {"spectrum": spectrum_tokens(model.require("spectrum_encoder"), pixels, weights).cpu()}
+    channels, _ = model.lightcurve_channels(batch.flux[:, 0], batch.count_rate)
+    found = lightcurve_tokens(model.require("lightcurve_encoder"), channels)
+    return {name: rows.cpu() for name, rows in zip(NAMES["lightcurve"], found, strict=True)}
+
+
+def survey_tokens(model: Network, survey: Survey, cache: Path, batch_size: int = 32) -> Rows:
+    """Tokens of every spectrum and light curve of a survey, by name, memory-mapped in half precision.
+
+    Parameters
+    ----------
+    model
+        With both encoders.
+    survey
+        The survey.
+    cache
+        Folder for them; what is there by the same weights, settings and data is taken.
+    batch_size
+        Light curves or spectra at once.
+    """
+    model.eval()
+    found: dict[str, NDArray[np.float32]] = {}
+    for part in PARTS:
+        key = cache_key(model, survey, part)
+        paths = {name: cache / f"{name}-{key}.npy" for name in NAMES[part]}
+        if not all(path.exists() for path in paths.values()):
+            _write(model, survey, part, paths, batch_size)
+        found |= {name: np.load(regular(path), mmap_mode="r") for name, path in paths.items()}
+    return found
+
+
+def _write(model: Network, survey: Survey, part: Part, paths: Mapping[str, Path], batch_size: int) -> None:
+    """Of one modality, batch after batch into memory maps that appear when they are whole."""
+    data = dataset_of(model, survey, part)
+    parts = [paths[name].with_suffix(".part") for name in NAMES[part]]
+    maps: dict[str, np.memmap[Any, np.dtype[np.float16]]] = {}
+    done = 0
+    for batch in make_loader(data, batch_size, shuffle=False, rank=0, world=1):
+        for (name, rows), scratch in zip(read_tokens(model, batch).items(), parts, strict=True):
+            if name not in maps:
+                scratch.parent.mkdir(parents=True, exist_ok=True)
+                shape = (len(data), *rows.shape[1:])
+                maps[name] = np.lib.format.open_memmap(scratch, mode="w+", dtype=np.float16, shape=shape)
+            maps[name][done : done + len(rows)] = rows.half().numpy()
+        done += len(batch)
+    for name, scratch in zip(NAMES[part], parts, strict=True):
+        maps[name].flush()
+        with written_whole(paths[name]) as target:
+            scratch.rename(target)
+
+
+def star_tokens(model: Network, stars: Sequence[Star], gaia: Tensor | None = None) -> Tokens:
+    """Tokens of stars; zeros for what a star lacks.
+
+    Parameters
+    ----------
+    model
+        With both encoders.
+    stars
+        B stars, of which at least one has a spectrum and at least one a light curve.
+    gaia
+        (B, 3), NaN where unknown; None: all unknown.
+    """
+    model.eval()
+    rows: dict[str, Tensor] = {}
+    present = torch.zeros(len(stars), len(PARTS), dtype=torch.bool)
+    for place, part in enumerate(PARTS):
+        items = [getattr(star, part) for star in stars]
+        known = torch.tensor([item is not None for item in items])
+        present[:, place] = known
+        for name, own in read_tokens(
+            model, batch_of(model, part, [item for item in items if item is not None])
+        ).items():
+            rows[name] = torch.zeros(len(stars), *own.shape[1:])
+            rows[name][known] = own
+    given = torch.full((len(stars), len(GAIA)), torch.nan) if gaia is None else gaia
+    return Tokens(**rows, present=present, gaia=given)
