@@ -263,3 +263,21 @@ def test_ctrl_c_while_workers_start(seconds: float, tmp_path: Path) -> None:
             return
         time.sleep(0.1)
     raise AssertionError("a process outlived the command")
+
+
+def test_ingest_and_info_for_scripts(tmp_path: Path) -> None:
+    (tmp_path / "lc").mkdir()
+    write_quarter(tmp_path / "lc/q1.fits")
+    (tmp_path / "lc/notes.txt").write_text("clouds")
+    out = tmp_path / "survey"
+    made = runner.invoke(
+        app, ["ingest", "--lightcurves", str(tmp_path / "lc"), "-o", str(out), "--processes", "1", "--json"]
+    )
+    report = json.loads(made.stdout)
+    assert made.exit_code == 1 and report["stars"]["all"] == 1 and len(report["left_out"]) == 1
+    told = runner.invoke(app, ["info", str(out), "--json", "--check"])
+    content = json.loads(told.stdout)
+    assert told.exit_code == 0 and content["stars"]["all"] == 1 and content["damaged"] == []
+    (out / "stars.parquet").write_bytes((out / "stars.parquet").read_bytes() + b" ")
+    told = runner.invoke(app, ["info", str(out), "--json", "--check"])
+    assert told.exit_code == 1 and json.loads(told.stdout)["damaged"] == ["stars.parquet"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -13,6 +14,7 @@ import click
 import pytest
 import typer
 
+import desa
 from desa.cli import app
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,3 +104,21 @@ def test_readme_is_as_the_project_is() -> None:
 
     assert readme() == (ROOT / "README.md").read_text(encoding="utf-8")
     assert "| `ranking` | Odd stars" in architecture()
+
+
+def test_the_api_page_has_every_name_that_scripts_are_shown() -> None:
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    known = set(re.findall(r"auto(?:function|class):: (desa[\w.]+)", page))
+    for module, members in re.findall(r"automodule:: (desa[\w.]*)\n   :members: ([\w, ]+)", page):
+        known |= {f"{module}.{name}" for name in members.split(", ")}
+    books = [json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "examples").glob("*.ipynb")]
+    shown = [text for page in PAGES for kind, text in blocks(page) if kind == "python"]
+    shown += ["".join(cell["source"]) for book in books for cell in book["cells"]]
+    used = {
+        f"{module}.{name}"
+        for text in shown
+        for module, names in re.findall(r"^from (desa[\w.]*) import ([\w, ]+)$", text, re.MULTILINE)
+        for name in names.split(", ")
+    }
+    assert used and used <= known, used - known
+    assert {name.rsplit(".", 1)[-1] for name in known} >= set(desa.__all__)

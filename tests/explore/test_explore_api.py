@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import desa.cli
 from desa.errors import SettingsError
-from desa.explore import serve
+from desa.explore import links, serve, star_api
 from desa.explore.app import create_app
 from desa.explore.columns import NAMES
 from desa.explore.export import selection_bytes
@@ -23,6 +23,7 @@ from desa.explore.links import links_of
 from desa.explore.maps import map_of
 from desa.explore.serve import bound_socket
 from desa.explore.table import ExploreTable
+from desa.explore.timeseries import periodogram
 from helpers.sky import (
     LIGHTCURVE_ONLY,
     PORT,
@@ -342,3 +343,31 @@ def test_rows_by_name(client: TestClient) -> None:
     assert place["rows"][0] == {"row": 12, "star_id": kic(12), "obsid": obsid(12), "arcsec": 0}
     order = floats(client, "/api/column/star_id")
     assert order.tolist() == list(range(STARS))
+
+
+def test_a_periodogram_is_computed_once(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    computed = []
+
+    def counted(*given: object) -> object:
+        computed.append(given)
+        return periodogram(*given)
+
+    monkeypatch.setattr(star_api, "periodogram", counted)
+    first = floats(client, "/api/star/11/periodogram?detrend=quarters")
+    again = floats(client, "/api/star/11/periodogram?detrend=quarters")
+    np.testing.assert_array_equal(first, again)
+    assert len(computed) == 1
+    floats(client, "/api/star/11/periodogram")
+    assert len(computed) == 2
+
+
+def test_links_of_old_releases_lead_to_their_own_hosts() -> None:
+    for release, address in (
+        ("DR5", "http://dr5.lamost.org/spectrum/view"),
+        ("DR7", "http://dr7.lamost.org/spectrum/view"),
+        ("DR7 v1.3", "http://dr7.lamost.org/v1.3/spectrum/view"),
+        ("DR9 v1.0", "https://www.lamost.org/dr9/v1.0/spectrum/view"),
+        ("DR11", "https://www.lamost.org/dr11/v2.0/spectrum/view"),
+    ):
+        (link,) = links._lamost("12", release)
+        assert link["url"] == f"{address}?obsid=12"

@@ -676,3 +676,14 @@ def test_mock_stars_have_no_links_and_real_ones_have(
         expect(links.first).to_have_attribute("href", re.compile("^https://simbad.cds.unistra.fr/.*KIC"))
         assert set(links.evaluate_all("all => all.map((link) => link.rel)")) == {"noopener noreferrer"}
         page.close()
+
+
+def test_a_field_across_right_ascension_zero_stays_in_one_piece(opened: Opened) -> None:
+    page = opened()
+    script = """async (ra) => {
+        const { inOnePiece, turned } = await import("/static/sky.js");
+        return [...inOnePiece(Float32Array.from(ra, (one) => one ?? NaN))].map((one) => [one, turned(one)]);
+    }"""
+    assert page.evaluate(script, [359, 1.5, 350, 10]) == [[-1, 359], [1.5, 1.5], [-10, 350], [10, 10]]
+    assert page.evaluate(script, [280, 300, 290]) == [[280, 280], [300, 300], [290, 290]]
+    assert page.evaluate(script, [10, 200, 100]) == [[10, 10], [200, 200], [100, 100]]

@@ -81,6 +81,7 @@ def test_every_star_has_a_row_with_intervals(table: Table) -> None:
         ]
         assert told.any() and np.all(np.diff(rows, axis=0) >= 0), label
     assert np.isfinite(table["prot"]).all() and np.all(table["prot"] > 0)
+    assert table["teff"].unit == "K" and table["teff_flag"].unit is None is table["prot_flag"].unit
     assert np.all(table["good_days"] > 10) and np.all(np.isfinite(table["ra"]))
 
 

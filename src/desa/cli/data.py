@@ -11,6 +11,8 @@ from rich.table import Table
 from desa.cli.common import DATA, Processes, Survey, app, list_left_out, output_option, screen
 from desa.cli.output import check_folder
 
+JsonObject = Annotated[bool, typer.Option("--json", help="One JSON object, on standard output.")]
+
 
 @app.command(rich_help_panel=DATA)
 def inspect(
@@ -57,12 +59,15 @@ def ingest(
         str | None, typer.Option(help="real, mock or unknown; else what the files' headers say.")
     ] = None,
     processes: Processes = 2,
+    json: JsonObject = False,
 ) -> None:
     """Turn archive files into a survey: read, check, pair by star, store. Interrupted, it goes on.
 
     Example: `desa ingest --lightcurves kepler/ --spectra lamost/ --labels labels.csv -o survey`
     """
     check_folder(output)
+    import json as encoder
+
     from desa.progress import progress_bar
     from desa.survey.ingest import ingest as run
     from desa.survey.ingest_report import report_rows
@@ -80,6 +85,9 @@ def ingest(
             kind=kind,
             progress=progress,
         )
+    if json:
+        typer.echo(encoder.dumps(report))
+        raise typer.Exit(1 if report["left_out"] else 0)
     table = Table("what", "number", title=str(output))
     for name, value in report_rows(report):
         table.add_row(name, value)
@@ -94,6 +102,7 @@ def info(
     check: Annotated[
         bool, typer.Option("--check", help="Read every file and compare it with its checksum.")
     ] = False,
+    json: JsonObject = False,
 ) -> None:
     """Say what a survey holds: kind, stars, splits, labels, size, identity.
 
@@ -101,14 +110,18 @@ def info(
 
     Exit code 1 if --check finds a damaged file.
     """
-    from desa.survey.info import damaged_files, survey_lines
+    import json as encoder
 
-    for line in survey_lines(survey):
-        typer.echo(line)
-    if check:
-        damaged = damaged_files(survey)
+    from desa.survey.info import damaged_files, survey_info, survey_lines
+
+    damaged = damaged_files(survey) if check else []
+    if json:
+        typer.echo(encoder.dumps(survey_info(survey) | ({"damaged": damaged} if check else {})))
+    else:
+        for line in survey_lines(survey):
+            typer.echo(line)
         for name in damaged:
             typer.echo(f"damaged       {name}: not what was written; make the survey again")
-        if not damaged:
+        if check and not damaged:
             typer.echo("checked       every file is what was written")
-        raise typer.Exit(1 if damaged else 0)
+    raise typer.Exit(1 if damaged else 0)

@@ -78,6 +78,9 @@ def _lamost(obsid: str, release: str) -> list[Link]:
     found = re.fullmatch(r"dr(\d+)(?:[ _]v(\d+\.\d+))?", release.strip().lower())
     if not obsid.isdigit() or not found:
         return []
-    version = f"v{found[2] or '2.0'}/" if int(found[1]) > 5 else ""
-    host = f"{LAMOST_SITE}/dr{found[1]}/{version}" if version else f"http://dr{found[1]}.lamost.org/"
+    # Releases 1 to 7 have a host each, which leads to the last version; later ones are a folder a version.
+    version = f"v{found[2]}/" if found[2] else ""
+    host = f"http://dr{found[1]}.lamost.org/{version}"
+    if int(found[1]) > 7:
+        host = f"{LAMOST_SITE}/dr{found[1]}/{version or 'v2.0/'}"
     return [_link("LAMOST", f"obsid {obsid}", f"{host}spectrum/view", obsid=obsid)]

@@ -22,7 +22,7 @@ SHOWN = ("row", "star_id", "obsid", "lightcurve", "spectrum")
 """What a neighbour's picture needs."""
 
 KEPT = 8
-"""Detrended light curves that are kept: the page asks for curve, ACF and periodogram of one star."""
+"""Detrended light curves and periodograms that are kept: the page asks for several things of one star."""
 
 
 class Trend:
@@ -52,6 +52,7 @@ class StarApi:
         self.table = table
         self.near = Neighbours(table, vector)
         self._flux = lru_cache(maxsize=KEPT)(self._detrended)
+        self._power = lru_cache(maxsize=KEPT)(self._periodogram)
 
     def add_to(self, app: FastAPI) -> None:
         """Add the routes."""
@@ -77,6 +78,9 @@ class StarApi:
     def _detrended(self, row: int, how: Detrend, window: float) -> np.ndarray[Any, np.dtype[np.float32]]:
         return detrended(self._curve(row), how, window)
 
+    def _periodogram(self, row: int, how: Detrend, window: float) -> np.ndarray[Any, np.dtype[np.float32]]:
+        return periodogram(self._flux(row, how, window), self._curve(row))
+
     def star(self, row: Row) -> dict[str, Any]:
         """What is known of a row."""
         return describe(self.table, self._check(row))
@@ -92,7 +96,7 @@ class StarApi:
 
     def periodogram(self, row: Row, trend: Trended) -> Response:
         """Lomb-Scargle power on the frequencies that `star` says."""
-        return floats(periodogram(self._flux(row, trend.how, trend.window), self._curve(row)))
+        return floats(self._power(row, trend.how, trend.window))
 
     def spectrum(self, row: Row) -> Response:
         """Flux over its median, NaN where bad."""

@@ -83,14 +83,15 @@ export function sized(canvas) {
   return { context, width: box.width, height: box.height };
 }
 
-// frame: {x, y, width, height} in CSS pixels. labels: {x, y, bareX, bareY, logX: the range holds exponents}.
+// frame: {x, y, width, height} in CSS pixels. labels: {x, y, bareX, bareY, logX: the range holds exponents,
+// turn: what is written for a place across, such as 359 degrees for -1}.
 export function drawAxes(context, frame, view, labels, colours) {
   const right = frame.x + frame.width;
   const bottom = frame.y + frame.height;
   const even = ticks(view.left, view.right, frame.width / 75);
   const across = labels.logX
     ? powers(Math.min(view.left, view.right), Math.max(view.left, view.right))
-    : even.at.map((value) => [value, written(value, even.step)]);
+    : even.at.map((value) => [value, written(labels.turn ? labels.turn(value) : value, even.step)]);
   const along = ticks(view.bottom, view.top, frame.height / 42);
   context.font = colours.font;
   context.lineWidth = 1;

@@ -5,6 +5,7 @@ import { table } from "./colour.js";
 import { column } from "./data.js";
 import { Points } from "./gl.js";
 import { Pointer } from "./pointer.js";
+import { inOnePiece, turned } from "./sky.js";
 
 export const VIEWS = {
   map: { name: "Embedding map", x: "map_x", y: "map_y", bare: true },
@@ -52,15 +53,16 @@ export class Scatter {
   async show(shape) {
     this.shape = shape;
     const asked = [column(shape.x), column(shape.y)];
-    const [x, y] = await Promise.all(asked);
+    const [given, y] = await Promise.all(asked);
     if (this.shape !== shape) return;
+    const x = shape.sky ? inOnePiece(given) : given;
     [this.x, this.y] = [x, y];
     this.home = home(x, y, shape, this.frame);
     this.view = { ...this.home };
     this.points.setPlaces(x, y, this.home);
     const about = this.state.byKey;
     const across = shape.words ? `${named(about.get(shape.x))}: ${shape.words}` : named(about.get(shape.x));
-    this.labels = { x: across, y: named(about.get(shape.y)), bareX: shape.bare, bareY: shape.bare };
+    this.labels = { x: across, y: named(about.get(shape.y)), bareX: shape.bare, bareY: shape.bare, turn: shape.sky && turned };
     this.sayShown();
     this.redraw();
   }
