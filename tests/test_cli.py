@@ -278,6 +278,9 @@ def test_ingest_and_info_for_scripts(tmp_path: Path) -> None:
     told = runner.invoke(app, ["info", str(out), "--json", "--check"])
     content = json.loads(told.stdout)
     assert told.exit_code == 0 and content["stars"]["all"] == 1 and content["damaged"] == []
-    (out / "stars.parquet").write_bytes((out / "stars.parquet").read_bytes() + b" ")
+    (data,) = (out / "lightcurves").glob("*.arrow")
+    content = bytearray(data.read_bytes())
+    content[len(content) // 2] ^= 1
+    data.write_bytes(content)
     told = runner.invoke(app, ["info", str(out), "--json", "--check"])
-    assert told.exit_code == 1 and json.loads(told.stdout)["damaged"] == ["stars.parquet"]
+    assert told.exit_code == 1 and json.loads(told.stdout)["damaged"] == [f"lightcurves/{data.name}"]
