@@ -63,6 +63,9 @@ class Network(nn.Module):
     resample_spectra
         Whether spectra of another grid than the model was trained on are resampled onto it. They are refused
         unless a user says that they may be used; it is not stored.
+    exact
+        Whether stars are computed one by one on one thread of the CPU, so that neither the batch's size nor the
+        number of threads changes a bit (`desa.inference.exact`); slower, and not stored.
     """
 
     def __init__(self, settings: Settings, parts: Sequence[str] = COMPONENTS) -> None:
@@ -108,7 +111,7 @@ class Network(nn.Module):
             if self.spectrum_encoder is None or self.lightcurve_encoder is None:
                 raise ModelError("the joint model needs both encoders")
             self.joint = Joint(settings, self.spectrum_encoder, self.lightcurve_encoder)
-        self.resample_spectra = False
+        self.resample_spectra = self.exact = False
         self.calibration: dict[str, Any] = {}
         self.references: dict[str, Reference] = {}
         self.heads: list[UserHead] = []

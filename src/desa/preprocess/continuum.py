@@ -8,8 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from desa.preprocess.grids import widened
-from desa.preprocess.numeric import on_cpu
+from desa.preprocess.numeric import row_sum, widest
 
 BELOW = 1.5
 """Pixels this many standard deviations below the fit are taken for absorption lines."""
@@ -30,13 +29,10 @@ class Basis(NamedTuple):
         (2 degree + 1, N) float64, T_0 .. T_(2 degree) from -1 to 1.
     products
         ((degree + 1)^2, 2 degree + 1), from moments to normal matrix: T_i T_j = (T_(i+j) + T_|i-j|) / 2.
-    values
-        (degree + 1, N) float32, the polynomials once more.
     """
 
     moments: Tensor
     products: Tensor
-    values: Tensor
 
     @property
     def polynomials(self) -> Tensor:
@@ -46,7 +42,7 @@ class Basis(NamedTuple):
 
 def chebyshev(size: int, degree: int, like: Tensor) -> Basis:
     """The basis at `size` points on the device of `like`."""
-    return _chebyshev(size, degree, like.device, widened(like[:0]).dtype)
+    return _chebyshev(size, degree, like.device, widest(like.device))
 
 
 @lru_cache(maxsize=8)
@@ -59,16 +55,15 @@ def _chebyshev(size: int, degree: int, device: torch.device, dtype: torch.dtype)
     unit = torch.eye(2 * degree + 1, device=x.device, dtype=x.dtype)
     order = torch.arange(degree + 1, device=x.device)
     pairs = unit[order[:, None] + order] + unit[(order[:, None] - order).abs()]
-    moments = torch.stack(rows[: 2 * degree + 1])
-    return Basis(moments, pairs.mul_(0.5).flatten(0, 1), moments[: degree + 1].float())
+    return Basis(torch.stack(rows[: 2 * degree + 1]), pairs.mul_(0.5).flatten(0, 1))
 
 
 def fit(values: Tensor, weights: Tensor, basis: Basis) -> Tensor:
     """Weighted least-squares polynomial at every pixel.
 
-    Sums and solution are in float64, so that neither the device nor a low matrix-multiplication
-    precision changes the result. Only its last step, the polynomial's values, takes float32 where
-    that is honest float32: a CPU at PyTorch's default precision.
+    All of it is in float64, so that neither the device, a low matrix-multiplication precision, the number
+    of rows nor that of threads changes the result: in float32 each of them chooses another order of adding,
+    and a pixel at the edge of the clipping falls to the other side.
 
     Parameters
     ----------
@@ -86,9 +81,6 @@ def fit(values: Tensor, weights: Tensor, basis: Basis) -> Tensor:
     normal.diagonal(dim1=1, dim2=2).add_(RIDGE * (moments[:1].T + 1.0))
     right = (polynomials @ (weights * values).to(wide).T).T
     coefficients: Tensor = torch.linalg.solve_ex(normal, right).result
-    honest = on_cpu(values) and torch.get_float32_matmul_precision() == "highest"
-    if honest and values.dtype == torch.float32:
-        return coefficients.float() @ basis.values
     return (coefficients @ polynomials).to(values.dtype)
 
 
@@ -113,8 +105,8 @@ def continuum(flux: Tensor, good: Tensor, degree: int, iterations: int) -> Tenso
     kept, level = good, fit(flux, good, basis)
     for _ in range(iterations - 1):
         residual = flux - level
-        square = (residual.square().mul_(kept)).sum(1, keepdim=True)
-        sigma = (square / kept.sum(1, keepdim=True).clamp_min(1.0)).sqrt_()
+        square = row_sum(residual.square().mul_(kept))
+        sigma = (square / row_sum(kept).clamp_min(1.0)).sqrt_()
         # One band about its middle, so that the residual is read once.
         outside = residual.sub_(0.5 * (ABOVE - BELOW) * sigma).abs_().sub_(0.5 * (ABOVE + BELOW) * sigma)
         kept = outside.le_(0.0).mul_(good)

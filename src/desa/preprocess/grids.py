@@ -13,6 +13,7 @@ from torch import Tensor
 
 from desa.config import SpectrumPreprocessing
 from desa.errors import SettingsError
+from desa.preprocess.numeric import widest
 
 
 @dataclass(frozen=True)
@@ -91,4 +92,4 @@ def observed_position(arms: Sequence[Arm], z: Tensor, log_wavelength_start: Tens
 
 def widened(values: Tensor) -> Tensor:
     """Values in float64 where the device has it (Apple's GPUs don't)."""
-    return values.float() if values.device.type == "mps" else values.double()
+    return values.to(widest(values.device))

@@ -10,7 +10,7 @@ from torch.nn.functional import avg_pool1d, pad
 
 from desa.config import LightCurvePreprocessing
 from desa.errors import SettingsError
-from desa.preprocess.numeric import MAD_TO_SIGMA, fast_length, masked_median, safe_ratio
+from desa.preprocess.numeric import MAD_TO_SIGMA, fast_length, masked_median, row_sum, safe_ratio, widest
 
 LEAST_PAIRS = 0.05
 """ACF lags with fewer valid pairs than this share of the valid samples are 0."""
@@ -53,8 +53,8 @@ class LightCurvePreprocessor(nn.Module):
     Gaps are NaN (or infinite); whatever a gap hides has no influence. Multiplying a whole light
     curve by a positive number changes nothing. A row without a good sample, or whose median is not
     positive (it is not a relative flux), is all zero with an all-False mask; a constant one is zero
-    with its mask kept. Every operation is float32 and elementwise, an order statistic, a sum or an
-    FFT, without a look at the data from the host, so that CPU and CUDA differ by rounding only.
+    with its mask kept. Every operation is elementwise in float32, an order statistic, or a sum or an
+    FFT in float64, without a look at the data from the host, so that CPU and CUDA differ by rounding only.
 
     Parameters
     ----------
@@ -97,9 +97,9 @@ class LightCurvePreprocessor(nn.Module):
         if self.settings.smooth > 1:
             ppt = masked_moving_average(ppt, good, self.settings.smooth)
             ppt = (ppt - masked_median(ppt, good)).mul_(good)
-        count = good.sum(dim=1, keepdim=True)
+        count = row_sum(good)
         centred = centre(ppt, good, count)
-        deviation = safe_ratio(centred.square().sum(1, keepdim=True), count).sqrt_()
+        deviation = safe_ratio(row_sum(centred.square()), count).sqrt_()
         sigma = MAD_TO_SIGMA * masked_median(ppt.abs(), good)
         limit = self.settings.clip * torch.where(sigma > 0, sigma, deviation)
 
@@ -124,7 +124,7 @@ def parts_per_thousand(flux: Tensor) -> tuple[Tensor, Tensor]:
 
 def centre(values: Tensor, good: Tensor, count: Tensor) -> Tensor:
     """Values (B, L), 0 in gaps, minus their mean over the good ones; 0 in gaps."""
-    mean = values.sum(dim=1, keepdim=True) / count.clamp_min(1.0)
+    mean = row_sum(values) / count.clamp_min(1.0)
     return (values - mean).mul_(good)
 
 
@@ -144,6 +144,9 @@ def masked_moving_average(values: Tensor, good: Tensor, width: int) -> Tensor:
 def correlate(centred: Tensor, good: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
     """ACF by lag and log amplitude spectrum, both (B, L), from one zero-padded FFT.
 
+    The transforms are in float64: where the spectrum is deep, float32 leaves mostly rounding, which depends
+    on the number of threads.
+
     Parameters
     ----------
     centred
@@ -155,16 +158,16 @@ def correlate(centred: Tensor, good: Tensor, count: Tensor) -> tuple[Tensor, Ten
     """
     length = centred.shape[1]
     padded = fast_length(2 * length)
-    room = centred.new_zeros(centred.shape[0], padded)
+    room = centred.new_zeros(centred.shape[0], padded, dtype=widest(centred.device))
     power, products = power_and_products(centred, room)
     pairs = power_and_products(good, room)[1].round_()
 
     variance = safe_ratio(products[:, :1], count)
     enough = (pairs >= (LEAST_PAIRS * count).clamp_min(1.0)) & (variance > 0)
-    acf = products.mul_(enough).div_((pairs * variance).masked_fill_(~enough, 1.0))
+    acf = products.mul_(enough).div_((pairs * variance).masked_fill_(~enough, 1.0)).to(centred.dtype)
 
     amplitude = at_frequencies(power, length, padded).div_(count.clamp_min(1.0)).sqrt_()
-    return acf, amplitude.mul_(PPM_PER_PPT).add_(1.0).log10_()
+    return acf, amplitude.mul_(PPM_PER_PPT).add_(1.0).log10_().to(centred.dtype)
 
 
 def power_and_products(values: Tensor, room: Tensor) -> tuple[Tensor, Tensor]:

@@ -58,6 +58,20 @@ def masked_median(values: Tensor, good: Tensor) -> Tensor:
     return median.masked_fill(count == 0, 0.0)
 
 
+def widest(device: torch.device) -> torch.dtype:
+    """float64 where the device has it (Apple's GPUs don't), else float32."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def row_sum(values: Tensor) -> Tensor:
+    """(B, L) -> (B, 1), the sum of each row in the rows' own dtype.
+
+    It is added up in float64: the order of the terms depends on the batch's size and the number of threads,
+    and in float32 that order would change the last digits and, with them, which pixels are clipped.
+    """
+    return values.sum(dim=1, keepdim=True, dtype=widest(values.device)).to(values.dtype)
+
+
 def positive(values: Tensor) -> Tensor:
     """1.0 where positive, else 0.0: several times faster on a CPU than a comparison and a conversion."""
     return values.clone().gt_(0.0)

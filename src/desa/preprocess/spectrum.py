@@ -11,7 +11,7 @@ from desa.config import SpectrumPreprocessing
 from desa.preprocess.continuum import continuum
 from desa.preprocess.cosmic import REACH, cosmic_rays
 from desa.preprocess.grids import arms, observed_position
-from desa.preprocess.numeric import asinh, positive
+from desa.preprocess.numeric import asinh, positive, row_sum
 
 SURVEY_MEAN, SURVEY_SPREAD = 0.98, 0.09
 """Mean and standard deviation of flux over continuum over LAMOST's A to K stars."""
@@ -119,11 +119,11 @@ class SpectrumPreprocessor(nn.Module):
         """Flux over continuum, its variance and the mask, rows of the two arms in turn (2 B, longer arm)."""
         for i, arm in enumerate(self.arms):
             good[i::2, arm.pixels :] = 0.0
-        count = good.sum(dim=1, keepdim=True)
+        count = row_sum(good)
         good.mul_((count - LEAST_PIXELS * good.shape[1]).ge_(0.0))
         flux.mul_(good)
         level = continuum(flux, good, self.settings.continuum_degree, self.settings.continuum_iterations)
-        mean = flux.sum(dim=1, keepdim=True) / count.clamp_min(1.0)
+        mean = row_sum(flux) / count.clamp_min(1.0)
         least = (LEAST_CONTINUUM * mean).clamp_min_(TINY)
         good.mul_((level - least).ge_(0.0))
         inverse = good / torch.maximum(level, least)
@@ -154,7 +154,7 @@ def own_scale(values: Tensor, variance: Tensor, good: Tensor, together: bool) ->
     """
 
     def total(rows: Tensor) -> Tensor:
-        sums = rows.sum(dim=1, keepdim=True)
+        sums = row_sum(rows)
         return sums.view(-1, 2).sum(dim=1).repeat_interleave(2).unsqueeze(1) if together else sums
 
     count = total(good).clamp_min(1.0)
@@ -185,7 +185,7 @@ def scaled(flux: Tensor, ivar: Tensor) -> Tensor:
     ivar = torch.nan_to_num(ivar, 0.0, 0.0, 0.0)
     torch.mul((flux - flux).eq_(0.0), positive(ivar), out=good)
     torch.mul(torch.nan_to_num(flux, 0.0, 0.0, 0.0), good, out=values)
-    size = values.abs().sum(dim=1, keepdim=True) / good.sum(dim=1, keepdim=True).clamp_min(1.0)
+    size = row_sum(values.abs()) / row_sum(good).clamp_min(1.0)
     size.masked_fill_(size == 0, 1.0)
     values.div_(size)
     # One factor at a time: the square of a flux in physical units is no float32.
