@@ -93,6 +93,12 @@ ResampleSpectra = Annotated[
     bool,
     typer.Option("--resample-spectra", help="Take spectra of instruments that the model was not trained on."),
 ]
+Exact = Annotated[
+    bool,
+    typer.Option(
+        "--exact", help="The same bits for any batch size and number of threads: stars one by one, on the CPU."
+    ),
+]
 Resume = Annotated[bool, typer.Option(help="Go on from the last checkpoint in the output folder, if any.")]
 
 

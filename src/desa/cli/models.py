@@ -12,6 +12,7 @@ from desa.cli.common import (
     STARS,
     Device,
     EverySpectrum,
+    Exact,
     Model,
     ResampleSpectra,
     app,
@@ -42,6 +43,7 @@ def embed(
     match_arcsec: Annotated[float, typer.Option(min=0, help="Radius for pairs by position.")] = 3.0,
     every_spectrum: EverySpectrum = False,
     resample_spectra: ResampleSpectra = False,
+    exact: Exact = False,
     device: Device = "auto",
     batch_size: Annotated[str, typer.Option(help="Stars at once: a number, or auto.")] = "auto",
     dtype: Annotated[
@@ -74,7 +76,7 @@ def embed(
     from desa.survey.store import Survey as Store
 
     loaded = desa.load(model).to(where).fast(dtype, compile)
-    loaded.resample_spectra = resample_spectra
+    loaded.resample_spectra, loaded.exact = resample_spectra, exact
     size = automatic_batch_size(loaded) if batch_size == "auto" else int(batch_size)
     left_out: list[tuple[str, str]] = []
     with progress_bar("embedding") as progress:

@@ -13,6 +13,7 @@ from desa.cli.common import (
     STARS,
     Device,
     EverySpectrum,
+    Exact,
     Model,
     ResampleSpectra,
     Survey,
@@ -44,6 +45,7 @@ def predict(
     match_arcsec: Annotated[float, typer.Option(min=0, help="Radius for pairs by position.")] = 3.0,
     every_spectrum: EverySpectrum = False,
     resample_spectra: ResampleSpectra = False,
+    exact: Exact = False,
     min_snr: Annotated[float, typer.Option(min=0, help="Spectra of lower S/N in g are flagged.")] = 10.0,
     device: Device = "auto",
 ) -> None:
@@ -73,7 +75,7 @@ def predict(
     from desa.survey.store import Survey as Store
 
     loaded = desa.load(model).to(where)
-    loaded.resample_spectra = resample_spectra
+    loaded.resample_spectra, loaded.exact = resample_spectra, exact
     limits = Limits(snr_g=min_snr)
     left_out: LeftOut = []
     with progress_bar("predicting") as progress:

@@ -18,6 +18,7 @@ from torch import Tensor
 from desa.errors import ModelError
 from desa.files import written_whole
 from desa.inference.encode import BATCH_SIZE, Array, chunked, star_features
+from desa.inference.exact import one_order, portions
 from desa.inference.table_files import table_format, write_table
 from desa.models.network import Network
 from desa.models.storage import weights_hash
@@ -169,6 +170,17 @@ def embed_stars(
         Each star's embedding and the identifier of its spectrum; stars that the model reads nothing of are
         left out.
     """
+    found: list[Named] = []
+    with one_order(model):
+        for portion in portions(model, range(len(stars))):
+            given = None if prior is None else prior[list(portion)]
+            found += _embed(model, [stars[row] for row in portion], given, batch_size, clock)
+    return found
+
+
+def _embed(
+    model: Network, stars: Sequence[Star], prior: Tensor | None, batch_size: int, clock: Clock | None
+) -> list[Named]:
     features = star_features(model, stars, batch_size, clock)
     known = {part: np.asarray(np.isfinite(rows).all(axis=1)) for part, rows in features.items()}
     vectors: list[dict[str, Array]] = [{} for _ in stars]
@@ -203,7 +215,7 @@ def _add_matches(
     if former is None or not former.embeds_alone:
         return
     for chunk in chunked(np.flatnonzero(known), size):
-        own = torch.from_numpy(rows[chunk]).to(model.device)
+        own = torch.tensor(rows[chunk], device=model.device)
         for place, vector in zip(chunk.tolist(), _numpy(former.alone(own, PARTS.index(part))), strict=True):
             vectors[place][f"match_{part}"] = vector
 
@@ -223,7 +235,7 @@ def _add_joint(
     if model.dualformer is None:
         return np.zeros(len(vectors), bool)
     for chunk in chunked(np.flatnonzero(both), size):
-        pair = [torch.from_numpy(features[part][chunk]) for part in PARTS]
+        pair = [torch.tensor(features[part][chunk]) for part in PARTS]
         given = None if prior is None else prior[torch.from_numpy(chunk)].to(model.device)
         output, joint = model.align(pair[0], pair[1], given)
         columns = {

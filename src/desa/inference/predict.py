@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from desa.inference.embed import each_spectrum
 from desa.inference.encode import star_features
 from desa.inference.estimate import Estimate, all_estimates
+from desa.inference.exact import one_order, portions
 from desa.inference.objects import LightCurves, Spectra, check_modalities, given_stars
 from desa.inference.periods import LABEL, FoundPeriods, found_periods, with_periods
 from desa.inference.prediction_table import ROTATION, Columns, build_table, joined
@@ -148,8 +149,15 @@ def predict_survey(
 
 def _table(model: Network, batches: Iterable[list[Star]], limits: Limits | None, data: str) -> Table:
     chosen = limits or Limits()
-    parts = [predict_columns(model, each_spectrum(batch), chosen) for batch in batches if batch]
+    parts = [
+        columns for batch in batches if batch for columns in _columns(model, each_spectrum(batch), chosen)
+    ]
     return build_table(joined(parts), model, data)
+
+
+def _columns(model: Network, stars: Sequence[Star], limits: Limits) -> list[Columns]:
+    with one_order(model):
+        return [predict_columns(model, portion, limits) for portion in portions(model, stars)]
 
 
 def predict_stars(model: Network, stars: Sequence[Star], limits: Limits | None = None) -> list[Predictions]:
@@ -165,12 +173,18 @@ def predict_stars(model: Network, stars: Sequence[Star], limits: Limits | None =
         Beyond what a prediction is flagged.
     """
     check_modalities(model, stars)
-    found: list[dict[str, Prediction]] = [{} for _ in stars]
-    for estimate, flags in _judged(model, stars, limits or Limits())[1]:
-        for place, (flag, reason) in enumerate(flags):
-            if np.isfinite(estimate.median[place]):
-                found[place][estimate.label] = Prediction.of(estimate, place, flag, reason)
-    return [Predictions(star.star_id, labels) for star, labels in zip(stars, found, strict=True)]
+    chosen, all_stars = limits or Limits(), list[Predictions]()
+    with one_order(model):
+        for portion in portions(model, stars):
+            found: list[dict[str, Prediction]] = [{} for _ in portion]
+            for estimate, flags in _judged(model, portion, chosen)[1]:
+                for place, (flag, reason) in enumerate(flags):
+                    if np.isfinite(estimate.median[place]):
+                        found[place][estimate.label] = Prediction.of(estimate, place, flag, reason)
+            all_stars += [
+                Predictions(star.star_id, labels) for star, labels in zip(portion, found, strict=True)
+            ]
+    return all_stars
 
 
 def predict_columns(model: Network, stars: Sequence[Star], limits: Limits) -> Columns:
