@@ -1,4 +1,4 @@
-"""How far an embedding depends on the batch's size and the number of threads, and that an exact one does not."""
+"""How far an embedding depends on the batch's size and the number of threads; an exact one does not."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def some_stars() -> list[Star]:
     """Noisy lines and slow variations, with gaps and bad pixels: pixels lie at every edge of the clipping."""
     phase = np.linspace(0, 40, 4500)
     found = []
-    for seed in range(5):
+    for seed in range(3):
         flux = 1 + 0.01 * np.sin(phase * (1 + seed)) + np.random.default_rng(seed).normal(0, 1e-3, len(phase))
         found.append(
             Star(
@@ -63,8 +63,8 @@ def test_rounding_is_below_1e_5_of_the_norm(model: Desa) -> None:
     """Before sums were in float64: 1e-5 to 1e-4, as a clipped pixel or a deep null changed sides."""
     stars = some_stars()
     with threads(1):
-        whole = rows(model, stars, 5)
-    for count, size in ((1, 1), (1, 2), (2, 1), (2, 5)):
+        whole = rows(model, stars, 3)
+    for count, size in ((1, 2), (2, 1)):
         with threads(count):
             other = rows(model, stars, size)
         for name, values in whole.items():
@@ -76,7 +76,7 @@ def test_exact_is_the_same_to_the_bit(model: Desa) -> None:
     stars, found = some_stars(), []
     model.exact = True
     try:
-        for count, size, chosen in ((1, 5, stars), (2, 2, stars), (3, 1, stars[::-1])):
+        for count, size, chosen in ((1, 3, stars), (2, 2, stars[::-1])):
             with threads(count):
                 values = rows(model, chosen, size)
                 labels = predict_stars(model, chosen)
@@ -86,7 +86,7 @@ def test_exact_is_the_same_to_the_bit(model: Desa) -> None:
             found.append([*(one[turn].tolist() for one in values.values()), numbers[turn]])
     finally:
         model.exact = False
-    assert found[0] == found[1] == found[2]
+    assert found[0] == found[1]
 
 
 def test_exact_is_for_the_cpu(model: Desa, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -214,3 +214,15 @@ def test_what_a_survey_says_of_itself_is_checked(tmp_path, change, said):
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(SurveyError, match=f"survey.json: damaged .*{said}"):
         Survey.open(tmp_path)
+
+
+def test_a_shard_with_zeroed_blocks_is_told_when_it_is_first_read(tmp_path: Path) -> None:
+    """Before, its zeros were read as flux."""
+    survey = small_survey(tmp_path / "survey")
+    shard = min((tmp_path / "survey" / "spectra").glob("data-*.arrow"))
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 4096] = bytes(4096)
+    shard.write_bytes(content)
+    survey.lightcurve(0)
+    with pytest.raises(SurveyError, match=rf"{shard.name}: damaged"):
+        survey.spectrum(0)

@@ -96,7 +96,8 @@ ResampleSpectra = Annotated[
 Exact = Annotated[
     bool,
     typer.Option(
-        "--exact", help="The same bits for any batch size and number of threads: stars one by one, on the CPU."
+        "--exact",
+        help="The same bits for any batch size and number of threads: stars one by one, on the CPU.",
     ),
 ]
 Resume = Annotated[bool, typer.Option(help="Go on from the last checkpoint in the output folder, if any.")]

@@ -1,8 +1,8 @@
 """The same bits for any batch size and number of threads on one machine, where a model is set to be exact.
 
 Matrix products, convolutions and sums choose their order of adding by the shape of what they get and by the
-number of threads, so that results differ by rounding: about 1e-6 of an embedding's norm. Of one star alone, on
-one thread, there is one order.
+number of threads, so that results differ by rounding: about 1e-6 of an embedding's norm. Of one star alone,
+on one thread, there is one order.
 """
 
 from __future__ import annotations

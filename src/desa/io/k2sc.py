@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from desa.errors import DamagedFile
 from desa.io.cadences import Samples
-from desa.io.fits import OpenFile
+from desa.io.fits import AGAIN, OpenFile, Table
 from desa.io.lightcurves import LightCurveFile, times
 from desa.io.registry import reader
 from desa.types import KEPLER_CADENCE_DAYS
@@ -25,7 +26,7 @@ class K2SC(LightCurveFile):
 
     def samples(self, file: OpenFile, flux_column: str) -> Samples:
         """Flux without the motion, from PDCSAP or from SAP; of a program's file ``"sap"`` is its input."""
-        table = file.table(flux_column.removesuffix("sap").upper() or "SAP") or file.first_table()
+        table = _table(file, flux_column)
         flux = table.column("FLUX", "f8")
         if table.header.get("EXTNAME") == "K2SC" and flux_column == "pdcsap":
             motion = table.column("TRPOSI", "f8")
@@ -38,3 +39,18 @@ class K2SC(LightCurveFile):
             quality=table.column("QUALITY", "i8"),
             cadence_days=KEPLER_CADENCE_DAYS,
         )
+
+
+def _table(file: OpenFile, flux_column: str) -> Table:
+    """The table of one kind of flux; a program's own file has one for all.
+
+    Raises
+    ------
+    DamagedFile
+        If a file of the release lacks it: the other kind is never taken in its place.
+    """
+    name = flux_column.removesuffix("sap").upper() or "SAP"
+    table, first = file.table(name), file.first_table()
+    if table is None and first.header.get("EXTNAME") in ("PDC", "SAP"):
+        raise DamagedFile(file.path, f"its table {name} is missing", AGAIN)
+    return table or first

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from desa.errors import DamagedFile
 from desa.io.cadences import BKJD_ZERO, Samples, cadences_from_time
-from desa.io.fits import OpenFile
+from desa.io.fits import AGAIN, OpenFile
 from desa.io.lightcurves import LightCurveFile
 from desa.io.registry import Choices, Front, reader
 from desa.types import LightCurve
 
 FILLED_IN = 1
+FILLED_FLAG = 2
 
 
 @reader
@@ -38,8 +42,7 @@ class Kepseismic(LightCurveFile):
         days = float(np.median(np.diff(time)))
         if np.nanmedian(time) > 50_000:
             time = time + (2_400_000.0 - BKJD_ZERO)
-        flags = file.hdus[1].data if len(file.hdus) > 1 else None
-        filled = np.zeros(len(time)) if flags is None or np.shape(flags) != time.shape else flags == 2
+        filled = _flags(file, len(time)) == FILLED_FLAG
         return Samples(
             time=time,
             cadence=cadences_from_time(time, days) if time[0] > 1 else np.rint(time / days).astype(np.int64),
@@ -56,3 +59,17 @@ class Kepseismic(LightCurveFile):
         unknown = float(file.image()[0, 0]) < 1
         start = float("nan") if unknown else curve.start_bkjd
         return replace(curve, mission="KEPSEISMIC", quarters=(), start_bkjd=start)
+
+
+def _flags(file: OpenFile, count: int) -> NDArray[Any]:
+    """(count,) what the second part says of each sample.
+
+    Raises
+    ------
+    DamagedFile
+        If the file was cut after its first part: what was filled in would look like data.
+    """
+    flags = file.hdus[1].data if len(file.hdus) > 1 else None
+    if flags is None or np.shape(flags) != (count,):
+        raise DamagedFile(file.path, "the part that says which samples were filled in is missing", AGAIN)
+    return np.asarray(flags)

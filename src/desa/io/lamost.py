@@ -86,9 +86,20 @@ def _log_start(path: str | Path, wavelength: NDArray[Any] | None, header: Any) -
         start = float(np.median(starts))
         if not np.abs(starts - start).max() < 0.5 * step:
             raise DamagedFile(path, "wavelengths are not on LAMOST's grid of 1e-4 dex")
+        _agree(path, start, header)
     if not abs(start - LAMOST_LOG_WAVELENGTH_START) < 0.05:
         raise DamagedFile(path, "the first pixel is not near 3700 Angstrom")
     return round(start, 7)
+
+
+def _agree(path: str | Path, start: float, header: Any) -> None:
+    """Refuse wavelengths that the header contradicts: one of both is wrong, and with it every velocity."""
+    step = LAMOST_LOG_WAVELENGTH_STEP
+    told, told_step = number(header, "COEFF0"), number(header, "COEFF1")
+    if abs(told - start) > 0.5 * step or abs(told_step / step - 1) > 1e-3:  # False for what is not told
+        raise DamagedFile(
+            path, f"its wavelengths begin at 10^{start:.4f} Angstrom, its header says 10^{told:.4f}"
+        )
 
 
 def star_name(header: Any) -> str:

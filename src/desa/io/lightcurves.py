@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from desa.io.cadences import BKJD_ZERO, Samples, on_grid
+from desa.errors import DamagedFile
+from desa.io.cadences import BKJD_ZERO, KEPLER_CADENCE_ZERO_BKJD, Samples, on_grid
 from desa.io.fits import OpenFile, Table, integer, number, text
 from desa.io.quality import bitmask
 from desa.io.registry import Choices, Front, Glance, Reader
-from desa.types import LightCurve
+from desa.types import KEPLER_CADENCE_DAYS, LightCurve
+
+ZERO_POINTS = {"Kepler": BKJD_ZERO, "TESS": 2457000.0}
+"""Barycentric Julian date that a telescope's times count from."""
+
+DAYS_OFF = 1.0
+"""Days by which times and what is said of them may differ; light travel time takes 0.004."""
 
 
 def star_and_mission(header: Any) -> tuple[str, str]:
@@ -32,6 +40,35 @@ def times(table: Table, name: str = "TIME") -> NDArray[np.float64]:
     zero = number(table.header, "BJDREFI") + number(table.header, "BJDREFF")
     time = table.column(name, "f8")
     return time + (zero - BKJD_ZERO) if np.isfinite(zero) else time
+
+
+def check_times(file: OpenFile, samples: Samples) -> None:
+    """Refuse times that the file's own header or cadence numbers contradict.
+
+    Raises
+    ------
+    DamagedFile
+        If the zero point is not the telescope's, the samples lie outside the observation that the header
+        tells, or Kepler's long cadences were not taken at those times.
+    """
+    table, telescope = file.table(), text(file.header, "TELESCOP")
+    header = {} if table is None else table.header
+    zero, own = number(header, "BJDREFI") + number(header, "BJDREFF"), ZERO_POINTS.get(telescope, math.nan)
+    if abs(zero - own) > 0.5:
+        raise DamagedFile(file.path, f"its times count from {zero:.0f}, {telescope}'s from {own:.0f}")
+    rows = np.isfinite(samples.time) & (samples.cadence >= 0)
+    if not rows.any():
+        return
+    middle, cadence = float(np.median(samples.time[rows])), float(np.median(samples.cadence[rows]))
+    start, stop = (number(header, name) + (own - BKJD_ZERO) for name in ("TSTART", "TSTOP"))
+    if middle < start - DAYS_OFF or middle > stop + DAYS_OFF:
+        raise DamagedFile(file.path, f"its times lie about BKJD {middle:.1f}, its header says otherwise")
+    expected = KEPLER_CADENCE_ZERO_BKJD + cadence * KEPLER_CADENCE_DAYS
+    long_cadence = samples.cadence_days == KEPLER_CADENCE_DAYS
+    if telescope == "Kepler" and long_cadence and abs(middle - expected) > DAYS_OFF:
+        raise DamagedFile(
+            file.path, f"its times lie about BKJD {middle:.1f}, its cadence numbers about {expected:.1f}"
+        )
 
 
 class LightCurveFile(Reader[OpenFile]):
@@ -62,6 +99,7 @@ class LightCurveFile(Reader[OpenFile]):
         """Relative flux on the cadence grid, from the first to the last good sample."""
         file.check(0)
         samples = self.samples(file, choices.flux_column)
+        check_times(file, samples)
         grid = on_grid(file.path, samples, bitmask(choices.quality, samples.family))
         header = file.header
         star, mission = star_and_mission(header)

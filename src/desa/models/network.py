@@ -64,8 +64,8 @@ class Network(nn.Module):
         Whether spectra of another grid than the model was trained on are resampled onto it. They are refused
         unless a user says that they may be used; it is not stored.
     exact
-        Whether stars are computed one by one on one thread of the CPU, so that neither the batch's size nor the
-        number of threads changes a bit (`desa.inference.exact`); slower, and not stored.
+        Whether stars are computed one by one on one thread of the CPU, so that neither the batch's size nor
+        the number of threads changes a bit (`desa.inference.exact`); slower, and not stored.
     """
 
     def __init__(self, settings: Settings, parts: Sequence[str] = COMPONENTS) -> None:

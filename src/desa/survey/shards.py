@@ -201,10 +201,18 @@ class Shards:
         (name, rows) of its files, in order.
     lists
         Columns that hold lists.
+    digests
+        SHA-256 of the files; a file is compared with its own when it is opened.
     """
 
-    def __init__(self, folder: Path, files: Sequence[tuple[str, int]], lists: Sequence[str]) -> None:
-        self._folder, self._lists = folder, tuple(lists)
+    def __init__(
+        self,
+        folder: Path,
+        files: Sequence[tuple[str, int]],
+        lists: Sequence[str],
+        digests: Sequence[str],
+    ) -> None:
+        self._folder, self._lists, self._digests = folder, tuple(lists), tuple(digests)
         self._names = [name for name, _ in files]
         self._starts = [0, *np.cumsum([rows for _, rows in files], dtype=np.int64).tolist()]
         self._open: dict[int, tuple[list[int], list[Any]]] = {}
@@ -220,6 +228,11 @@ class Shards:
             return found
         path = self._folder / self._names[shard]
         try:
+            with path.open("rb") as stream:
+                if hashlib.file_digest(stream, "sha256").hexdigest() != self._digests[shard]:
+                    raise SurveyError(
+                        f"{path}: damaged (not the content that survey.json's checksum is of); make it again"
+                    )
             # The mapping lives as long as its views; the file descriptor, of which there are few, need not.
             with pa.memory_map(str(path)) as source:
                 batches = list(pa.ipc.open_stream(source))

@@ -60,6 +60,7 @@ class _ShardFile(Document):
 
     file: Annotated[str, Field(pattern=r"^data-[\w-]{1,40}\.arrow$")]
     rows: Annotated[int, Field(ge=0)]
+    sha256: Hash
 
 
 class _Content(Document):
@@ -188,7 +189,12 @@ class Survey:
         self._columns: dict[tuple[Modality, str], NDArray[Any]] = {}
         self._own_split: NDArray[np.str_] | None = None
         self._shards = {
-            modality: Shards(path / modality, [(s["file"], s["rows"]) for s in content[modality]], lists)
+            modality: Shards(
+                path / modality,
+                [(shard["file"], shard["rows"]) for shard in content[modality]],
+                lists,
+                [shard["sha256"] for shard in content[modality]],
+            )
             for modality, lists in LISTS.items()
         }
 
