@@ -687,3 +687,21 @@ def test_a_field_across_right_ascension_zero_stays_in_one_piece(opened: Opened) 
     assert page.evaluate(script, [359, 1.5, 350, 10]) == [[-1, 359], [1.5, 1.5], [-10, 350], [10, 10]]
     assert page.evaluate(script, [280, 300, 290]) == [[280, 280], [300, 300], [290, 290]]
     assert page.evaluate(script, [10, 200, 100]) == [[10, 10], [200, 200], [100, 100]]
+
+
+def test_a_curve_is_one_line_where_samples_are_far_apart(opened: Opened) -> None:
+    page = opened()
+    script = """async () => {
+        const { drawCurve } = await import("/static/plot.js");
+        const canvas = Object.assign(document.createElement("canvas"), { width: 300, height: 60 });
+        const context = canvas.getContext("2d");
+        const y = Float32Array.from({ length: 3000 }, (_, index) => index % 2);
+        const what = { x: (index) => Math.log10(index + 1), y };
+        const view = { left: 0, right: Math.log10(3000), bottom: -0.5, top: 1.5 };
+        drawCurve(context, what, 0, 3000, { x: 0, y: 0, width: 300, height: 60 }, view, "#000000");
+        const { data } = context.getImageData(0, 0, 300, 60);
+        const column = (x) => Array.from({ length: 60 }, (_, y) => data[4 * (300 * y + x) + 3]);
+        return Array.from({ length: 300 }, (_, x) => column(x).some((opacity) => opacity > 60));
+    }"""
+    filled = page.evaluate(script)
+    assert all(filled[1:-1]), "columns without a line"

@@ -291,8 +291,13 @@ export function drawCurve(context, what, first, last, frame, view, colour) {
       if (here !== pixel) {
         flush();
         const joined = what.dots || index === first ? NaN : what.y[index - 1];
+        const apart = here > pixel + 1; // on a logarithmic axis samples may be many here and few there
+        if (apart && Number.isFinite(joined) && Number.isFinite(value)) {
+          context.moveTo(toX(index - 1), toY(joined));
+          context.lineTo(toX(index), toY(value));
+        }
         [pixel, low, high] = [here, joined, joined];
-        if (!Number.isFinite(joined)) [low, high] = [Infinity, -Infinity];
+        if (apart || !Number.isFinite(joined)) [low, high] = [Infinity, -Infinity];
       }
       if (value < low) low = value;
       if (value > high) high = value;
