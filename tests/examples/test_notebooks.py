@@ -10,8 +10,8 @@ import pytest
 from nbclient import NotebookClient
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples"
-NAMES = ("odd_stars", "one_star")
-SLOW = {"odd_stars"}
+NAMES = ("odd_stars", "one_star", "own_survey")
+SLOW = {"odd_stars", "own_survey"}
 MOST_BYTES = 300_000
 
 
