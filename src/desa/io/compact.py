@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from desa.errors import DamagedFile, FileRefused, UnsupportedFile
+from desa.errors import DamagedFile, FileRefused
 from desa.io.cadences import BKJD_ZERO, Samples, cadences_from_time, on_grid
 from desa.io.quality import bitmask
 from desa.io.registry import Choices, Front, Glance, Reader, reader
@@ -30,6 +30,9 @@ COUNTS, NORMALISED, RELATIVE, MAGNITUDES, SHIFTED = (
     "magnitudes",
     "shifted",
 )
+SHIFTED_SPREAD = 1e-3
+"""Robust standard deviation (half of the middle 68 %) given to a light curve of unknown amplitude."""
+
 MAX_REPEATED = 0.01
 """Times of which more repeat than this share are too coarse to number the samples by."""
 
@@ -49,7 +52,7 @@ class Layout:
     unit
         ``"counts"``: electrons a second; ``"normalised"``: over their median; ``"relative"``: that less 1;
         ``"magnitudes"``: about an unknown mean; ``"shifted"``: electrons a second, each quarter less its
-        median, from which no relative flux can be made.
+        median, so that shape and times are known and the amplitude is not.
     star
         Column of the KIC number; None: one star, whom the file's name may name.
     raw, error, quality, cadence
@@ -147,9 +150,6 @@ class LightCurveTable(Reader[StoredTable]):
         """A star's parts, each divided by its median, on one grid."""
         layout = _OF_COLUMNS[file.columns]
         path = f"{file.path}::{member}" if member else str(file.path)
-        if layout.unit == SHIFTED:
-            reason = "differences of flux from each quarter's median, so no relative flux can be made"
-            raise UnsupportedFile(path, reason, "give the quarters' own files")
         curves: list[LightCurve] = []
         refused: list[FileRefused] = []
         for part in _parts(file, layout, _rows(file, layout, member)):
@@ -224,11 +224,11 @@ def _samples(
         return file.column(name)[rows].astype(np.float64) if name else blank
 
     raw = layout.raw is not None and choices.flux_column == "sap"
-    flux, error = _as_flux(
-        column(layout.raw if raw else layout.flux, np.nan),
-        column(None if raw else layout.error, np.nan),
-        layout,
-    )
+    values = column(layout.raw if raw else layout.flux, np.nan)
+    if layout.unit == SHIFTED:
+        # By one number for the whole star, so that quarters keep their sizes beside each other.
+        values = values / _spread(path, file.column(layout.flux))
+    flux, error = _as_flux(values, column(None if raw else layout.error, np.nan), layout)
     return Samples(
         time=time,
         cadence=cadence,
@@ -240,10 +240,21 @@ def _samples(
     )
 
 
+def _spread(path: str, values: Array) -> float:
+    """Robust standard deviation of a star's differences of flux."""
+    known = values[np.isfinite(values)].astype(np.float64)
+    sigma = 0.5 * float(np.diff(np.percentile(known, (16, 84)))[0]) if len(known) else 0.0
+    if not sigma > 0:
+        raise DamagedFile(path, "its differences of flux are all the same")
+    return sigma
+
+
 def _as_flux(values: Array, error: Array, layout: Layout) -> tuple[Array, Array]:
     """Flux and its error, of whatever the table holds."""
     if layout.unit == RELATIVE:
         return 1.0 + values, error
+    if layout.unit == SHIFTED:
+        return 1.0 + SHIFTED_SPREAD * (values - np.nanmedian(values)), error
     if layout.unit == MAGNITUDES:
         flux = np.power(10.0, -0.4 * (values - np.nanmedian(values)))
         return flux, 0.4 * np.log(10.0) * flux * error
@@ -257,6 +268,8 @@ def _curve(path: str, layout: Layout, samples: Samples, choices: Choices) -> Lig
         meta["median_flux"] = grid.median_flux
     if layout.unit == MAGNITUDES:
         meta["converted"] = "from magnitudes about an unknown mean"
+    if layout.unit == SHIFTED:
+        meta["converted"] = "from differences of flux; the amplitude is unknown, and set to 0.1 %"
     return LightCurve(
         flux=grid.flux,
         flux_err=grid.flux_err,
