@@ -8,7 +8,7 @@ MODEL ?= model
 MODEL_STARS ?= 4000
 MODEL_LINES ?= 24000
 
-.PHONY: dist quickstart demo model mock-check test slow test-catalog lint hostile audit docs real bench parity clean
+.PHONY: dist quickstart demo model periods mock-check test slow test-catalog lint hostile audit docs real bench parity clean
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -84,6 +84,21 @@ model: $(VENV)/.core         ## the model that comes with the package, by its re
 	$(BIN)/desa align $(MODEL)/mock --spectrum $(MODEL)/spectrum/model --lightcurve $(MODEL)/lightcurve/model --config recipes/joint.yaml -o $(MODEL)/joint $(MODEL_OPTIONS)
 	$(BIN)/desa calibrate $(MODEL)/real-lightcurves --model $(MODEL)/joint/model --half -o $(MODEL)/shipped
 
+PERIODS ?= periods
+PERIOD_LABELS := $(addprefix catalogs/,santos2019_rotation_KM.parquet santos2021_rotation_FG.parquet mcquillan2014_rotation.parquet \
+  reinhold2015_rotation_gyroage.parquet kirk2016_eclipsing_binaries.parquet yu2018_red_giants.parquet)
+
+periods: $(VENV)/.core       ## the finder of rotation periods that comes with the package, and docs/results/periods.md
+	mkdir -p $(PERIODS)
+	awk -F, 'NR == 1 {print "star_id,prot"} NR > 1 && $$8 == 0 && $$6 > 0 {print "EPIC " $$1 "," $$6}' $(SHARED)/data/kepler/k2_hyades/index.csv > $(PERIODS)/k2.csv
+	(echo kic; gzip -dc $(SHARED)/data/catalogs/mcquillan2014_table2_nonperiodic.dat.gz | awk '$$1 + 0 > 0 {print $$1 + 0}') > $(PERIODS)/mcquillan_quiet.csv
+	$(BIN)/desa ingest --lightcurves $(SHARED)/data/kepler --kind real -o $(PERIODS)/survey --labels $(PERIODS)/k2.csv \
+	  $(foreach table,$(PERIOD_LABELS),--labels $(SHARED)/data/$(table)) || test -f $(PERIODS)/survey/survey.json
+	$(BIN)/desa pretrain periods $(PERIODS)/survey --quiet $(SHARED)/data/catalogs/santos2021_no_rotation_kics.parquet \
+	  --quiet $(PERIODS)/mcquillan_quiet.csv -o $(PERIODS) $(PERIOD_OPTIONS)
+	cp $(PERIODS)/periods.safetensors src/desa/pretrained/
+	cp $(PERIODS)/periods.md docs/results/periods.md
+
 mock-check: $(VENV)/.core    ## mock survey beside the real files: mock-check/report.html, minutes
 	mkdir -p mock-check
 	$(BIN)/python scripts/build_spectral_residuals.py $(SHARED)/data/lamost --half --out mock-check/half.npz
@@ -116,4 +131,4 @@ quickstart: dist             ## the wheel in a fresh environment runs README and
 	cd tests && ../.venv-quickstart/bin/python -m pytest -c /dev/null --rootdir . --noconftest -q docs/test_code_blocks.py -k "code_of_the_page_runs"
 
 clean:                       ## remove what the targets made
-	rm -rf demo real mock-check paper docs/_build .pytest_cache .mypy_cache .ruff_cache .coverage
+	rm -rf demo real periods mock-check paper docs/_build .pytest_cache .mypy_cache .ruff_cache .coverage

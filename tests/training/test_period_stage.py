@@ -17,7 +17,7 @@ from desa.inference.quality import Flag, Limits
 from desa.models.period_finder import FILE, PeriodFinder, read_finder, write_finder
 from desa.survey.store import Survey
 from desa.training.period_calibration import held_out
-from desa.training.period_examples import injections_into, labelled_of
+from desa.training.period_examples import injections_into, labelled_of, weight_of
 from desa.training.period_stage import train_finder
 from helpers.stars import tiny_survey
 from helpers.tiny import tiny_settings
@@ -134,6 +134,10 @@ def test_examples_are_what_is_known_of_the_stars(stars: Survey, quiet: Path) -> 
     injected = injections_into(stars, kics(quiet), 20, seed=1)
     assert len(injected) == 20
     assert {int(one.star.removeprefix("KIC ")) for one in injected} <= kics(quiet)
+
+
+def test_injections_count_as_their_periods_are_common() -> None:
+    assert weight_of(15.0) > 5 * weight_of(0.5) > 0
 
 
 def test_no_star_is_judged_by_a_scorer_that_saw_it(

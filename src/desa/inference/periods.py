@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from desa.inference.estimate import Estimate, number_estimates
+from desa.inference.estimate import Estimate
 from desa.models.network import Network
 from desa.models.period_answer import LEVELS, PeriodAnswers
 from desa.models.period_finder import PeriodFinder
+from desa.models.period_intervals import period_intervals
+from desa.preprocess.period_candidates import candidates_of
 from desa.types import Star
 
 Array = NDArray[np.float64]
@@ -41,32 +43,38 @@ def found_periods(model: Network, stars: Sequence[Star]) -> FoundPeriods | None:
     if finder is None or any(head.label == LABEL for head in model.heads):
         return None
     rows = [row for row, star in enumerate(stars) if star.lightcurve is not None]
-    quantiles = np.full((len(stars), len(LEVELS)), np.nan)
-    log_period, probability = np.full(len(stars), np.nan), np.full(len(stars), np.nan)
-    if rows:
-        curves = [curve for star in stars if (curve := star.lightcurve) is not None]
-        found: PeriodAnswers = finder.find(curves)
-        quantiles[rows], log_period[rows] = found.quantiles, found.log_period
-        probability[rows] = finder.probability(found)
-    return FoundPeriods(_estimate(finder, quantiles, log_period), probability)
+    candidates = [candidates_of(curve) for star in stars if (curve := star.lightcurve) is not None]
+    size, found = len(stars), finder.choose(candidates)
+    estimate = _estimate(finder, size, rows, found, [one.kind for one in candidates])
+    return FoundPeriods(estimate, _placed(size, rows, finder.probability(found)))
 
 
-def _estimate(finder: PeriodFinder, quantiles: Array, log_period: Array) -> Estimate:
-    """The answer is the density's highest place, which every interval is made to hold."""
-    bare = number_estimates(
-        [f"log_{LABEL}"],
-        LEVELS,
-        quantiles[:, None],
-        finder.calibration or None,
-        ("lightcurve",),
-        str(finder.facts.get("stars", "")),
-    )[0]
-    period = np.power(10.0, log_period)
-    holding = {
-        coverage: (np.minimum(low, period), np.maximum(high, period))
-        for coverage, (low, high) in bare.intervals.items()
-    }
-    return replace(bare, median=period, intervals=holding)
+def _placed(size: int, rows: Sequence[int], values: Array) -> Array:
+    """(size,) values at rows, NaN elsewhere."""
+    whole = np.full(size, np.nan)
+    whole[list(rows)] = values
+    return whole
+
+
+def _estimate(
+    finder: PeriodFinder, size: int, rows: Sequence[int], found: PeriodAnswers, kinds: Sequence[str]
+) -> Estimate:
+    """The answer is the density's highest place, which every interval holds."""
+
+    def days(values: Array) -> Array:
+        return _placed(size, rows, np.power(10.0, values))
+
+    calibration = finder.calibration
+    ends = {} if calibration is None else period_intervals(found, kinds, calibration)
+    return Estimate(
+        label=LABEL,
+        needs=("lightcurve",),
+        median=days(found.log_period),
+        quantiles={level: days(found.quantiles[:, place]) for place, level in enumerate(LEVELS)},
+        intervals={coverage: (days(low), days(high)) for coverage, (low, high) in ends.items()},
+        calibrated=calibration is not None,
+        calibrated_on=str(finder.facts.get("stars", "")),
+    )
 
 
 def with_periods(estimates: Sequence[Estimate], found: FoundPeriods | None) -> list[Estimate]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -46,6 +47,16 @@ class PeriodAnswers:
     quantiles: Array
     density: Array
     rotation: Array
+
+    def taken(self, rows: NDArray[np.int64]) -> PeriodAnswers:
+        """Those of some light curves."""
+        return PeriodAnswers(*(getattr(self, one.name)[rows] for one in fields(self)))
+
+    @staticmethod
+    def joined(parts: Sequence[PeriodAnswers]) -> PeriodAnswers:
+        """Several after each other."""
+        names = [one.name for one in fields(PeriodAnswers)]
+        return PeriodAnswers(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 @torch.no_grad()

@@ -7,46 +7,40 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from desa.documents import Document, Facts
 from desa.errors import ModelError
 from desa.files import written_whole
-from desa.models.period_answer import LEVELS, PeriodAnswers, answers
+from desa.models.period_answer import PeriodAnswers, answers
+from desa.models.period_intervals import PeriodCalibration
 from desa.models.period_scorer import PeriodInputs, PeriodScorer
-from desa.models.storage import Calibration, check_header, stored_facts
+from desa.models.storage import check_header, stored_facts
 from desa.preprocess.period_candidates import CURVE_FEATURES, OWN_FEATURES, Candidates, candidates_of
 from desa.types import LightCurve
 
 Array = NDArray[np.float64]
 
-FORMAT = 1
+FORMAT = 2
 FILE = "periods.safetensors"
 
 
 class FinderFacts(Document):
     """What a finder's file says of itself; the fields are those of `PeriodFinder`."""
 
-    format: Literal[1]
+    format: Literal[2]
     features: list[int]
     members: Annotated[int, Field(ge=1, le=64)]
-    calibration: Calibration | None
+    calibration: PeriodCalibration | None
     rotation: Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(min_length=2, max_length=2)]
     facts: Facts
-
-    @model_validator(mode="after")
-    def _calibration_fits(self) -> Self:
-        found = self.calibration
-        if found is not None and (len(found.counts) != 1 or found.quantiles != list(LEVELS)):
-            raise ValueError("its calibration is of something else than its one label")
-        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +52,7 @@ class PeriodFinder:
     scorer
         Trained.
     calibration
-        What `desa.conformal.calibrate` gave for log10 of the period; empty without.
+        Of its intervals, by `desa.models.period_intervals.calibrate_periods`; None without.
     rotation
         Slope and offset that turn a logit into that of the calibrated probability (Platt 1999).
     facts
@@ -66,7 +60,7 @@ class PeriodFinder:
     """
 
     scorer: PeriodScorer
-    calibration: dict[str, Any] = field(default_factory=dict)
+    calibration: PeriodCalibration | None = None
     rotation: tuple[float, float] = (1.0, 0.0)
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -104,7 +98,9 @@ def inputs_of(candidates: Sequence[Candidates]) -> PeriodInputs:
         log_period[row, :size] = torch.from_numpy(np.log10(one.periods).astype(np.float32))
         own[row, :size] = torch.from_numpy(one.features)
         mask[row, :size] = True
-    curve = torch.from_numpy(np.stack([one.curve for one in candidates]))
+    curve = torch.zeros(count, CURVE_FEATURES)
+    for row, one in enumerate(candidates):
+        curve[row] = torch.from_numpy(one.curve)
     return PeriodInputs(log_period, own, curve, mask)
 
 
@@ -118,7 +114,7 @@ def write_finder(folder: str | Path, finder: PeriodFinder | None) -> None:
         "format": FORMAT,
         "features": [OWN_FEATURES, CURVE_FEATURES],
         "members": len(finder.scorer.members),
-        "calibration": finder.calibration or None,
+        "calibration": None if finder.calibration is None else finder.calibration.model_dump(),
         "rotation": list(finder.rotation),
         "facts": finder.facts,
     }
@@ -152,5 +148,5 @@ def read_finder(folder: str | Path) -> PeriodFinder | None:
         scorer.load_state_dict(state)
     except (OSError, SafetensorError, ValueError, RuntimeError) as error:
         raise ModelError(f"{path}: damaged ({str(error)[:200]})") from None
-    calibration = {} if facts.calibration is None else facts.calibration.model_dump()
-    return PeriodFinder(scorer.eval(), calibration, (facts.rotation[0], facts.rotation[1]), dict(facts.facts))
+    rotation = (facts.rotation[0], facts.rotation[1])
+    return PeriodFinder(scorer.eval(), facts.calibration, rotation, dict(facts.facts))

@@ -58,6 +58,13 @@ VIEW_FEATURES = 2 * len(RATIOS) + 6
 OWN_FEATURES = 2 * VIEW_FEATURES + 3 + 6 + 8
 CURVE_FEATURES = 17
 MISSIONS = ("K2", "TESS")
+MISSION_PLACE = 3
+"""Of the first of them among the features of a light curve."""
+
+LONG_DAYS = 200.0
+"""Kepler light curves longer than this are a kind of their own."""
+
+KINDS = (*MISSIONS, f"Kepler, up to {LONG_DAYS:.0f} d", "Kepler, longer")
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +87,14 @@ class Candidates:
     features: NDArray[np.float32]
     curve: NDArray[np.float32]
     span: float
+
+    @property
+    def kind(self) -> str:
+        """One of `KINDS`: mission and, for Kepler's, length."""
+        for place, mission in enumerate(MISSIONS, MISSION_PLACE):
+            if self.curve[place] > 0:
+                return mission
+        return KINDS[-1] if self.span > LONG_DAYS else KINDS[-2]
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,10 +131,9 @@ def candidates_of(curve: LightCurve) -> Candidates:
 
 
 def _nothing(curve: LightCurve) -> Candidates:
-    empty = np.zeros((0, OWN_FEATURES), dtype=np.float32)
-    return Candidates(
-        np.zeros(0), empty, np.zeros(CURVE_FEATURES, dtype=np.float32), len(curve) * curve.cadence_days
-    )
+    empty, whole = np.zeros((0, OWN_FEATURES), np.float32), np.zeros(CURVE_FEATURES, np.float32)
+    whole[MISSION_PLACE : MISSION_PLACE + len(MISSIONS)] = [curve.mission == name for name in MISSIONS]
+    return Candidates(np.zeros(0), empty, whole, len(curve) * curve.cadence_days)
 
 
 def _peaks(view: View, axis: Array) -> tuple[Array, Array]:

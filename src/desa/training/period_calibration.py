@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from desa.conformal import calibrate, intervals
 from desa.evaluation.crossvalidation import folds
-from desa.models.period_answer import LEVELS
+from desa.models.period_answer import PeriodAnswers
 from desa.models.period_finder import PeriodFinder
+from desa.models.period_intervals import (
+    PeriodCalibration,
+    calibrate_periods,
+    centrality,
+    period_intervals,
+)
 from desa.training.period_examples import Labelled
 from desa.training.periods import STEPS, PeriodExample, train_scorer
 
@@ -30,8 +34,10 @@ class HeldOut:
 
     Parameters
     ----------
-    log_period, quantiles, rotation
-        (N,), (N, Q), (N,) as in `desa.models.period_answer.PeriodAnswers`; NaN without candidates.
+    answers
+        Theirs.
+    central
+        (N,) as `desa.models.period_intervals.centrality` says.
     fold
         (N,) in which each was held out.
     probability
@@ -40,13 +46,17 @@ class HeldOut:
         coverage -> (N,) log10 days, calibrated on the other folds.
     """
 
-    log_period: Array
-    quantiles: Array
-    rotation: Array
+    answers: PeriodAnswers
+    central: Array
     fold: NDArray[np.int64]
     probability: Array
     low: dict[float, Array]
     high: dict[float, Array]
+
+    @property
+    def log_period(self) -> Array:
+        """(N,) log10 days."""
+        return self.answers.log_period
 
 
 def held_out(
@@ -66,42 +76,46 @@ def held_out(
     names, star = np.unique([one.example.star for one in real], return_inverse=True)
     fold = folds(star.astype(np.int64), FOLDS, seed)
     of_star = dict(zip(names[star].tolist(), fold.tolist(), strict=True))
-    count = len(real)
-    log_period, rotation = np.full(count, np.nan), np.full(count, np.nan)
-    quantiles = np.full((count, len(LEVELS)), np.nan)
+    parts: list[PeriodAnswers] = []
+    order: list[int] = []
     for number in range(FOLDS):
         train = [one.example for one in real if of_star[one.example.star] != number]
         train += [one for one in others if of_star.get(one.star, -1) != number]
         finder = PeriodFinder(train_scorer(train, seed=seed + number, steps=steps))
         rows = np.flatnonzero(fold == number).tolist()
-        found = finder.choose([real[row].example.candidates for row in rows])
-        log_period[rows], quantiles[rows] = found.log_period, found.quantiles
-        rotation[rows] = found.rotation
-    bare = HeldOut(log_period, quantiles, rotation, fold, np.full(count, np.nan), {}, {})
-    return _calibrated_by_fold(bare, real)
+        parts.append(finder.choose([real[row].example.candidates for row in rows]))
+        order += rows
+    found = PeriodAnswers.joined(parts).taken(np.argsort(order))
+    with np.errstate(invalid="ignore"):
+        central = centrality(found, np.log10([one.example.prot for one in real]))
+    return _calibrated_by_fold(HeldOut(found, central, fold, np.full(len(real), np.nan), {}, {}), real)
 
 
 def _calibrated_by_fold(bare: HeldOut, real: Sequence[Labelled]) -> HeldOut:
     """Each fold's intervals and probabilities by the calibration of the others."""
+    probability = np.full(len(real), np.nan)
     low: dict[float, Array] = {}
     high: dict[float, Array] = {}
+    kinds = [one.example.candidates.kind for one in real]
     for number in range(FOLDS):
-        here = bare.fold == number
-        bounds = intervals(bare.quantiles[here][:, None], period_calibration(bare, real, ~here))
+        here = np.flatnonzero(bare.fold == number)
+        calibration = period_calibration(bare, real, bare.fold != number)
+        bounds = period_intervals(bare.answers.taken(here), [kinds[row] for row in here], calibration)
         for coverage, (lower, upper) in bounds.items():
-            low.setdefault(coverage, np.full(len(real), np.nan))[here] = lower[:, 0]
-            high.setdefault(coverage, np.full(len(real), np.nan))[here] = upper[:, 0]
-        slope, offset = rotation_calibration(bare, real, ~here)
-        logit = np.clip(slope * bare.rotation[here] + offset, -30, 30)
-        bare.probability[here] = 1.0 / (1.0 + np.exp(-logit))
-    return HeldOut(bare.log_period, bare.quantiles, bare.rotation, bare.fold, bare.probability, low, high)
+            low.setdefault(coverage, np.full(len(real), np.nan))[here] = lower
+            high.setdefault(coverage, np.full(len(real), np.nan))[here] = upper
+        slope, offset = rotation_calibration(bare, real, bare.fold != number)
+        logit = np.clip(slope * bare.answers.rotation[here] + offset, -30, 30)
+        probability[here] = 1.0 / (1.0 + np.exp(-logit))
+    return replace(bare, probability=probability, low=low, high=high)
 
 
-def period_calibration(found: HeldOut, real: Sequence[Labelled], rows: NDArray[np.bool_]) -> dict[str, Any]:
-    """Conformal calibration of log10 period on some of the stars; see `desa.conformal.calibrate`."""
-    truth = np.log10([one.example.prot for one in real])
-    known = rows & np.isfinite(truth) & np.isfinite(found.log_period)
-    return calibrate(found.quantiles[known][:, None], truth[known][:, None], LEVELS)
+def period_calibration(
+    found: HeldOut, real: Sequence[Labelled], rows: NDArray[np.bool_]
+) -> PeriodCalibration:
+    """Calibration of the intervals on some of the stars."""
+    kinds = [one.example.candidates.kind for one in real]
+    return calibrate_periods(np.where(rows, found.central, np.nan), kinds)
 
 
 def rotation_calibration(
@@ -109,8 +123,8 @@ def rotation_calibration(
 ) -> tuple[float, float]:
     """Slope and offset of the calibrated logit (Platt 1999); 1 and 0 where one kind of star is missing."""
     told = np.array([one.example.rotates for one in real])
-    known = rows & np.isfinite(told) & np.isfinite(found.rotation)
+    known = rows & np.isfinite(told) & np.isfinite(found.answers.rotation)
     if len(np.unique(told[known])) < 2:
         return 1.0, 0.0
-    fitted = LogisticRegression(C=WIDEST_SLOPE).fit(found.rotation[known][:, None], told[known])
+    fitted = LogisticRegression(C=WIDEST_SLOPE).fit(found.answers.rotation[known][:, None], told[known])
     return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])

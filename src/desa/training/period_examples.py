@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desa.evaluation.periods import acf_peak, lomb_scargle_peak
-from desa.preprocess.period_candidates import candidates_of
+from desa.preprocess.period_candidates import LONG_DAYS, candidates_of
 from desa.progress import Report
 from desa.simulate.injection import inject, piece_of
 from desa.survey.stars import kic_of
@@ -26,8 +26,12 @@ MOCK_SPH = 200.0
 REAL_WEIGHT, MOCK_WEIGHT = 3.0, 0.5
 """Of labelled stars, beside 1 of an injection."""
 
-LONG_DAYS, SHORTEST_PIECE = 200.0, 25.0
-"""Pieces are cut from light curves longer than this, of this many days at least."""
+SHORTEST_PIECE = 25.0
+"""Pieces are cut from light curves longer than `LONG_DAYS`, of this many days at least."""
+
+FIELD, FLAT = (1.17, 0.35), 0.15
+"""Injections count by how common their periods are among Kepler's rotators (Santos et al. 2019, 2021: about
+normal in log10 days, these its mean and standard deviation), beside a share for every period alike."""
 
 SIGNALS = 0.85
 """Share of the drawn quiet light curves that get a signal."""
@@ -47,15 +51,12 @@ class Labelled:
         As it is trained on.
     prot
         Days by the catalogue, NaN where unknown.
-    mission
-        Of the light curve.
     acf, lomb_scargle
         Days by the ACF and the periodogram; NaN for stars without a known period.
     """
 
     example: PeriodExample
     prot: float
-    mission: str
     acf: float = float("nan")
     lomb_scargle: float = float("nan")
 
@@ -97,7 +98,7 @@ def labelled_of(survey: Survey, quiet: Set[int], progress: Report | None = None)
         without: list[float] = []
         if shown and not mock:
             without = [find(curve.flux, curve.cadence_days)[0] for find in (acf_peak, lomb_scargle_peak)]
-        found.append(Labelled(example, float(prot[star]), curve.mission, *without))
+        found.append(Labelled(example, float(prot[star]), *without))
         if progress:
             progress(row + 1, survey.n_lightcurves)
     return found
@@ -144,7 +145,13 @@ def _injected(curve: LightCurve, rng: np.random.Generator) -> PeriodExample:
     near = np.any(np.abs(candidates.periods / signal.prot - 1) < 0.1)
     prot = signal.prot if near or signal.size > UNSEEN else np.nan
     rotates = 1.0 if signal.size > SEEN else np.nan
-    return PeriodExample(candidates, prot, rotates, 1.0, curve.star_id, "injected")
+    return PeriodExample(candidates, prot, rotates, weight_of(signal.prot), curve.star_id, "injected")
+
+
+def weight_of(prot: float) -> float:
+    """How much an injection of some period [d] counts: 0.15 for the rarest, 1.9 for the commonest."""
+    off = (np.log10(prot) - FIELD[0]) / FIELD[1]
+    return float(FLAT + 1.5 * np.exp(-0.5 * off**2) / (FIELD[1] * np.sqrt(2 * np.pi)))
 
 
 def _hosts(survey: Survey, quiet: Set[int]) -> list[NDArray[np.int64]]:

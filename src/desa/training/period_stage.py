@@ -14,13 +14,14 @@ from desa.errors import DesaError
 from desa.evaluation.metrics import auc, auc_error
 from desa.files import written_whole
 from desa.models.period_finder import PeriodFinder, write_finder
+from desa.models.period_intervals import LEAST
 from desa.progress import Report
 from desa.provenance import provenance
 from desa.report.markdown import table_text
 from desa.report.page import Table
 from desa.survey.store import Survey
 from desa.training.period_calibration import HeldOut, held_out, period_calibration, rotation_calibration
-from desa.training.period_examples import LONG_DAYS, Labelled, injections_into, labelled_of
+from desa.training.period_examples import Labelled, injections_into, labelled_of
 from desa.training.periods import STEPS, PeriodExample, train_scorer
 
 Array = NDArray[np.float64]
@@ -28,6 +29,9 @@ Array = NDArray[np.float64]
 INJECTIONS = 3000
 LEAST_STARS = 20
 """Light curves of known period that there must be."""
+
+PERIODS = (0.15, 3.0, 8.0, 15.0, 150.0)
+"""Days; groups of the coverage table."""
 
 BINS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
 REPORT = "periods.md"
@@ -115,13 +119,6 @@ def _useful(example: PeriodExample) -> bool:
     return bool(told and len(example.candidates.periods))
 
 
-def kind_of(one: Labelled) -> str:
-    """The row of the table that a light curve belongs to."""
-    if one.mission in ("K2", "TESS"):
-        return one.mission
-    return "Kepler, longer" if one.example.candidates.span > LONG_DAYS else f"Kepler, up to {LONG_DAYS:.0f} d"
-
-
 def report(real: Sequence[Labelled], found: HeldOut, facts: Mapping[str, object]) -> str:
     """Tables of what the finder is worth on stars that it has not seen, as Markdown."""
     tables = [
@@ -147,7 +144,7 @@ def _share(right: NDArray[np.bool_]) -> str:
 
 
 def _groups(real: Sequence[Labelled], rows: NDArray[np.bool_]) -> dict[str, NDArray[np.int64]]:
-    names = np.array([kind_of(one) for one in real])
+    names = np.array([one.example.candidates.kind for one in real])
     return {str(name): np.flatnonzero(rows & (names == name)) for name in np.unique(names[rows])}
 
 
@@ -173,17 +170,29 @@ def _periods(real: Sequence[Labelled], found: HeldOut) -> Table:
 
 def _coverage(real: Sequence[Labelled], found: HeldOut) -> Table:
     truth = np.log10([one.example.prot for one in real])
+    groups = _groups(real, np.isfinite(truth))
+    for low, high in pairwise(PERIODS):
+        told = np.isfinite(truth) & (10**found.log_period >= low) & (10**found.log_period < high)
+        groups[f"period said to be {low:g} to {high:g} d"] = np.flatnonzero(told)
+    groups["all"] = np.flatnonzero(np.isfinite(truth))
     lines = []
-    for name, rows in _groups(real, np.isfinite(truth)).items():
+    for name, rows in groups.items():
+        if not len(rows):
+            continue
         cells = [name, str(len(rows))]
         for coverage in sorted(found.low):
-            low, high = found.low[coverage][rows], found.high[coverage][rows]
-            cells += [_share((low <= truth[rows]) & (truth[rows] <= high)), f"{np.nanmedian(high - low):.3f}"]
+            bottom, top = found.low[coverage][rows], found.high[coverage][rows]
+            held = (bottom <= truth[rows]) & (truth[rows] <= top)
+            cells += [_share(held), f"{np.nanmedian(top - bottom):.3f}"]
         lines.append(tuple(cells))
     columns = ["light curves", "N"]
     for coverage in sorted(found.low):
         columns += [f"in {coverage:.0%} interval", "median width, dex"]
-    return Table(tuple(columns), lines, "Intervals, each fold's calibrated on the other four.")
+    note = (
+        "Intervals, each fold's calibrated on the other four, by mission and length where there are "
+        f"{LEAST} stars (else by mission)."
+    )
+    return Table(tuple(columns), lines, note)
 
 
 def _rotation(real: Sequence[Labelled], found: HeldOut) -> Table:
