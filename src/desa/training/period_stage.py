@@ -123,6 +123,7 @@ def report(real: Sequence[Labelled], found: HeldOut, facts: Mapping[str, object]
     """Tables of what the finder is worth on stars that it has not seen, as Markdown."""
     tables = [
         _periods(real, found),
+        _wrong(real, found),
         _coverage(real, found),
         _rotation(real, found),
         _reliability(real, found),
@@ -134,7 +135,11 @@ def report(real: Sequence[Labelled], found: HeldOut, facts: Mapping[str, object]
         "light curves."
     )
     made = "\n".join(f"{name}: {value}" for name, value in facts.items())
-    parts = [f"# Rotation periods\n\n{lead}", *map(table_text, tables), f"```text\n{made}\n```\n"]
+    parts = [
+        f"# Rotation periods\n\nData: **real stars**\n\n{lead}",
+        *map(table_text, tables),
+        f"```text\n{made}\n```\n",
+    ]
     return "\n\n".join(parts)
 
 
@@ -166,6 +171,32 @@ def _periods(real: Sequence[Labelled], found: HeldOut) -> Table:
             lines.append((name, method, str(len(rows)), _share(share <= 0.1), _share(share <= 0.05), dex))
     columns = ("light curves", "method", "N", "within 10 %", "within 5 %", "mean error, dex")
     return Table(columns, lines, "Periods; a method that finds none is wrong. Errors are standard errors.")
+
+
+def _wrong(real: Sequence[Labelled], found: HeldOut) -> Table:
+    truth = np.array([one.example.prot for one in real])
+    nearest = np.array([_nearest(one.example) for one in real])
+    ratio = 10**found.log_period / truth
+    lines = []
+    for name, rows in _groups(real, np.abs(ratio - 1) > 0.1).items():
+        missed = nearest[rows] > 0.1
+        near = {aim: ~missed & (np.abs(ratio[rows] / aim - 1) <= 0.1) for aim in (0.5, 2.0)}
+        slight = ~missed & (np.abs(ratio[rows] - 1) <= 0.25)
+        other = ~(missed | slight | near[0.5] | near[2.0])
+        turns = np.median([real[row].example.candidates.span / truth[row] for row in rows])
+        counts = [part.sum() for part in (missed, near[0.5], near[2.0], slight, other)]
+        lines.append((name, str(len(rows)), *(str(int(count)) for count in counts), f"{turns:.1f}"))
+    columns = ("light curves", "wrong", "no candidate", "half", "double", "by 10 to 25 %", "else", "turns")
+    note = (
+        "Periods that are wrong by more than 10 %: stars for which no candidate lies within 10 % of the "
+        "truth, then what was chosen where one does; last the median number of turns of the wrong ones."
+    )
+    return Table(columns, lines, note)
+
+
+def _nearest(example: PeriodExample) -> float:
+    """Share by which the nearest candidate is off."""
+    return float(np.min(np.abs(example.candidates.periods / example.prot - 1), initial=np.inf))
 
 
 def _coverage(real: Sequence[Labelled], found: HeldOut) -> Table:
