@@ -134,8 +134,8 @@ def period_intervals(
     """
     shape = (len(kinds), len(calibration.coverages))
     low, high = np.full(shape, np.nan), np.full(shape, np.nan)
-    for row in np.flatnonzero(np.isfinite(found.log_period)):
-        share = np.array(calibration.of(kinds[row]))
+    for row in np.flatnonzero(np.isfinite(found.log_period)).tolist():
+        share = np.asarray(calibration.of(kinds[row]), dtype=np.float64)
         total = np.cumsum(found.density[row]) * STEP
         low[row] = np.minimum(np.interp((1 - share) / 2, total, AXIS), found.log_period[row])
         high[row] = np.maximum(np.interp((1 + share) / 2, total, AXIS), found.log_period[row])
