@@ -9,7 +9,7 @@ holds the truth with at least the stated probability for exchangeable stars, wha
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,7 +62,8 @@ def conformal_quantile(scores: ArrayLike, coverage: float) -> float:
     return float(kept[rank - 1]) if rank <= len(kept) else math.inf
 
 
-def _bounds(predicted: ArrayLike, quantiles: Sequence[float], coverage: float) -> tuple[Array, Array]:
+def bounds_of(predicted: ArrayLike, quantiles: Sequence[float], coverage: float) -> tuple[Array, Array]:
+    """Ends (N, K) of the intervals of a coverage between (N, K, Q) predicted quantiles."""
     pair = interpolate_quantiles(predicted, quantiles, [(1 - coverage) / 2, (1 + coverage) / 2])
     return pair[..., 0], pair[..., 1]
 
@@ -95,7 +96,7 @@ def calibrate(
     truth = np.asarray(target, dtype=np.float64)
     offsets: list[list[float | None]] = []
     for coverage in coverages:
-        low, high = _bounds(predicted, quantiles, coverage)
+        low, high = bounds_of(predicted, quantiles, coverage)
         scores = np.maximum(low - truth, truth - high)
         row = [conformal_quantile(scores[:, label], coverage) for label in range(truth.shape[1])]
         offsets.append([value if math.isfinite(value) else None for value in row])
@@ -107,7 +108,9 @@ def calibrate(
     }
 
 
-def intervals(predicted: ArrayLike, calibration: dict[str, Any]) -> dict[float, tuple[Array, Array]]:
+def intervals(
+    predicted: ArrayLike, calibration: dict[str, Any], offsets: Mapping[float, Array] | None = None
+) -> dict[float, tuple[Array, Array]]:
     """Calibrated intervals.
 
     Parameters
@@ -116,6 +119,8 @@ def intervals(predicted: ArrayLike, calibration: dict[str, Any]) -> dict[float, 
         (N, K, Q) predicted quantiles.
     calibration
         What `calibrate` returned.
+    offsets
+        coverage -> (N, K) of each star by its groups (`desa.conformal_groups`), in place of one for all.
 
     Returns
     -------
@@ -125,8 +130,9 @@ def intervals(predicted: ArrayLike, calibration: dict[str, Any]) -> dict[float, 
     """
     result: dict[float, tuple[Array, Array]] = {}
     for coverage, row in zip(calibration["coverages"], calibration["offsets"], strict=True):
-        low, high = _bounds(predicted, calibration["quantiles"], coverage)
+        low, high = bounds_of(predicted, calibration["quantiles"], coverage)
         offset = np.array([math.inf if value is None else value for value in row])
+        offset = (offsets or {}).get(coverage, offset)
         low, high, middle = low - offset, high + offset, (low + high) / 2
         crossed = low > high
         result[coverage] = (np.where(crossed, middle, low), np.where(crossed, middle, high))

@@ -46,6 +46,10 @@ def pretrain_spectrum(
     seed: Seed = None,
     steps: Steps = None,
     start: Start = None,
+    fold: Annotated[
+        str | None,
+        typer.Option(help="Train on all real stars ('all'), or on all but a fold ('2/3'): no split is kept."),
+    ] = None,
     device: Device = "auto",
     resume: Resume = True,
 ) -> None:
@@ -67,6 +71,7 @@ def pretrain_spectrum(
         chosen_settings(preset, config, seed, **changes),
         output,
         start=start,
+        fold=fold,
         device=device,
         resume=resume,
         progress=True,

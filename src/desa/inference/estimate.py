@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from desa.conformal import intervals
+from desa.conformal_groups import group_offsets
 from desa.errors import ModelError
 from desa.inference.labels import POSITIVE, shown
 from desa.models.finetuned import Features
@@ -101,6 +102,7 @@ def number_estimates(
     calibration: Mapping[str, Any] | None,
     needs: tuple[Part, ...],
     calibrated_on: str = "",
+    snr: Array | None = None,
 ) -> list[Estimate]:
     """Estimates from predicted quantiles.
 
@@ -114,8 +116,12 @@ def number_estimates(
         What `desa.conformal.calibrate` gave, or None.
     needs, calibrated_on
         As in `Estimate`.
+    snr
+        (N,) S/N in g of the spectra, for a calibration by groups.
     """
-    bounds = {} if calibration is None else intervals(quantiles, dict(calibration))
+    bounds: dict[float, tuple[Array, Array]] = {}
+    if calibration is not None:
+        bounds = intervals(quantiles, dict(calibration), group_offsets(quantiles, calibration, snr))
     middle = int(np.argmin(np.abs(np.asarray(levels) - 0.5)))
     found = []
     for place, label in enumerate(labels):
@@ -164,7 +170,9 @@ def _nested(
 
 
 @torch.inference_mode()
-def encoder_estimates(model: Network, features: Mapping[Part, NDArray[np.float32]]) -> list[Estimate]:
+def encoder_estimates(
+    model: Network, features: Mapping[Part, NDArray[np.float32]], snr: Array | None = None
+) -> list[Estimate]:
     """What the encoders' own heads say.
 
     Parameters
@@ -173,6 +181,8 @@ def encoder_estimates(model: Network, features: Mapping[Part, NDArray[np.float32
         The model; an encoder without head says nothing.
     features
         ``"spectrum"`` / ``"lightcurve"`` -> (N, F), NaN where a star has none.
+    snr
+        (N,) S/N in g of the spectra, NaN where unknown.
     """
     found = []
     for part in PARTS:
@@ -193,6 +203,7 @@ def encoder_estimates(model: Network, features: Mapping[Part, NDArray[np.float32
             calibration,
             (part,),
             str((calibration or {}).get("stars", model.metadata.get("data", ""))),
+            snr,
         )
     return found
 
@@ -265,12 +276,14 @@ def _estimate(
     )
 
 
-def all_estimates(model: Network, features: Mapping[Part, NDArray[np.float32]]) -> list[Estimate]:
+def all_estimates(
+    model: Network, features: Mapping[Part, NDArray[np.float32]], snr: Array | None = None
+) -> list[Estimate]:
     """What all heads say; of two for the same label the fine-tuned one.
 
     Parameters
     ----------
-    model, features
+    model, features, snr
         As in `encoder_estimates`.
 
     Raises
@@ -283,7 +296,7 @@ def all_estimates(model: Network, features: Mapping[Part, NDArray[np.float32]]) 
             "this model embeds, but no head of it predicts a label (the published full model has none): use "
             "the published encoders' own checkpoints, or teach it a label with desa finetune"
         )
-    found = {estimate.label: estimate for estimate in encoder_estimates(model, features)}
+    found = {estimate.label: estimate for estimate in encoder_estimates(model, features, snr)}
     if model.heads:
         for head in model.heads:  # no parts of the module, so that it does not move them itself
             head.tuned.to(model.device)

@@ -214,7 +214,7 @@ def _judged(
     columns, found = _about(stars, sampling, p_values), found_periods(model, stars)
     judged = [
         (estimate, _flags(estimate, stars, sampling, doubts, limits, found))
-        for estimate in with_periods(all_estimates(model, rows), found)
+        for estimate in with_periods(all_estimates(model, rows, columns.values["snr_g"]), found)
     ]
     if found is not None:
         columns.values[ROTATION] = found.probability

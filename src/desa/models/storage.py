@@ -15,12 +15,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from desa.config import Level, Settings
+from desa.conformal_groups import SNR
 from desa.documents import Document, Facts, Hash, Word, faults, read_json
 from desa.errors import ModelError
 from desa.files import open_regular, written_whole
 from desa.models.places import FACTS
 
 DocumentT = TypeVar("DocumentT", bound=Document)
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 FORMAT = 1
 HALF_FROM = 1024
@@ -32,13 +35,23 @@ MAX_HEADER = 8 << 20
 WEIGHTS = "model.safetensors"
 
 
+class GroupAxis(Document):
+    """What stars are grouped by, and where one group ends."""
+
+    name: Word
+    edges: Annotated[list[Finite], Field(max_length=99)]
+
+
 class Calibration(Document):
-    """What `desa.conformal.calibrate` gave for K labels."""
+    """What `desa.conformal.calibrate` or `desa.conformal_groups.calibrate_by_group` gave for K labels."""
 
     coverages: Annotated[list[Level], Field(min_length=1, max_length=99)]
     quantiles: Annotated[list[Level], Field(min_length=1, max_length=99)]
     offsets: list[list[Annotated[float, Field(allow_inf_nan=False)] | None]]
     counts: list[Annotated[int, Field(ge=0)]]
+    labels: list[Word] = []
+    axes: Annotated[list[GroupAxis], Field(max_length=99)] = []
+    group_offsets: list[list[list[Finite]]] = []
 
     @model_validator(mode="after")
     def _shapes_fit(self) -> Self:
@@ -46,6 +59,13 @@ class Calibration(Document):
             len(self.counts)
         }:
             raise ValueError("offsets must be a number for each coverage and label")
+        if self.axes:
+            groups = 1 + sum(len(axis.edges) for axis in self.axes)
+            labels, rows = len(self.counts), self.group_offsets
+            fits = len(self.labels) == labels and {axis.name for axis in self.axes} <= {SNR, *self.labels}
+            fits &= len(rows) == len(self.coverages) and all(len(row) == labels for row in rows)
+            if not fits or {len(one) for row in rows for one in row} != {groups}:
+                raise ValueError("group_offsets must be a number for each coverage, label and group")
         return self
 
 

@@ -129,8 +129,8 @@ class Stage:
         found = [facts for model in self.models for facts in surveys_of(model)]
         return [facts for place, facts in enumerate(found) if facts not in found[:place]]
 
-    def finish(self, model: Network, history: History, stars: Sequence[int]) -> Network:
-        """Write ``model/`` and ``run.json``; `stars` of each survey were trained on."""
+    def finish(self, model: Network, history: History, stars: Sequence[int], **facts: str) -> Network:
+        """Write ``model/`` and ``run.json``; `stars` of each survey were trained on, `facts` are noted."""
         validation = {k: v for k, v in (history.validation or {}).items() if np.isfinite(v)}
         model.metadata = {
             **provenance(data=self.surveys.data, survey=self.surveys.identity, seed=self.settings.seed),
@@ -144,12 +144,13 @@ class Stage:
             "seconds": round(history.seconds, 1),
             "validation": validation,
             "collapsed": bool(validation.get("collapsed", 0.0)),
+            **facts,
         }
         if current().main:
             model.save(self.out / MODEL)
             with written_whole(self.out / FACTS) as scratch:
-                facts = {**model.metadata, "settings": self.settings.model_dump(mode="json")}
-                scratch.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+                run = {**model.metadata, "settings": self.settings.model_dump(mode="json")}
+                scratch.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
         barrier()
         return model
 

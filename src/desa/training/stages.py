@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain, compress
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from desa.survey.store import Survey
 from desa.training.alignment import Align
 from desa.training.checkpoint import full_weights
 from desa.training.distributed import barrier, current, join
+from desa.training.folds import Fold
 from desa.training.pairs import (
     PairLoader,
     mixed_pairs,
@@ -52,6 +54,7 @@ def pretrain_spectrum(
     out: str | Path,
     *,
     start: str | Path | None = None,
+    fold: str | None = None,
     device: str = "auto",
     resume: bool = True,
     progress: bool = False,
@@ -70,6 +73,9 @@ def pretrain_spectrum(
     start
         Folder of a model whose encoder it begins with, in that encoder's own sizes and preprocessing; with
         its head too, if that is for the same labels. None begins with random weights.
+    fold
+        Train on all stars of the real surveys but a fold, ``"2/3"``, or on ``"all"``; see
+        `desa.training.folds`. There is then no validation, and the last weights are kept. None: the splits.
     device
         ``"auto"``, ``"cpu"``, ``"cuda"``. Under `torchrun`, each process its own.
     resume
@@ -92,7 +98,7 @@ def pretrain_spectrum(
     Interrupted
         If a signal stopped the run; it can be resumed.
     """
-    return _pretrain("spectrum", survey, settings, out, start, device, resume, progress)
+    return _pretrain("spectrum", survey, settings, out, start, device, resume, progress, fold)
 
 
 def pretrain_lightcurve(
@@ -118,9 +124,13 @@ def _pretrain(
     device: str,
     resume: bool,
     progress: bool,
+    fold: str | None = None,
 ) -> Network:
     join(choose_device(device))
     surveys, begin = Mixture.of(survey), None if start is None else Network.load(start)
+    if fold is not None:
+        kept_out = Fold.of(fold)
+        surveys = replace(surveys, surveys=tuple(kept_out.split(one) for one in surveys.surveys))
     if begin is not None:
         own = {section: getattr(begin.settings, section) for section in (part, f"preprocess_{part}")}
         settings = settings.model_copy(update=own)
@@ -160,14 +170,15 @@ def _pretrain(
 
         held = Chained([make_loader(data, size, seed, shuffle=False) for data in valid])
         each = sum(len(data) for data in train) // (size * world.size)
-        history = stage.fit(task, batches, held, each)
+        history = stage.fit(task, batches, held if fold is None else None, each)
         model = _whole(task.model, stage.device)
         if objective.supervised and torch.isfinite(labels).any():
             model.calibration[part] = _calibration(model, surveys, part)
         else:  # a head that no label has taught would predict nonsense
             setattr(model, f"{part}_head", None)
         model.references = survey_references(model, surveys.surveys, part)
-        return stage.finish(model, history, [len(np.unique(data.star)) for data in train])
+        facts = {} if fold is None else {"fold": fold}
+        return stage.finish(model, history, [len(np.unique(data.star)) for data in train], **facts)
 
 
 class Chained:
