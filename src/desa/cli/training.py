@@ -231,13 +231,21 @@ def calibrate(
     output: Annotated[Path, output_option("Model folder to make (or the model's own).")],
     model: Model = "",
     half: Annotated[bool, typer.Option(help="Store large weights in half precision: half the size.")] = False,
+    twin: Annotated[
+        list[Path] | None,
+        typer.Option(help="Model of one fold (`pretrain spectrum --fold 1/3`); give those of all folds."),
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Calibrate the intervals that a model predicts on the labelled stars of a survey.
 
-    All stars count, but of a survey that the model was trained on only the calibration split.
+    All stars count, but of a survey that the model was trained on only the calibration split. With `--twin`
+    the spectrum head of a model trained on all stars (`--fold all`) is calibrated on all of them, each
+    predicted by the twin that has not seen it; intervals then hold by S/N, Teff, log g and [Fe/H].
 
     Example: `desa calibrate real --model runs/joint/model -o models/mine`
+
+    Example: `desa calibrate real --model all/model --twin 1/model --twin 2/model -o models/mine`
     """
     import desa
     from desa.devices import choose_device
@@ -245,6 +253,13 @@ def calibrate(
     from desa.training.calibration import recalibrate
 
     loaded = desa.load(model).to(choose_device(device))
+    if twin:
+        from desa.training.cross_calibration import cross_calibrate
+
+        found = cross_calibrate(loaded, [desa.load(path) for path in twin], Store.open(survey))
+        screen().print(f"spectrum head calibrated on {found} of {survey}", markup=False, highlight=False)
+        loaded.save(output, half=half)
+        return
     for part, count in recalibrate(loaded, Store.open(survey)).items():
         screen().print(f"{part} head calibrated on {count} of {survey}", markup=False, highlight=False)
     loaded.save(output, half=half)

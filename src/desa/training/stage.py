@@ -139,7 +139,7 @@ class Stage:
             "made_from": self.made_from,
             "stage": self.name,
             "steps": history.step,
-            "best_step": history.best_step,
+            "best_step": history.step if history.best is None else history.best_step,
             "stopped": history.stopped,
             "seconds": round(history.seconds, 1),
             "validation": validation,
