@@ -32,6 +32,7 @@ def test_no_fold(text: str) -> None:
         Fold.of(text)
 
 
+@pytest.mark.slow
 def test_twins_calibrate_the_model_of_all_stars(tmp_path: Path) -> None:
     real = tiny_survey(tmp_path / "real", 40, "real", 7000)
     settings = tiny_settings(train_spectrum={"steps": 2, "validate_every": 2})

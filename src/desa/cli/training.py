@@ -256,7 +256,7 @@ def calibrate(
     if twin:
         from desa.training.cross_calibration import cross_calibrate
 
-        found = cross_calibrate(loaded, [desa.load(path) for path in twin], Store.open(survey))
+        found = cross_calibrate(loaded, [desa.load(str(path)) for path in twin], Store.open(survey))
         screen().print(f"spectrum head calibrated on {found} of {survey}", markup=False, highlight=False)
         loaded.save(output, half=half)
         return

@@ -93,7 +93,7 @@ class Stage:
             yield
 
     def fit(
-        self, task: Task, train: Callable[[int], Any], valid: Iterable[Any], batches_a_pass: int
+        self, task: Task, train: Callable[[int], Any], valid: Iterable[Any] | None, batches_a_pass: int
     ) -> History:
         """Train, and raise `Interrupted` if a signal stopped it."""
         training = self.training
