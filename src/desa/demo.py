@@ -22,6 +22,7 @@ from desa.benchmark.candidates.untrained import untrained
 from desa.config import Settings, settings
 from desa.evaluation.probe import LABELS, ProbeTable, probe_table
 from desa.files import written_whole
+from desa.folders import claimed
 from desa.inference.embed import embed_files, embed_survey, write_embedding
 from desa.inference.encode import lightcurve_features, spectrum_features
 from desa.models.network import Network
@@ -104,7 +105,13 @@ def run_demo(
     DemoResult
         The numbers that the report shows.
     """
-    out = Path(out)
+    with claimed(out, "demo", ours=lambda path: (path / "survey").is_dir()) as folder:
+        return _run(folder, stars, seed, processes, chosen, console)
+
+
+def _run(
+    out: Path, stars: int, seed: int, processes: int, chosen: Settings | None, console: Console | None
+) -> DemoResult:
     screen = console or Console(quiet=True)
     setting = (chosen or settings("mini")).model_copy(update={"seed": seed})
     stages = _Stages(screen)

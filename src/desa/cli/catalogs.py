@@ -78,15 +78,18 @@ def get(
     from desa.cli.common import list_left_out
     from desa.download.catalogs import get as bring
     from desa.errors import ArchiveError
+    from desa.folders import claimed
 
     entries = [catalog(name) for name in names]
     missing = []
-    for entry in entries:
-        try:
-            path = bring(entry, output, positions=table, token=SecretStr(token) if token else None)
-            screen().print(f"{entry.name}: {path}", markup=False, highlight=False)
-        except ArchiveError as error:
-            missing.append((entry.name, str(error).removeprefix(f"{entry.name}: ")))
+    # Tables may stand beside anything: what is there is neither changed nor removed.
+    with claimed(output, "folder of downloads", ours=lambda path: True):
+        for entry in entries:
+            try:
+                path = bring(entry, output, positions=table, token=SecretStr(token) if token else None)
+                screen().print(f"{entry.name}: {path}", markup=False, highlight=False)
+            except ArchiveError as error:
+                missing.append((entry.name, str(error).removeprefix(f"{entry.name}: ")))
     list_left_out(missing)
     raise typer.Exit(1 if missing else 0)
 

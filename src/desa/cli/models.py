@@ -22,7 +22,7 @@ from desa.cli.common import (
 )
 from desa.cli.output import STDOUT, Json, check_folder, check_inputs, check_table, on_stdout, speaker
 from desa.errors import SettingsError
-from desa.models.places import check_model
+from desa.models.places import check_model, claimed_for_model
 from desa.words import counted
 
 
@@ -130,5 +130,6 @@ def convert(
     check_folder(output)
     from desa.models.published import convert as run
 
-    model = run(checkpoint, config, output)
+    with claimed_for_model(output):
+        model = run(checkpoint, config, output)
     screen().print(f"{model.metadata['kind']} in {output}", markup=False, highlight=False)

@@ -23,7 +23,7 @@ from desa.cli.common import (
     screen,
 )
 from desa.cli.output import STDOUT, Json, Output, check_folder, check_inputs, check_table, on_stdout, speaker
-from desa.models.places import check_model
+from desa.models.places import check_model, claimed_for_model
 
 
 class FineTuningTask(Enum):
@@ -145,7 +145,7 @@ def finetune(
     from desa.survey.store import Survey as Store
 
     loaded = desa.load(model).to(where)
-    with progress_bar("embedding labelled stars") as progress:
+    with claimed_for_model(output), progress_bar("embedding labelled stars") as progress:
         found = finetune_survey(
             loaded,
             Store.open(survey),
@@ -159,7 +159,7 @@ def finetune(
             progress=progress,
             work=output / "work",
         )
-    save_with_heads(loaded, found.heads, output)
+        save_with_heads(loaded, found.heads, output)
     print_table(score_table(found), screen())
     if not any(head.facts["scores"] for head in found.heads):
         screen().print("too few labelled stars for a score: label more stars")

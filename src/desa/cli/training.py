@@ -249,17 +249,20 @@ def calibrate(
     """
     import desa
     from desa.devices import choose_device
+    from desa.models.places import claimed_for_model
     from desa.survey.store import Survey as Store
     from desa.training.calibration import recalibrate
 
     loaded = desa.load(model).to(choose_device(device))
-    if twin:
-        from desa.training.cross_calibration import cross_calibrate
+    with claimed_for_model(output):
+        if twin:
+            from desa.training.cross_calibration import cross_calibrate
 
-        found = cross_calibrate(loaded, [desa.load(str(path)) for path in twin], Store.open(survey))
-        screen().print(f"spectrum head calibrated on {found} of {survey}", markup=False, highlight=False)
+            found = cross_calibrate(loaded, [desa.load(str(path)) for path in twin], Store.open(survey))
+            screen().print(f"spectrum head calibrated on {found} of {survey}", markup=False, highlight=False)
+        else:
+            for part, count in recalibrate(loaded, Store.open(survey)).items():
+                screen().print(
+                    f"{part} head calibrated on {count} of {survey}", markup=False, highlight=False
+                )
         loaded.save(output, half=half)
-        return
-    for part, count in recalibrate(loaded, Store.open(survey)).items():
-        screen().print(f"{part} head calibrated on {count} of {survey}", markup=False, highlight=False)
-    loaded.save(output, half=half)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from desa.errors import ModelError
+from desa.folders import claimed
 
 BROUGHT = Path(__file__).parents[1] / "pretrained"
 """Folder of the model that comes with desa."""
 
 FACTS = "model.json"
 """What every model's folder holds, beside its weights."""
+
+
+def claimed_for_model(folder: str | Path) -> AbstractContextManager[Path]:
+    """Take a folder for a model until the block ends (`desa.folders.claimed`): new, or one with a model."""
+    return claimed(folder, "model", ours=lambda path: (path / FACTS).is_file())
 
 
 def looks_like_path(name: str) -> bool:
