@@ -17,7 +17,7 @@ COMMANDS = {
         ("calibrate", "SURVEY"),
         ("finetune", "SURVEY", "--task", "regression", "--label", "teff"),
     ],
-    "demo": [("demo", "--stars", "8")],
+    "demo": [("demo", "--stars", "200")],
     "folder of downloads": [("catalogs", "get", "mcquillan2014")],
 }
 CASES = [(holds, command) for holds, commands in COMMANDS.items() for command in commands]
