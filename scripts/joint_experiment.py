@@ -86,8 +86,8 @@ def run_all(survey: Survey, encoders: Path, out: Path, seeds: int, steps: int) -
     """Every run that is not there yet; the main ones of all seeds before the ablations."""
     pairs = best_pairs(survey)
     test = survey.split[pairs.star] == "test"
-    order = [(v, s) for s in range(seeds) for v in list(VARIANTS)[:3]]
-    order += [(v, s) for v in list(VARIANTS)[3:] for s in range(seeds)]
+    order = [(variant, seed) for seed in range(seeds) for variant in list(VARIANTS)[:2]]
+    order += [(variant, seed) for variant in list(VARIANTS)[2:] for seed in range(seeds)]
     for variant, seed in order:
         target = out / f"{variant.replace(', ', '-').replace(' ', '_')}-{seed}.npz"
         if target.exists():

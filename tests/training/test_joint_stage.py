@@ -9,9 +9,14 @@ from pydantic import ValidationError
 
 from desa.config import Settings, with_changes
 from desa.errors import SettingsError
+from desa.inference.embed import embed_stars
 from desa.inference.encode import lightcurve_features, spectrum_features
+from desa.inference.joint import has_both, joint_estimates
+from desa.inference.predict import predict_stars
+from desa.inference.quality import Flag
 from desa.models.network import Network
 from desa.survey.mixture import Mixture
+from desa.survey.selection import stars_of_survey
 from desa.training.joining import Join, JointBatch
 from desa.training.joint_stage import JointData, train_joint
 from desa.training.stages import joined_model
@@ -135,8 +140,28 @@ def test_stage_trains_calibrates_and_resumes_bit_for_bit(trained: Trained, tmp_p
         before = Network.load(trained.folder / part / "model").require(f"{part}_encoder").state_dict()
         after = loaded.require(f"{part}_encoder").state_dict()
         assert all(torch.equal(before[name], after[name]) for name in before)
+    uses(loaded, trained)
     again = train_joint(trained.survey, *parts(trained), first, tmp_path / "whole", device="cpu", resume=True)
     assert again.metadata["best_step"] == whole.metadata["best_step"]
+
+
+def uses(model: Network, trained: Trained) -> None:
+    """Embeddings of every star, and the joint labels of those with both modalities."""
+    stars = [star for batch in stars_of_survey(trained.survey) for star in batch][:9]
+    both = has_both(stars)
+    assert both.any() and not both.all()
+    for star, (embedding, _) in zip(stars, embed_stars(model, stars), strict=True):
+        assert embedding.joint is not None and np.isfinite(embedding.joint).all()
+        assert (embedding.match_spectrum is not None) == (star.spectrum is not None)
+    found = {one.label: one for one in joint_estimates(model, stars)}
+    assert set(found) == {"teff", "log_g", "prot", "binary"}
+    assert np.array_equal(np.isfinite(found["teff"].median), both)
+    for star, mine in zip(stars, predict_stars(model, stars), strict=True):
+        if star.modality == "joint":
+            row = stars.index(star)
+            assert mine["teff"].median == pytest.approx(found["teff"].median[row], rel=1e-5)
+            assert mine["binary"].flag & Flag.MOCK_TRUTH and not mine["teff"].flag & Flag.MOCK_TRUTH
+            assert sum(mine["binary"].probabilities.values()) == pytest.approx(1.0)
 
 
 def test_gaia_is_never_asked_for_and_given() -> None:

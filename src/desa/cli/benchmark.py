@@ -1,4 +1,4 @@
-"""The command that runs the paper's experiments: benchmark."""
+"""Commands that compare models: benchmark, phases."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import typer
 from desa.cli.common import (
     MODELS,
     Config,
+    Model,
     Preset,
     Processes,
     Seed,
-    Survey,
     app,
     chosen_settings,
     output_option,
@@ -24,8 +24,8 @@ from desa.cli.output import check_folder
 
 @app.command(rich_help_panel=MODELS)
 def benchmark(
-    survey: Survey,
     output: Annotated[Path, output_option("Folder for everything it makes.")],
+    survey: Annotated[Path | None, typer.Argument(help="Survey folder.", show_default=False)] = None,
     preset: Preset = "mini",
     config: Config = None,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds of every model.")] = 3,
@@ -44,6 +44,10 @@ def benchmark(
             "a survey of real stars: the real track, for a model that has learned from mock stars alone."
         ),
     ] = "",
+    features: Annotated[
+        Path | None,
+        typer.Option(help="Folder of others' cached features, in place of a survey: the diagnostic on them."),
+    ] = None,
 ) -> None:
     """Run the paper's experiments on a survey: every model, every task, every seed; tables and a page.
 
@@ -57,7 +61,17 @@ def benchmark(
 
     Exit code 1 if any cell gave no score.
     """
+    if (survey is None) == (features is None):
+        raise typer.BadParameter("give a survey, or --features with a folder of cached features")
     check_folder(output)
+    if features is not None:
+        from desa.benchmark.features import phases as run_phases
+        from desa.benchmark.features import read_features
+
+        run_phases(read_features(features), output)
+        _show(output)
+        return
+    assert survey is not None
     from desa.benchmark.collect import collect
     from desa.benchmark.design import make_design
     from desa.benchmark.page import write_benchmark
@@ -98,3 +112,37 @@ def benchmark(
     for line in results.left_out:
         screen().print(line, markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(1 if results.left_out else 0)
+
+
+LABELS = "teff,log_g,fe_h,log_prot,age,bp_rp,m_g"
+
+
+@app.command(rich_help_panel=MODELS)
+def phases(
+    survey: Annotated[Path, typer.Argument(help="Survey folder.")],
+    output: Annotated[Path, output_option("Folder for phases.md and phases.json.")],
+    model: Model = "",
+    labels: Annotated[str, typer.Option(help="Labels, by commas.")] = LABELS,
+) -> None:
+    """Tell for which labels aligning both modalities, or predicting one from the other, can pay.
+
+    Canonical correlations and reduced-rank regression on the encoders' features, beside each modality alone
+    and both side by side, after arXiv 2606.11190. For features from elsewhere: `desa benchmark --features`.
+
+    Example: `desa phases survey --model runs/joint/model -o phases`
+    """
+    check_folder(output)
+    import desa
+    from desa.benchmark.features import features_of
+    from desa.benchmark.features import phases as run
+    from desa.survey.store import Survey as Store
+
+    names = tuple(name for name in labels.split(",") if name)
+    run(features_of(desa.load(model), Store.open(survey), names), output)
+    _show(output)
+
+
+def _show(output: Path) -> None:
+    """The table on the screen."""
+    text = (output / "phases.md").read_text(encoding="utf-8")
+    screen().print(text, markup=False, highlight=False, soft_wrap=True)

@@ -19,6 +19,7 @@ from desa.errors import ModelError
 from desa.files import written_whole
 from desa.inference.encode import BATCH_SIZE, Array, chunked, star_features
 from desa.inference.exact import one_order, portions
+from desa.inference.joint import has_both, joint_vectors
 from desa.inference.table_files import table_format, write_table
 from desa.models.network import Network
 from desa.models.storage import weights_hash
@@ -192,6 +193,13 @@ def _embed(
         for part in known:
             _add_matches(model, part, features[part], known[part], vectors, batch_size)
         joint = _add_joint(model, features, known, prior, vectors, batch_size)
+        if model.joint is not None:
+            joint = has_both(stars)
+            some = [place for place, own in enumerate(vectors) if own]
+            for place, own in zip(
+                some, joint_vectors(model, [stars[k] for k in some], batch_size), strict=True
+            ):
+                vectors[place] |= own
     found = []
     for place, (star, own) in enumerate(zip(stars, vectors, strict=True)):
         if own:

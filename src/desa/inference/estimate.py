@@ -46,6 +46,8 @@ class Estimate:
         The stars of the calibration in words, empty if unknown.
     used
         The modalities that each star's label is told from; empty: `needs`.
+    learned_from
+        The data whose own truth alone taught the label, where that is not the sky's; else empty.
     """
 
     label: str
@@ -58,6 +60,7 @@ class Estimate:
     calibrated: bool = False
     calibrated_on: str = ""
     used: tuple[tuple[Part, ...], ...] = ()
+    learned_from: str = ""
 
     def read(self, star: int) -> tuple[Part, ...]:
         """The modalities that the label of a star is told from."""
@@ -291,7 +294,7 @@ def all_estimates(
     ModelError
         If the model has no head at all.
     """
-    if model.spectrum_head is None and model.lightcurve_head is None and not model.heads:
+    if not (model.spectrum_head or model.lightcurve_head or model.heads or "joint" in model.calibration):
         raise ModelError(
             "this model embeds, but no head of it predicts a label (the published full model has none): use "
             "the published encoders' own checkpoints, or teach it a label with desa finetune"

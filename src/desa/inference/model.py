@@ -15,7 +15,12 @@ from desa.inference.quality import Limits
 from desa.models.network import Network
 from desa.types import Star
 
-SHOWN = {"lightcurve": "light-curve encoder", "spectrum": "spectrum encoder", "dualformer": "DualFormer"}
+SHOWN = {
+    "lightcurve": "light-curve encoder",
+    "spectrum": "spectrum encoder",
+    "dualformer": "DualFormer",
+    "joint": "joint model",
+}
 
 
 class Desa(Network):
@@ -84,7 +89,7 @@ class Desa(Network):
 
     def _embed(self, stars: list[Star], prior: Any) -> list[Named]:
         check_modalities(self, stars)
-        if any(star.modality == "joint" for star in stars):
+        if self.joint is None and any(star.modality == "joint" for star in stars):
             self.require("dualformer")
         return embed_stars(self, stars, None if prior is None else prior_tensor(self, prior, len(stars)))
 

@@ -13,6 +13,7 @@ from desa.inference.embed import each_spectrum
 from desa.inference.encode import star_features
 from desa.inference.estimate import Estimate, all_estimates
 from desa.inference.exact import one_order, portions
+from desa.inference.joint import has_both, joint_estimates, with_joint
 from desa.inference.objects import LightCurves, Spectra, check_modalities, given_stars
 from desa.inference.periods import LABEL, FoundPeriods, found_periods, with_periods
 from desa.inference.prediction_table import ROTATION, Columns, build_table, joined
@@ -212,9 +213,11 @@ def _judged(
     sampling = [None if star.lightcurve is None else sampling_of(star.lightcurve, length) for star in stars]
     doubts = _doubts(model, stars, sampling, p_values, limits)
     columns, found = _about(stars, sampling, p_values), found_periods(model, stars)
+    own = all_estimates(model, rows, columns.values["snr_g"])
+    estimates = with_joint(own, joint_estimates(model, stars), has_both(stars))
     judged = [
         (estimate, _flags(estimate, stars, sampling, doubts, limits, found))
-        for estimate in with_periods(all_estimates(model, rows, columns.values["snr_g"]), found)
+        for estimate in with_periods(estimates, found)
     ]
     if found is not None:
         columns.values[ROTATION] = found.probability
@@ -299,6 +302,8 @@ def _flags(
                 span = len(star.lightcurve) * star.lightcurve.cadence_days
                 own += rotation_doubts(float(found.probability[row]), limits)
             own += period_doubts(float(estimate.median[row]), span, limits)
+        if estimate.learned_from:
+            own.append(Doubt(Flag.MOCK_TRUTH, f"learned from the truth of a {estimate.learned_from}"))
         if not estimate.calibrated:
             own.append(Doubt(Flag.NO_CALIBRATION, "the model has no calibration for it"))
         flags.append(flag_and_reason(own))

@@ -24,6 +24,7 @@ class Flag(IntFlag):
     NOT_A_STAR = 64
     NO_REDSHIFT = 128
     NO_ROTATION = 256
+    MOCK_TRUTH = 512
 
 
 @dataclass(frozen=True)

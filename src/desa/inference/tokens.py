@@ -95,7 +95,7 @@ def star_tokens(model: Network, stars: Sequence[Star], gaia: Tensor | None = Non
     model
         With both encoders.
     stars
-        B stars, of which at least one has a spectrum and at least one a light curve.
+        B stars, each with a spectrum or a light curve.
     gaia
         (B, 3), NaN where unknown; None: all unknown.
     """
@@ -106,10 +106,23 @@ def star_tokens(model: Network, stars: Sequence[Star], gaia: Tensor | None = Non
         items = [getattr(star, part) for star in stars]
         known = torch.tensor([item is not None for item in items])
         present[:, place] = known
-        for name, own in read_tokens(
-            model, batch_of(model, part, [item for item in items if item is not None])
-        ).items():
+        given = [item for item in items if item is not None]
+        found = read_tokens(model, batch_of(model, part, given)) if given else _blank(model, part)
+        for name, own in found.items():
             rows[name] = torch.zeros(len(stars), *own.shape[1:])
             rows[name][known] = own
-    given = torch.full((len(stars), len(GAIA)), torch.nan) if gaia is None else gaia
-    return Tokens(**rows, present=present, gaia=given)
+    about = torch.full((len(stars), len(GAIA)), torch.nan) if gaia is None else gaia
+    return Tokens(**rows, present=present, gaia=about)
+
+
+@torch.inference_mode()
+def _blank(model: Network, part: Part) -> dict[str, Tensor]:
+    """No rows of a modality's tokens, in their shapes."""
+    settings = model.settings
+    if part == "spectrum":
+        pixels = torch.zeros(1, settings.preprocess_spectrum.pixels, device=model.device)
+        found: tuple[Tensor, ...] = (spectrum_tokens(model.require("spectrum_encoder"), pixels, None),)
+    else:
+        channels = torch.zeros(1, 4, settings.preprocess_lightcurve.length, device=model.device)
+        found = lightcurve_tokens(model.require("lightcurve_encoder"), channels)
+    return {name: rows[:0].cpu() for name, rows in zip(NAMES[part], found, strict=True)}
