@@ -138,8 +138,8 @@ def _text(features: Features, found: list[Phase]) -> str:
     ways = list(found[0].r2)
     lines = [
         f"Data: {features.data}. R2 of ridge probes on test stars (0: the training mean) ± its error "
-        "over test stars. A way pays where it beats the better single modality by more than that; stability: the "
-        "share of subsamples of 80 % of the stars with the same verdict.",
+        "over test stars. A way pays where it beats the better single modality by more than that; "
+        "stability: the share of subsamples of 80 % of the stars with the same verdict.",
         "",
         f"| label | {' | '.join(ways)} | pays | stability | stars |",
         "| --- |" + " ---: |" * (len(ways) + 3),
