@@ -86,14 +86,14 @@ def read_features(folder: str | Path) -> Features:
         period = labels["log_prot"]
         labels["log_prot"] = np.log10(np.where(period > 0, period, np.nan))
     stars = np.concatenate([meta.column("KID").to_numpy() for *_, meta in parts])
-    split = np.concatenate([np.full(len(first), name) for name, first, _, _ in parts])
-    split = np.where(np.isin(stars, stars[split == "train"]), "train", split)
+    side = np.concatenate([np.full(len(first), name) for name, first, _, _ in parts])
+    side = np.where(np.isin(stars, stars[side == "train"]), "train", side)
     return Features(
         np.concatenate([first for _, first, _, _ in parts]).astype(np.float32),
         np.concatenate([second for _, _, second, _ in parts]).astype(np.float32),
-        split,
+        side,
         labels,
-        f"cached features of {len(split)} pairs, as their makers describe them",
+        f"cached features of {len(side)} pairs, as their makers describe them",
     )
 
 
