@@ -91,7 +91,9 @@ def test_predictions_carry_quantiles_and_intervals(model: Desa) -> None:
     assert teff.median == teff.quantiles[0.5]
     assert all(low <= high for low, high in teff.intervals.values())
     assert found[0]["prot"].intervals == {}
-    assert model.predict(spectrum=spectrum(seed=2))["teff"].median == pytest.approx(teff.median, rel=1e-4)
+    # In kelvins: the untrained head says nearly 0 of its scale of 5777 K, so rounding is a large share of it.
+    alone = model.predict(spectrum=spectrum(seed=2))["teff"].median
+    assert alone == pytest.approx(teff.median, abs=0.01), "a spectrum alone and in a batch"
 
 
 def test_saved_and_loaded_is_the_same(model: Desa, tmp_path: Path) -> None:
