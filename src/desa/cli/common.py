@@ -23,7 +23,7 @@ START, STARS, DATA, MODELS = "Begin here", "Your stars", "Files, surveys, labels
 ORDER = (
     *("demo", "predict", "embed", "search", "anomalies", "explore"),
     *("inspect", "ingest", "info", "fetch", "catalogs", "simulate"),
-    *("pretrain", "align", "calibrate", "finetune", "convert", "benchmark"),
+    *("pretrain", "align", "joint", "phases", "calibrate", "finetune", "convert", "benchmark"),
 )
 """Commands in `desa --help`, group by group."""
 
