@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from desa.cli import app
 from desa.errors import OutputError, SurveyError
-from desa.io.registry import read_spectrum
+from desa.io.registry import read_lightcurve_file, read_spectrum
 from desa.io.stitching import read_lightcurve
 from desa.survey.info import damaged_files, survey_info, survey_lines
 from desa.survey.ingest import ingest, report_rows
@@ -177,6 +177,25 @@ def test_output_inside_the_input_is_not_read(archive, tmp_path):
     shutil.copytree(archive / "sp", copy)
     first = ingest(None, copy, None, copy / "survey", processes=1)
     assert ingest(None, copy, None, copy / "survey", processes=1) == first
+
+
+def test_missions_and_products_are_kept_apart(tmp_path):
+    for quarter in (1, 2):
+        write_quarter(tmp_path / f"in/{quarter}.fits", 7, quarter)
+    long = read_lightcurve_file(tmp_path / "in/1.fits")
+    shutil.copy(tmp_path / "in/1.fits", tmp_path / "in/shifted.fits")
+    from astropy.io import fits
+
+    with fits.open(tmp_path / "in/shifted.fits", mode="update") as hdus:
+        hdus[1].data["CADENCENO"] += (
+            30  # less than a day, so that it is another time base and no contradiction
+        )
+        hdus[0].header["QUARTER"] = 9
+    report = ingest(tmp_path / "in", None, None, tmp_path / "s", processes=1)
+    assert report["lightcurves"]["stored"] == 2 and not report["left_out"]
+    survey = Survey.open(tmp_path / "s")
+    assert sorted(survey.lightcurve(row).quarters for row in range(2)) == [(1, 2), (9,)]
+    assert len(survey.lightcurve(1)) == len(long)
 
 
 def test_a_quarter_whose_cadences_contradict_its_times_is_left_out(tmp_path):
