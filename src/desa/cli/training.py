@@ -33,6 +33,10 @@ Start = Annotated[
     typer.Option(help="Model folder whose encoder (and head, if for the same labels) to begin with."),
 ]
 
+RunFolder = Annotated[Path, output_option("Run folder.")]
+SpectrumModel = Annotated[Path, typer.Option(help="Model folder of the spectrum encoder.")]
+LightCurveModel = Annotated[Path, typer.Option(help="Model folder of the light-curve encoder.")]
+
 pretrain = typer.Typer(no_args_is_help=True, help="Pre-train an encoder on a survey.")
 app.add_typer(pretrain, name="pretrain", rich_help_panel=MODELS)
 
@@ -40,7 +44,7 @@ app.add_typer(pretrain, name="pretrain", rich_help_panel=MODELS)
 @pretrain.command("spectrum")
 def pretrain_spectrum(
     surveys: Surveys,
-    output: Annotated[Path, output_option("Run folder.")],
+    output: RunFolder,
     preset: Preset = "mini",
     config: Config = None,
     seed: Seed = None,
@@ -82,7 +86,7 @@ def pretrain_spectrum(
 @pretrain.command("lightcurve")
 def pretrain_lightcurve(
     surveys: Surveys,
-    output: Annotated[Path, output_option("Run folder.")],
+    output: RunFolder,
     preset: Preset = "mini",
     config: Config = None,
     seed: Seed = None,
@@ -154,9 +158,9 @@ def pretrain_periods(
 @app.command(rich_help_panel=MODELS)
 def align(
     surveys: Surveys,
-    spectrum: Annotated[Path, typer.Option(help="Model folder of the spectrum encoder.")],
-    lightcurve: Annotated[Path, typer.Option(help="Model folder of the light-curve encoder.")],
-    output: Annotated[Path, output_option("Run folder.")],
+    spectrum: SpectrumModel,
+    lightcurve: LightCurveModel,
+    output: RunFolder,
     preset: Preset = "mini",
     config: Config = None,
     seed: Seed = None,
@@ -180,9 +184,9 @@ def align(
 @app.command(rich_help_panel=MODELS)
 def joint(
     surveys: Surveys,
-    spectrum: Annotated[Path, typer.Option(help="Model folder of the spectrum encoder.")],
-    lightcurve: Annotated[Path, typer.Option(help="Model folder of the light-curve encoder.")],
-    output: Annotated[Path, output_option("Run folder.")],
+    spectrum: SpectrumModel,
+    lightcurve: LightCurveModel,
+    output: RunFolder,
     preset: Preset = "mini",
     config: Config = None,
     seed: Seed = None,
@@ -252,17 +256,15 @@ def calibrate(
     from desa.models.places import claimed_for_model
     from desa.survey.store import Survey as Store
     from desa.training.calibration import recalibrate
+    from desa.training.cross_calibration import cross_calibrate
 
     loaded = desa.load(model).to(choose_device(device))
     with claimed_for_model(output):
         if twin:
-            from desa.training.cross_calibration import cross_calibrate
-
-            found = cross_calibrate(loaded, [desa.load(str(path)) for path in twin], Store.open(survey))
-            screen().print(f"spectrum head calibrated on {found} of {survey}", markup=False, highlight=False)
+            twins = [desa.load(str(path)) for path in twin]
+            counts = {"spectrum": cross_calibrate(loaded, twins, Store.open(survey))}
         else:
-            for part, count in recalibrate(loaded, Store.open(survey)).items():
-                screen().print(
-                    f"{part} head calibrated on {count} of {survey}", markup=False, highlight=False
-                )
+            counts = recalibrate(loaded, Store.open(survey))
+        for part, count in counts.items():
+            screen().print(f"{part} head calibrated on {count} of {survey}", markup=False, highlight=False)
         loaded.save(output, half=half)

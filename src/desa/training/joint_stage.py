@@ -23,8 +23,7 @@ from desa.survey.store import Survey
 from desa.training.distributed import barrier, current, join
 from desa.training.joining import Join, JointBatch
 from desa.training.pairs import PairLoader, mixed_pairs
-from desa.training.stage import Stage
-from desa.training.stages import joined_model, weights_of
+from desa.training.stages import joined_model, joining_stage
 
 CACHE = "tokens"
 BINARY = "binary"
@@ -156,11 +155,10 @@ def train_joint(
     """
     join(choose_device(device))
     surveys, world, out = Mixture.of(survey), current(), Path(out)
-    made_from = " ".join(weights_of(folder) for folder in (spectrum_model, lightcurve_model))
-    both = Network.load(spectrum_model), Network.load(lightcurve_model)
-    stage = Stage("joint", surveys, settings, out, choose_device(device), resume, progress, made_from, both)
+    models = spectrum_model, lightcurve_model
+    stage = joining_stage("joint", surveys, models, settings, out, device, resume, progress)
     with stage.claimed():
-        model = joined_model(*both, settings, ("lightcurve", "spectrum", "joint"))
+        model = joined_model(stage.models[0], stage.models[1], settings, ("lightcurve", "spectrum", "joint"))
         model.to(stage.device)
         joint: Joint = model.require("joint")
         joint.copy_tails(model.require("spectrum_encoder"), model.require("lightcurve_encoder"))

@@ -244,15 +244,14 @@ def align(
     """
     join(choose_device(device))
     given, out, world = Mixture.of(survey), Path(out), current()
-    made_from = " ".join(weights_of(folder) for folder in (spectrum_model, lightcurve_model))
     counts = [len(np.unique(split_pairs(one, "train").star)) for one in given.surveys]
     most = int(np.argmax(counts))
     _need(counts[most] // world.size, "stars with light curve and spectrum", given.surveys[most])
     surveys = given.only([count // world.size >= 2 for count in counts])
-    both = Network.load(spectrum_model), Network.load(lightcurve_model)
-    stage = Stage("align", surveys, settings, out, choose_device(device), resume, progress, made_from, both)
+    models = spectrum_model, lightcurve_model
+    stage = joining_stage("align", surveys, models, settings, out, device, resume, progress)
     with stage.claimed():
-        model = joined_model(*both, settings)
+        model = joined_model(stage.models[0], stage.models[1], settings)
         model.to(stage.device)
         features = [_both_features(model, one, out / CACHE) for one in surveys.surveys]
         spectrum, lightcurve = (_concatenated(rows) for rows in zip(*features, strict=True))
@@ -290,6 +289,22 @@ def align(
         )
         history = stage.fit(task, lambda skip: loader(train, skip=skip), loader(valid, shuffle=False), each)
         return stage.finish(model.eval(), history, [count for count in counts if count // world.size >= 2])
+
+
+def joining_stage(
+    name: str,
+    surveys: Mixture,
+    models: tuple[str | Path, str | Path],
+    settings: Settings,
+    out: Path,
+    device: str,
+    resume: bool,
+    progress: bool,
+) -> Stage:
+    """A stage that joins the encoders of two model folders, the spectrum's and the light curve's."""
+    made_from = " ".join(weights_of(folder) for folder in models)
+    both = tuple(Network.load(folder) for folder in models)
+    return Stage(name, surveys, settings, out, choose_device(device), resume, progress, made_from, both)
 
 
 def joined_model(
