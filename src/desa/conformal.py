@@ -62,6 +62,11 @@ def conformal_quantile(scores: ArrayLike, coverage: float) -> float:
     return float(kept[rank - 1]) if rank <= len(kept) else math.inf
 
 
+def middle_of(quantiles: Sequence[float]) -> int:
+    """Place of the level nearest to the median."""
+    return int(np.argmin(np.abs(np.asarray(quantiles) - 0.5)))
+
+
 def bounds_of(predicted: ArrayLike, quantiles: Sequence[float], coverage: float) -> tuple[Array, Array]:
     """Ends (N, K) of the intervals of a coverage between (N, K, Q) predicted quantiles."""
     pair = interpolate_quantiles(predicted, quantiles, [(1 - coverage) / 2, (1 + coverage) / 2])

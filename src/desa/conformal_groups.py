@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from desa.conformal import COVERAGES, Array, bounds_of, calibrate
+from desa.conformal import COVERAGES, Array, bounds_of, calibrate, middle_of
 
 SNR: Final = "snr_g"
 
@@ -49,18 +49,12 @@ def calibrate_by_group(
 
     Parameters
     ----------
-    predicted
-        (N, K, Q) predicted quantiles of K labels of the calibration stars.
-    target
-        (N, K) the labels; NaN where missing.
-    quantiles
-        The Q levels.
+    predicted, target, quantiles, coverages
+        As in `desa.conformal.calibrate`: N stars, K labels.
     labels
         Names of the K labels; those with `EDGES` make groups.
     snr
         (N,) S/N in g, NaN where unknown.
-    coverages
-        Nominal coverages of the intervals.
 
     Returns
     -------
@@ -122,7 +116,7 @@ def _places(
     predicted: NDArray[Any], quantiles: Sequence[float], labels: Sequence[str], snr: Array
 ) -> dict[str, Array]:
     """What groups go by: S/N, and the medians of the labels that have edges."""
-    middle = int(np.argmin(np.abs(np.asarray(quantiles) - 0.5)))
+    middle = middle_of(quantiles)
     medians = {name: predicted[:, k, middle] for k, name in enumerate(labels) if name in EDGES}
     return {SNR: np.nan_to_num(snr, nan=0.0), **medians}
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from desa.conformal import intervals
+from desa.conformal import intervals, middle_of
 from desa.conformal_groups import group_offsets
 from desa.errors import ModelError
 from desa.inference.labels import POSITIVE, shown
@@ -125,7 +125,7 @@ def number_estimates(
     bounds: dict[float, tuple[Array, Array]] = {}
     if calibration is not None:
         bounds = intervals(quantiles, dict(calibration), group_offsets(quantiles, calibration, snr))
-    middle = int(np.argmin(np.abs(np.asarray(levels) - 0.5)))
+    middle = middle_of(levels)
     found = []
     for place, label in enumerate(labels):
         name, values = shown(label, quantiles[:, place])
