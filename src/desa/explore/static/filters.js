@@ -1,4 +1,5 @@
-// Ranges of columns that stars must lie in to be shown; stars without a value are left out.
+// Ranges of columns that stars must lie in to be shown. A range without limits leaves nobody out; one with a
+// limit leaves out stars without a value too.
 
 import { named, number } from "./axes.js";
 import { column } from "./data.js";
@@ -73,9 +74,13 @@ export class Filters {
       const [low, high] = ends(line.values);
       const [from, to] = [box("from", low, about), box("to", high, about)];
       for (const input of [from, to]) input.addEventListener("input", () => this.apply());
-      line.keep = (value) =>
-        value >= (from.value === "" ? -Infinity : Number(from.value)) &&
-        value <= (to.value === "" ? Infinity : Number(to.value));
+      line.keep = (value) => {
+        if (from.value === "" && to.value === "") return true;
+        return (
+          value >= (from.value === "" ? -Infinity : Number(from.value)) &&
+          value <= (to.value === "" ? Infinity : Number(to.value))
+        );
+      };
       line.limits.replaceChildren(from, element("span", "to", "soft"), to, element("span", about.unit, "soft"));
     }
     this.apply();
