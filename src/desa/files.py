@@ -187,7 +187,8 @@ def check_output(path: str | Path) -> Path:
     if os.path.lexists(target) and not (target.is_symlink() or target.is_file()):
         raise OutputError(f"{target}: a pipe or a device, not a file to write; give another name")
     scratch = _scratch(target)
-    os.close(_taken(scratch, target, wait=False))
+    beside = int(os.environ.get("WORLD_SIZE", "1")) > 1  # others of `torchrun` look at the same moment
+    os.close(_taken(scratch, target, wait=beside))
     scratch.unlink()
     return target
 

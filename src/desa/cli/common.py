@@ -100,6 +100,9 @@ Exact = Annotated[
         help="The same bits for any batch size and number of threads: stars one by one, on the CPU.",
     ),
 ]
+Scheduler = Annotated[
+    str | None, typer.Option(help="Address of a Dask scheduler whose workers do it, tcp://host:8786.")
+]
 Resume = Annotated[bool, typer.Option(help="Go on from the last checkpoint in the output folder, if any.")]
 
 

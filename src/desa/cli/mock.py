@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from desa.cli.common import DATA, START, Processes, app, output_option, screen
+from desa.cli.common import DATA, START, Processes, Scheduler, app, output_option, screen
 from desa.cli.output import check_folder
 
 
@@ -32,9 +32,7 @@ def simulate(
         float, typer.Option(min=0, max=1, help="Share of light curves that are pieces of 25 to 92 days.")
     ] = 0.0,
     processes: Processes = 2,
-    scheduler: Annotated[
-        str | None, typer.Option(help="Address of a Dask scheduler that makes the stars, tcp://host:8786.")
-    ] = None,
+    scheduler: Scheduler = None,
     continua: Annotated[
         Path | None,
         typer.Option(help="Real survey: spectra alone, model lines on its continua and with its noise."),
@@ -53,8 +51,8 @@ def simulate(
     Example: `desa simulate --continua real --stars 20000 -o mock-lines`
     """
     check_folder(output)
+    from desa.cluster import cluster_executor
     from desa.progress import progress_bar
-    from desa.simulate.cluster import cluster_executor
     from desa.simulate.real_continua import simulate_on_continua
     from desa.simulate.survey import simulate_survey
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -15,12 +16,14 @@ from desa.cli.common import (
     Exact,
     Model,
     ResampleSpectra,
+    Scheduler,
     app,
     list_left_out,
     output_option,
     screen,
 )
 from desa.cli.output import STDOUT, Json, check_folder, check_inputs, check_table, on_stdout, speaker
+from desa.cli.rows import made_rows
 from desa.errors import SettingsError
 from desa.models.places import check_model, claimed_for_model
 from desa.words import counted
@@ -52,9 +55,13 @@ def embed(
     compile: Annotated[
         bool, typer.Option(help="Compile the model first: a minute that pays on a GPU.")
     ] = False,
+    scheduler: Scheduler = None,
     json: Json = False,
 ) -> None:
     """Embed files (quarters of a star are stitched, light curves and spectra paired) or a survey.
+
+    A run that was killed goes on with what it had finished, when the same command is given again. Under
+    `torchrun` each process embeds its share of the stars.
 
     Example: `desa embed kplr*_llc.fits spec-*.fits -o emb.parquet`
 
@@ -68,51 +75,38 @@ def embed(
     from desa.devices import choose_device
 
     where = choose_device(device)
-    import desa
-    from desa.inference.batch_size import automatic_batch_size
-    from desa.inference.embed import as_astropy, embed_files, embed_survey, write_embedding
-    from desa.progress import progress_bar
-    from desa.survey.from_files import is_survey
-    from desa.survey.store import Survey as Store
+    from desa.inference.stream import Recipe, as_table
+    from desa.training.distributed import agreed, join
 
-    loaded = desa.load(model).to(where).fast(dtype, compile)
-    loaded.resample_spectra, loaded.exact = resample_spectra, exact
-    size = automatic_batch_size(loaded) if batch_size == "auto" else int(batch_size)
-    left_out: list[tuple[str, str]] = []
-    with progress_bar("embedding") as progress:
-        if len(inputs) == 1 and is_survey(inputs[0]):
-            table = embed_survey(
-                loaded,
-                Store.open(inputs[0]),
-                batch_size=size,
-                every_spectrum=every_spectrum,
-                progress=progress,
-            )
-        else:
-            table, left_out = embed_files(
-                loaded,
-                inputs,
-                match_arcsec=match_arcsec,
-                batch_size=size,
-                every_spectrum=every_spectrum,
-                progress=progress,
-            )
-    if output != STDOUT:
-        write_embedding(table, output)
-    if json or output == STDOUT:
-        on_stdout(as_astropy(table), output, json)
-    counts = {
-        str(item["values"]): item["counts"] for item in table.column("modality").value_counts().to_pylist()
-    }
-    said = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
-    facts = table.schema.metadata
-    limit = f"; {facts[b'desa.limit'].decode()} took longest" if b"desa.limit" in facts else ""
+    join(where)
+    recipe = Recipe("embeddings", model, "", device, dtype, compile, resample_spectra, exact)
+    if batch_size == "auto":
+        from desa.inference.batch_size import automatic_batch_size
+
+        size = agreed(automatic_batch_size(recipe.network()))
+    else:
+        size = int(batch_size)
+    table, written = made_rows(
+        replace(recipe, batch_size=size),
+        inputs,
+        output,
+        match_arcsec=match_arcsec,
+        every_spectrum=every_spectrum,
+        scheduler=scheduler,
+        json=json,
+    )
+    if table is not None:
+        on_stdout(as_table(table), output, json)
+    said = ", ".join(f"{count} {kind}" for kind, count in sorted(written.modalities.items()))
+    limit = f"; {written.limit} took longest" if written.limit else ""
     place = "" if output == STDOUT else f" in {output}"
     speaker(output, json).print(
-        f"{counted(table.num_rows, 'embedding')} ({said}){place}{limit}", markup=False, highlight=False
+        f"{counted(sum(written.modalities.values()), 'embedding')} ({said}){place}{limit}",
+        markup=False,
+        highlight=False,
     )
-    list_left_out(left_out, None if output == STDOUT else output)
-    raise typer.Exit(1 if left_out else 0)
+    list_left_out(written.left_out, None if output == STDOUT else output)
+    raise typer.Exit(1 if written.left_out else 0)
 
 
 @app.command(rich_help_panel=MODELS)

@@ -16,6 +16,7 @@ from desa.cli.common import (
     Exact,
     Model,
     ResampleSpectra,
+    Scheduler,
     Survey,
     app,
     list_left_out,
@@ -23,6 +24,7 @@ from desa.cli.common import (
     screen,
 )
 from desa.cli.output import STDOUT, Json, Output, check_folder, check_inputs, check_table, on_stdout, speaker
+from desa.cli.rows import made_rows
 from desa.models.places import check_model, claimed_for_model
 
 
@@ -48,11 +50,14 @@ def predict(
     exact: Exact = False,
     min_snr: Annotated[float, typer.Option(min=0, help="Spectra of lower S/N in g are flagged.")] = 10.0,
     device: Device = "auto",
+    scheduler: Scheduler = None,
 ) -> None:
     """Predict stellar parameters with calibrated 68 % and 90 % intervals, and say when not to trust them.
 
     Quarters of a star are stitched, light curves and spectra paired. What a model predicts: Teff, log g and
     [Fe/H] from a spectrum, the rotation period from a light curve, and what `desa finetune` added.
+
+    A run that was killed goes on with what it had finished, when the same command is given again.
 
     Example: `desa predict kplr*_llc.fits spec-*.fits.gz -o stars.ecsv`
 
@@ -64,48 +69,34 @@ def predict(
     from desa.devices import choose_device
 
     where = choose_device(device)
-    import desa
     from desa.cli.screen import predictions_table, print_table
-    from desa.inference.predict import predict_files, predict_survey
     from desa.inference.prediction_table import summary_lines
-    from desa.inference.quality import Limits
-    from desa.inference.table_files import write_table
-    from desa.progress import progress_bar
-    from desa.survey.from_files import LeftOut, is_survey
-    from desa.survey.store import Survey as Store
+    from desa.inference.stream import Recipe, as_table
+    from desa.training.distributed import join
 
-    loaded = desa.load(model).to(where)
-    loaded.resample_spectra, loaded.exact = resample_spectra, exact
-    limits = Limits(snr_g=min_snr)
-    left_out: LeftOut = []
-    with progress_bar("predicting") as progress:
-        if len(inputs) == 1 and is_survey(inputs[0]):
-            table = predict_survey(
-                loaded,
-                Store.open(inputs[0]),
-                every_spectrum=every_spectrum,
-                limits=limits,
-                progress=progress,
-            )
-        else:
-            table, left_out = predict_files(
-                loaded,
-                inputs,
-                match_arcsec=match_arcsec,
-                every_spectrum=every_spectrum,
-                limits=limits,
-                progress=progress,
-            )
+    join(where)
+    recipe = Recipe(
+        "predictions", model, "", device, resample_spectra=resample_spectra, exact=exact, min_snr=min_snr
+    )
+    rows, written = made_rows(
+        recipe,
+        inputs,
+        output,
+        match_arcsec=match_arcsec,
+        every_spectrum=every_spectrum,
+        scheduler=scheduler,
+        json=json,
+    )
     file = None if output == STDOUT else output
-    if file is not None:
-        write_table(table, file)
-    elif output is None and not json:
-        print_table(predictions_table(table), screen())
-    on_stdout(table, output, json)
-    for line in summary_lines(table, file):
+    if rows is not None:
+        table = as_table(rows)
+        if output is None and not json:
+            print_table(predictions_table(table), screen())
+        on_stdout(table, output, json)
+    for line in summary_lines(as_table(written.told), file):
         speaker(output, json).print(line, markup=False, highlight=False, soft_wrap=True)
-    list_left_out(left_out, file)
-    raise typer.Exit(1 if left_out else 0)
+    list_left_out(written.left_out, file)
+    raise typer.Exit(1 if written.left_out else 0)
 
 
 @app.command(rich_help_panel=MODELS)

@@ -8,7 +8,7 @@ for any number of processes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, as_completed
+from concurrent.futures import Executor
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 import desa
+from desa.cluster import as_made
 from desa.errors import SettingsError
 from desa.files import clear_parts
 from desa.folders import claimed
@@ -80,13 +81,7 @@ def _run(
         with Workers(min(processes, len(todo))) as workers:
             yield from workers.in_order(make, todo)
         return
-    futures = [executor.submit(make, shard) for shard in todo]
-    try:
-        for future in as_completed(futures):
-            yield future.result()
-    finally:
-        for future in futures:
-            future.cancel()
+    yield from as_made(executor, make, todo)
 
 
 def simulate_survey(

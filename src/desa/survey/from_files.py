@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from operator import itemgetter
 from pathlib import Path
 
@@ -209,7 +210,8 @@ def stars_of_files(
     stars = _read_all(files, match_arcsec, check, left_out, every_spectrum, progress)
     for batch in prefetch(_in_batches(stars, size), depth=1):
         some |= bool(batch)
-        yield batch
+        if batch:
+            yield batch
     if not some:
         first = f"; {': '.join(left_out[0])}" if left_out else ""
         raise DesaError(f"none of {len(files)} files could be used{first}")
@@ -222,7 +224,7 @@ def _read_all(
     left_out: LeftOut,
     every_spectrum: bool,
     progress: Report | None,
-) -> Iterator[Star]:
+) -> Iterator[Star | None]:
     stars = group_files(files, match_arcsec, left_out)
     done = len(left_out)
     total = done + sum(len(star.files) for star in stars)
@@ -231,16 +233,10 @@ def _read_all(
         done += len(star.files)
         if progress:
             progress(done, total)
-        if found is not None:
-            yield found
+        yield found
 
 
-def _in_batches(stars: Iterator[Star], size: int) -> Iterator[list[Star]]:
-    batch: list[Star] = []
-    for star in stars:
-        batch.append(star)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+def _in_batches(stars: Iterator[Star | None], size: int) -> Iterator[list[Star]]:
+    """Cut as `desa.survey.parts` does, whatever could be read, so that both give the same numbers."""
+    while given := list(islice(stars, size)):
+        yield [star for star in given if star is not None]

@@ -113,6 +113,14 @@ def sum_over_processes(values: Mapping[str, float], device: torch.device) -> dic
     return dict(zip(names, tensor.tolist(), strict=True))
 
 
+def agreed(value: int) -> int:
+    """The least of every process's values, in every process."""
+    found: list[int] = [value] * current().size
+    if len(found) > 1:
+        dist.all_gather_object(found, value)
+    return min(found)
+
+
 def barrier() -> None:
     """Wait for every process."""
     if current().size > 1:

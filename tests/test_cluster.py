@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from distributed import LocalCluster
 
+from desa.cluster import cluster_executor
 from desa.errors import SettingsError
-from desa.simulate.cluster import cluster_executor
 from desa.simulate.survey import simulate_survey
 
 

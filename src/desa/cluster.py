@@ -1,12 +1,16 @@
-"""A Dask cluster that makes the shards of a mock survey."""
+"""A Dask cluster, or any other executor, that makes the shards of a survey or the parts of a table."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, as_completed
 from contextlib import contextmanager
+from typing import TypeVar
 
 from desa.errors import SettingsError
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
 
 @contextmanager
@@ -16,7 +20,7 @@ def cluster_executor(address: str | None, seconds: float = 30.0) -> Iterator[Exe
     Parameters
     ----------
     address
-        Such as ``"tcp://10.0.0.1:8786"``. Its workers must have desa, and see the survey's folder.
+        Such as ``"tcp://10.0.0.1:8786"``. Its workers must have desa, and see the same folders.
     seconds
         How long to wait for the scheduler.
 
@@ -40,3 +44,14 @@ def cluster_executor(address: str | None, seconds: float = 30.0) -> Iterator[Exe
         yield client.get_executor(pure=False)
     finally:
         client.close()
+
+
+def as_made(executor: Executor, make: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
+    """Results of a module's function as they come, in no order; a failure cancels what has not begun."""
+    futures = [executor.submit(make, task) for task in tasks]
+    try:
+        for future in as_completed(futures):
+            yield future.result()
+    finally:
+        for future in futures:
+            future.cancel()
