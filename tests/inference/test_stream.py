@@ -142,6 +142,7 @@ def test_other_workers_give_the_same_bytes(made: Path, tmp_path: Path, makes: st
         assert write(made, tmp_path / "other.parquet", makes, executor=executor) == whole
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_same_bytes(made: Path, tmp_path: Path) -> None:
     whole = write(made, tmp_path / "whole.parquet")
     two_processes(Path(__file__), str(made), str(tmp_path / "two.parquet"))

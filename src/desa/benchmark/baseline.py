@@ -28,6 +28,7 @@ from desa.models.dualformer import (
 )
 from desa.models.heads import TransformerBlock
 from desa.training.alignment import Align
+from desa.training.distributed import of_all
 from desa.training.pairs import FeatureBatch
 from desa.training.task import Task
 
@@ -132,6 +133,10 @@ class Baseline(nn.Module):
         self.trunk = SharedTrunk(settings, counts, blocks)
         self.temperature = temperature
         self.projector = mlp(self.trunk.size, settings.width, PROJECTION)
+
+    def of_all(self, pair: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Rows of both modalities of all processes in training; this process's own in validation."""
+        return (of_all(pair[0]), of_all(pair[1])) if self.training else pair
 
     @staticmethod
     def options(stars: int) -> dict[str, Any]:

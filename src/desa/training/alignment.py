@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from desa.config import Settings
 from desa.losses import covariance, duality, info_nce, pinball, variance_hinge
 from desa.models.dualformer import DualFormer, DualFormerOutput
+from desa.training.distributed import of_all
 from desa.training.pairs import FeatureBatch
 from desa.training.task import Task
 
@@ -68,7 +69,11 @@ class Align(Task):
         """What stands for a modality that is not there: the features of the mean star."""
         if self.dualformer.settings.standardise:
             return self.dualformer.mean_spectrum, self.dualformer.mean_lightcurve
-        return batch.spectrum.mean(0), batch.lightcurve.mean(0)
+        return self.of_all(batch.spectrum).mean(0), self.of_all(batch.lightcurve).mean(0)
+
+    def of_all(self, rows: Tensor) -> Tensor:
+        """Rows of all processes in training; in validation each goes through its own share of the stars."""
+        return of_all(rows) if self.training else rows
 
     def alone(self, batch: FeatureBatch) -> tuple[Tensor, Tensor]:
         """Both p, each of its modality alone.
@@ -88,25 +93,28 @@ class Align(Task):
 
     def _terms(self, batch: FeatureBatch, output: DualFormerOutput) -> dict[str, Tensor]:
         chosen = self.alignment
-        p1, p2 = output.p_spectrum, output.p_lightcurve
+        p1, p2 = self.of_all(output.p_spectrum), self.of_all(output.p_lightcurve)
+        products = duality(output.z_spectrum, output.p_spectrum, output.z_lightcurve, output.p_lightcurve)
         terms = {
             "covariance": chosen.covariance * covariance(p1, p2, chosen.covariance_cross),
-            "duality": chosen.duality * duality(output.z_spectrum, p1, output.z_lightcurve, p2),
+            "duality": chosen.duality * products,
         }
         if chosen.variance:
             terms["variance"] = chosen.variance * 0.5 * (variance_hinge(p1) + variance_hinge(p2))
         if chosen.contrastive:
-            pair = self.alone(batch) if chosen.contrastive_alone else (p1, p2)
-            terms["contrastive"] = chosen.contrastive * info_nce(*pair, chosen.temperature)
+            a, b = self.alone(batch) if chosen.contrastive_alone else (output.p_spectrum, output.p_lightcurve)
+            pairs = info_nce(self.of_all(a), self.of_all(b), chosen.temperature)
+            terms["contrastive"] = chosen.contrastive * pairs
         if chosen.supervised and batch.targets is not None:
             read = self.reader(self.dualformer.joint(output)).unflatten(-1, (-1, len(self.quantiles)))
-            terms["supervised"] = chosen.supervised * pinball(read, batch.targets, self.quantiles)
+            targets = self.of_all(batch.targets)  # the mean is over the labels that there are, in any process
+            terms["supervised"] = chosen.supervised * pinball(self.of_all(read), targets, self.quantiles)
         if chosen.reconstruction:
             joint = self.dualformer.joint(output)
-            targets = self.dualformer.standardised(batch.spectrum, batch.lightcurve)
+            wholes = self.dualformer.standardised(batch.spectrum, batch.lightcurve)
             errors = [
-                F.mse_loss(decoder(joint), target)
-                for decoder, target in zip(self.decoders, targets, strict=True)
+                F.mse_loss(decoder(joint), whole)
+                for decoder, whole in zip(self.decoders, wholes, strict=True)
             ]
             terms["reconstruction"] = chosen.reconstruction * 0.5 * (errors[0] + errors[1])
         return terms

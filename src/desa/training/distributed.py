@@ -1,8 +1,8 @@
 """One process or many: joining `torchrun`'s world, wrapping a task, agreeing on numbers.
 
-Batch statistics of the objectives (covariances, contrastive pairs) are those of each process's own
-batch; gradients are averaged over processes. Batch norm is synchronised on CUDA only, where PyTorch
-supports it.
+Batch statistics of the objectives (covariances, contrastive pairs) are those of all processes' batches
+together (`of_all`); gradients are averaged over processes. Batch norm is synchronised on CUDA only, where
+PyTorch supports it.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import atexit
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, cast
 
 import torch
+from torch import Tensor, nn
 from torch import distributed as dist
-from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 Strategy = Literal["ddp", "fsdp"]
@@ -111,6 +111,34 @@ def sum_over_processes(values: Mapping[str, float], device: torch.device) -> dic
     tensor = torch.tensor([values[name] for name in names], dtype=torch.float64, device=device)
     dist.all_reduce(tensor)
     return dict(zip(names, tensor.tolist(), strict=True))
+
+
+class _Gathered(torch.autograd.Function):
+    """Every process's rows, and back from every process the gradient of this one's."""
+
+    @staticmethod
+    def forward(context: Any, rows: Tensor) -> Tensor:
+        parts = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
+        dist.all_gather(parts, rows.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        whole = gradient.clone(memory_format=torch.contiguous_format)  # reduced in place
+        dist.all_reduce(whole)
+        return whole.chunk(dist.get_world_size())[dist.get_rank()]
+
+
+def of_all(rows: Tensor) -> Tensor:
+    """(B, ...) rows of this process -> (W B, ...) rows of all W processes, in their order, with gradient.
+
+    For losses whose terms are between stars. Each process then has the loss of the whole batch, and what the
+    others' losses say of its rows comes back to it: the mean over processes that DDP and FSDP take is the
+    gradient that one process with the whole batch has. B must be the same everywhere.
+    """
+    if current().size == 1:
+        return rows
+    return cast(Tensor, _Gathered.apply(rows))  # type: ignore[no-untyped-call]
 
 
 def agreed(value: int) -> int:

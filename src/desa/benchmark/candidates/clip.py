@@ -14,7 +14,7 @@ class Clip(Baseline):
 
     def loss(self, spectrum: Tensor, lightcurve: Tensor, prior: Tensor | None) -> Tensor:
         """See `desa.losses.info_nce`."""
-        return info_nce(*self.projected(spectrum, lightcurve, prior), self.temperature)
+        return info_nce(*self.of_all(self.projected(spectrum, lightcurve, prior)), self.temperature)
 
 
 CANDIDATES.add(

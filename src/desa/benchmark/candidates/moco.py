@@ -93,7 +93,7 @@ class MoCo(Baseline):
             queries[1], keys[0], before[0], self.temperature
         )
         if self.training:
-            self.remember(keys)
+            self.remember(self.of_all(keys))
         return 0.5 * total
 
 

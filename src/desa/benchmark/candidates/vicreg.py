@@ -16,7 +16,7 @@ class VicReg(Baseline):
 
     def loss(self, spectrum: Tensor, lightcurve: Tensor, prior: Tensor | None) -> Tensor:
         """See `desa.losses.vicreg`."""
-        return vicreg(*self.projected(spectrum, lightcurve, prior))
+        return vicreg(*self.of_all(self.projected(spectrum, lightcurve, prior)))
 
 
 CANDIDATES.add(BaselineCandidate("vicreg", "VICReg", "invariance, variance and covariance", 10, kind=VicReg))
