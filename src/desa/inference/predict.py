@@ -151,14 +151,18 @@ def predict_survey(
 def _table(model: Network, batches: Iterable[list[Star]], limits: Limits | None, data: str) -> Table:
     chosen = limits or Limits()
     parts = [
-        columns for batch in batches if batch for columns in _columns(model, each_spectrum(batch), chosen)
+        columns
+        for batch in batches
+        if batch
+        for columns in predict_columns(model, each_spectrum(batch), chosen)
     ]
     return build_table(joined(parts), model, data)
 
 
-def _columns(model: Network, stars: Sequence[Star], limits: Limits) -> list[Columns]:
+def predict_columns(model: Network, stars: Sequence[Star], limits: Limits) -> list[Columns]:
+    """The table's columns for some stars, in parts that are joined by `desa.inference.prediction_table`."""
     with one_order(model):
-        return [predict_columns(model, portion, limits) for portion in portions(model, stars)]
+        return [_columns(model, portion, limits) for portion in portions(model, stars)]
 
 
 def predict_stars(model: Network, stars: Sequence[Star], limits: Limits | None = None) -> list[Predictions]:
@@ -188,7 +192,7 @@ def predict_stars(model: Network, stars: Sequence[Star], limits: Limits | None =
     return all_stars
 
 
-def predict_columns(model: Network, stars: Sequence[Star], limits: Limits) -> Columns:
+def _columns(model: Network, stars: Sequence[Star], limits: Limits) -> Columns:
     """The table's columns for some stars."""
     columns, estimates = _judged(model, stars, limits)
     for estimate, flags in estimates:

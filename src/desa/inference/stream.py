@@ -113,7 +113,7 @@ class Recipe:
         """The table of a part's stars, as astropy writes it where it is of predictions."""
         network, each = self.network(), each_spectrum(stars)
         if self.makes == "predictions":
-            parts = [predict_columns(network, each, Limits(snr_g=self.min_snr))] if each else []
+            parts = predict_columns(network, each, Limits(snr_g=self.min_snr)) if each else []
             return _as_arrow(build_table(joined(parts), network, self.data))
         given = None
         if part is not None and network.dualformer is not None:
