@@ -102,6 +102,18 @@ def pixels_when(part: Locator, true: Callable[[NDArray[np.int16]], np.bool_ | bo
     raise AssertionError("what is on screen never came to be as expected")
 
 
+def pixels_at_rest(part: Locator) -> NDArray[np.int16]:
+    """What is on screen once two looks are alike."""
+    before = [pixels(part)]
+
+    def alike(now: NDArray[np.int16]) -> bool:
+        same = np.array_equal(now, before.pop())
+        before.append(now)
+        return same
+
+    return pixels_when(part, alike)
+
+
 def coloured(image: NDArray[np.int16]) -> NDArray[np.bool_]:
     """Pixels that are no shade of grey."""
     return np.asarray(image.max(axis=2) - image.min(axis=2) > 60)
@@ -274,14 +286,15 @@ def test_the_light_curve_zooms_and_comes_back(opened: Opened) -> None:
     star_shown(page, 10)
     curve = page.locator("#curve")
     curve.scroll_into_view_if_needed()
-    whole = pixels(curve)
+    whole = pixels_at_rest(curve)
     box = curve.bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 80)
     expect(page.locator("#curve-said")).to_contain_text("ppt")
     page.mouse.wheel(0, -600)
     page.mouse.move(5, 5)
-    near = pixels_when(curve, lambda now: (np.abs(now - whole).max(axis=2) > 60).sum() > 500)
+    pixels_when(curve, lambda now: (np.abs(now - whole).max(axis=2) > 60).sum() > 500)
+    near = pixels_at_rest(curve)
     curve.focus()
     page.keyboard.press("ArrowRight")
     pixels_when(curve, lambda now: (now != near).any())
