@@ -7,7 +7,7 @@ from concurrent.futures import Executor, as_completed
 from contextlib import contextmanager
 from typing import TypeVar
 
-from desa.errors import SettingsError
+from desa.errors import DesaError, SettingsError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -28,12 +28,14 @@ def cluster_executor(address: str | None, seconds: float = 30.0) -> Iterator[Exe
     ------
     SettingsError
         If Dask is not installed, or nothing answers at the address.
+    DesaError
+        If the same task was under way each time that several workers ended, as when memory is short.
     """
     if address is None:
         yield None
         return
     try:
-        from distributed import Client
+        from distributed import Client, KilledWorker
     except ImportError:
         raise SettingsError("--scheduler needs Dask: pip install 'desa[catalog]'") from None
     try:
@@ -42,15 +44,26 @@ def cluster_executor(address: str | None, seconds: float = 30.0) -> Iterator[Exe
         raise SettingsError(f"no Dask scheduler answers at {address}: {error}") from None
     try:
         yield client.get_executor(pure=False)
+    except KilledWorker:
+        raise DesaError(
+            "workers ended one after another at the same task (out of memory?); start workers with fewer "
+            "threads or more memory, then run the same command again: what is finished is kept"
+        ) from None
     finally:
         client.close()
 
 
-def as_made(executor: Executor, make: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
-    """Results of a module's function as they come, in no order; a failure cancels what has not begun."""
+def as_made(
+    executor: Executor, make: Callable[[Task], Result], tasks: Iterable[Task], *, ordered: bool = False
+) -> Iterator[Result]:
+    """Results of a module's function as they come, or in the tasks' order.
+
+    A failure cancels what has not begun. Dask gives the tasks of a worker that is lost to others, also
+    finished ones whose results it kept: what writes a file must see that it is there already.
+    """
     futures = [executor.submit(make, task) for task in tasks]
     try:
-        for future in as_completed(futures):
+        for future in futures if ordered else as_completed(futures):
             yield future.result()
     finally:
         for future in futures:

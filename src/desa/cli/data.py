@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from desa.cli.common import DATA, Processes, Survey, app, list_left_out, output_option, screen
+from desa.cli.common import DATA, Processes, Scheduler, Survey, app, list_left_out, output_option, screen
 from desa.cli.output import check_folder
 
 JsonObject = Annotated[bool, typer.Option("--json", help="One JSON object, on standard output.")]
@@ -59,6 +59,7 @@ def ingest(
         str | None, typer.Option(help="real, mock or unknown; else what the files' headers say.")
     ] = None,
     processes: Processes = 2,
+    scheduler: Scheduler = None,
     json: JsonObject = False,
 ) -> None:
     """Turn archive files into a survey: read, check, pair by star, store. Interrupted, it goes on.
@@ -68,11 +69,12 @@ def ingest(
     check_folder(output)
     import json as encoder
 
+    from desa.cluster import cluster_executor
     from desa.progress import progress_bar
     from desa.survey.ingest import ingest as run
     from desa.survey.ingest_report import report_rows
 
-    with progress_bar("reading") as progress:
+    with cluster_executor(scheduler) as executor, progress_bar("reading") as progress:
         report = run(
             lightcurves,
             spectra,
@@ -84,6 +86,7 @@ def ingest(
             quality=quality,
             kind=kind,
             progress=progress,
+            executor=executor,
         )
     if json:
         typer.echo(encoder.dumps(report))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -73,6 +74,7 @@ def ingest(
     kind: str | None = None,
     stars_only: bool = True,
     progress: Report | None = None,
+    executor: Executor | None = None,
 ) -> dict[str, Any]:
     """Make a survey from archive files.
 
@@ -99,6 +101,9 @@ def ingest(
         Leave out spectra that the survey's pipeline did not class as a star's.
     progress
         Called with the numbers of files done and of all files.
+    executor
+        Reads in place of processes of its own, such as Dask's workers (`desa.cluster.cluster_executor`);
+        they must see the files and `out`. The result does not depend on it either.
 
     Returns
     -------
@@ -127,7 +132,10 @@ def ingest(
     table = read_many(tables) if tables else None
     quality = int(quality) if isinstance(quality, str) and quality.isdigit() else quality
     reading = Reading(flux_column, quality, stars_only)
-    with claimed(path, "survey", places=PLACES, ours=is_survey_folder), Workers(processes) as workers:
+    with (
+        claimed(path, "survey", places=PLACES, ours=is_survey_folder),
+        Workers(processes, executor) as workers,
+    ):
         found = _find({m: Path(root) for m, root in roots.items() if root is not None}, path, workers)
         kind = _kind(found, kind)
         pairing, shards = _plan(found, table, match_arcsec, path, reading)
@@ -164,7 +172,8 @@ def _find(roots: Mapping[str, Path], out: Path, workers: Workers) -> dict[Modali
         one = _Found(file_root(roots[modality]), {})
         states = list_files(roots[modality], out, one.left_out)
         names = [state.name for state in states]
-        tasks = ((one.root, names[start : start + SCAN_FILES]) for start in range(0, len(names), SCAN_FILES))
+        root = one.root.absolute()  # a worker may run in another folder
+        tasks = ((root, names[start : start + SCAN_FILES]) for start in range(0, len(names), SCAN_FILES))
         parts = (part for many in workers.in_order(sources, tasks) for part in many)
         seen = [(state, *it) for state, part in zip(states, parts, strict=True) for it in part]
         if shared:  # both kinds in one folder; what no header tells is tried, and listed, once
@@ -217,7 +226,8 @@ def _plan(
             inputs = json_bytes([version("desa"), SCHEMAS[modality].names, asdict(reading), content])
             fingerprint = hashlib.sha256(inputs).hexdigest()
             named = tuple((star_id, tuple(files)) for star_id, files in part)
-            shards[modality].append(Shard(out, modality, index, fingerprint, one.root, named, reading))
+            root = one.root.absolute()
+            shards[modality].append(Shard(out.absolute(), modality, index, fingerprint, root, named, reading))
     return pairing, shards
 
 

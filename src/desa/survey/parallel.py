@@ -8,12 +8,13 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 from multiprocessing.resource_tracker import ensure_running
 from typing import TypeVar
 
+from desa.cluster import as_made
 from desa.errors import SurveyError
 
 Task = TypeVar("Task")
@@ -41,15 +42,17 @@ class Workers:
     processes
         How many. They are fresh interpreters: a script that uses them needs the usual
         ``if __name__ == "__main__"``.
+    executor
+        Does the work in place of processes of our own, such as Dask's workers.
     """
 
-    def __init__(self, processes: int) -> None:
-        self.processes = processes
+    def __init__(self, processes: int, executor: Executor | None = None) -> None:
+        self.processes, self._executor = processes, executor
         self._pool: ProcessPoolExecutor | None = None
         self._children: list[multiprocessing.process.BaseProcess] = []
 
     def __enter__(self) -> Workers:
-        if self.processes > 1:
+        if self.processes > 1 and self._executor is None:
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(self.processes, mp_context=context, initializer=_end_with_parent)
         return self
@@ -78,13 +81,17 @@ class Workers:
     def in_order(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
         """Results of a module's function, in the order of the tasks.
 
-        Tasks are taken as they are needed: at most four for each process are under way or waiting.
+        Tasks are taken as they are needed: at most four for each process are under way or waiting. An
+        executor gets all of them.
 
         Raises
         ------
         SurveyError
             If a worker dies, for lack of memory for instance.
         """
+        if self._executor is not None:
+            yield from as_made(self._executor, function, tasks, ordered=True)
+            return
         if self._pool is None:
             yield from map(function, tasks)
             return

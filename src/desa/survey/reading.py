@@ -10,6 +10,7 @@ from typing import TypeVar
 from desa.errors import FileRefused
 from desa.io.registry import read_lightcurve_file, read_spectrum
 from desa.io.stitching import LeftOut, put_together
+from desa.survey.shards import note_of
 from desa.survey.write import Modality, write_lightcurves, write_spectra
 from desa.types import LightCurve, Spectrum
 
@@ -68,7 +69,9 @@ class Shard:
 
 
 def make_shard(shard: Shard) -> int:
-    """Make a shard and store it; returns how many files it was made from."""
+    """Make a shard and store it, if it is not there yet; returns how many files it is made from."""
+    if note_of(shard.out / shard.modality, shard.index, shard.fingerprint) is not None:
+        return shard.files
     left_out: LeftOut = []
     if shard.modality == "lightcurves":
         curves = [c for star_id, files in shard.stars for c in _lightcurves(shard, star_id, files, left_out)]
