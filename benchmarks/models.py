@@ -1,10 +1,12 @@
 """Speed and memory of the published model's parts, against a plain implementation of the same arithmetic.
 
-Plain: one star at a time, attention matrices in memory, nothing fused (tests/models/plain_model.py). Runs of
-both alternate; medians are reported, and how far each is from what the machine's matrix products reach.
+Plain: attention matrices in memory, nothing fused (tests/helpers/plain_model.py). Both get the same batch and
+alternate; medians are reported, and how far each is from what the machine's matrix products reach.
+Where other programs run beside, compare the processor's time (``cpu``): it leaves out the waiting.
 
     python benchmarks/models.py                          # all of it, on CUDA where there is one
-    python benchmarks/models.py --parts dualformer --dtypes float32 bfloat16 --compile --batch-size auto
+    python benchmarks/models.py --parts dualformer --dtypes float32 bfloat16 --compile --batch-sizes auto
+    python benchmarks/models.py --parts spectrum --dtypes float32 --threads 1 --no-training
     python benchmarks/models.py --survey SURVEY --model MODEL   # stars a second, end to end
 """
 
@@ -16,7 +18,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -33,8 +35,8 @@ from desa.models.dualformer import DualFormer
 from desa.models.lightcurve import LightCurveEncoder
 from desa.models.spectrum import SpectrumEncoder
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "models"))
-import plain_model as plain
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+from helpers import plain_model as plain
 
 HEADS, STEP_BATCH = 8, 2
 SIZES = settings("published")
@@ -43,12 +45,13 @@ Inputs = tuple[Tensor, ...]
 
 @dataclass
 class Row:
-    """One line of the table: seconds a star, ratio to plain, share of the machine's peak."""
+    """One line of the table, times a star: ratio to plain at the same batch, share of the machine's peak."""
 
     part: str
     variant: str
     batch: int
     seconds: float
+    processor: float
     ratio: float
     gflops: float
     share: float
@@ -124,17 +127,14 @@ def peak(device: torch.device, dtype: torch.dtype, size: int = 2048) -> float:
     size *= 4 if device.type == "cuda" else 1
     a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     best = min(seconds(lambda: torch.nn.functional.linear(a, b), device) for _ in range(8))
-    if device.type == "cpu" and dtype == torch.float32:
-        packed = torch.ops.mkldnn._linear_pointwise
-        best = min(best, *(seconds(lambda: packed(a, b, None, "none", [], ""), device) for _ in range(8)))
     return 2 * size**3 / best / 1e9
 
 
-def largest_batch(part: str, call: Callable[..., Tensor], device: torch.device) -> int:
-    """The largest power of two that fits (on a CPU: 8, where more gains nothing)."""
+def largest_batch(part: str, calls: Sequence[Callable[..., Tensor]], device: torch.device) -> int:
+    """The largest power of two that fits with each of the calls (on a CPU: 8, where more gains nothing)."""
     if device.type == "cpu":
         return 8
-    return largest(lambda size: call(*inputs_of(part, size, device)), 8)
+    return min(largest(lambda size, call=call: call(*inputs_of(part, size, device)), 8) for call in calls)
 
 
 def variants_of(arguments: argparse.Namespace) -> list[tuple[str, bool]]:
@@ -165,36 +165,45 @@ def forward_rows(part: str, arguments: argparse.Namespace, peaks: dict[str, floa
     rows: list[Row] = []
     for dtype, compiled in variants_of(arguments):
         call = own_call(part, prepared(part, device, dtype, compiled))
-        automatic = arguments.batch_size == "auto"
-        batch = largest_batch(part, call, device) if automatic else int(arguments.batch_size)
-        many = inputs_of(part, batch, device)
-        many = tuple(torch.cat([one, rest[1:]]) for one, rest in zip(star, many, strict=True))
-        error = float((call(*many)[:1] - expected).abs().max() / expected.abs().max())
-        memory = float("nan")
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-        times = alternating(partial(reference, *star), partial(call, *many), arguments.repeats, device)
-        if device.type == "cuda":
-            memory = torch.cuda.max_memory_allocated(device) / 1e6
-        one_plain, one_ours = times[0], times[1] / batch
-        if not rows:
-            speed = gflop / one_plain
-            share = speed / peaks["float32"]
-            rows.append(Row(part, "plain", 1, one_plain, 1.0, speed, share, 0.0, float("nan")))
-        speed, name = gflop / one_ours, f"{dtype}{' compiled' if compiled else ''}"
-        share, ratio = speed / peaks[dtype], one_plain / one_ours
-        rows.append(Row(part, name, batch, one_ours, ratio, speed, share, error, memory))
-        if arguments.profile:
-            profile(call, many)
+        for size in arguments.batch_sizes:
+            batch = largest_batch(part, (reference, call), device) if size == "auto" else int(size)
+            many = inputs_of(part, batch, device)
+            many = tuple(torch.cat([one, rest[1:]]) for one, rest in zip(star, many, strict=True))
+            error = float((call(*many)[:1] - expected).abs().max() / expected.abs().max())
+            memory = float("nan")
+            if device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats(device)
+                call(*many)
+                memory = torch.cuda.max_memory_allocated(device) / 1e6
+            times = alternating(partial(reference, *many), partial(call, *many), arguments.repeats, device)
+            (plain_wall, plain_cpu), (wall, cpu) = ((a / batch, b / batch) for a, b in times)
+            if dtype == arguments.dtypes[0] and not compiled:
+                speed = gflop / plain_wall
+                share = speed / peaks["float32"]
+                nan = float("nan")
+                rows.append(Row(part, "plain", batch, plain_wall, plain_cpu, 1.0, speed, share, 0.0, nan))
+            speed, name = gflop / wall, f"{dtype}{' compiled' if compiled else ''}"
+            share, ratio = speed / peaks[dtype], plain_wall / wall
+            rows.append(Row(part, name, batch, wall, cpu, ratio, speed, share, error, memory))
+            if arguments.profile:
+                profile(call, many)
     return rows
 
 
 def alternating(
     first: Callable[[], object], second: Callable[[], object], repeats: int, device: torch.device
-) -> tuple[float, float]:
-    """Median seconds of both, run in turns."""
-    pairs = [(seconds(first, device), seconds(second, device)) for _ in range(repeats)]
-    return statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)
+) -> list[tuple[float, float]]:
+    """Median seconds of both, by the clock and of the processor, run in turns."""
+    found: list[list[tuple[float, float]]] = [[], []]
+    for _ in range(repeats):
+        for call, times in zip((first, second), found, strict=True):
+            before = time.process_time()
+            wall = seconds(call, device)
+            times.append((wall, time.process_time() - before))
+    return [
+        (statistics.median(wall), statistics.median(cpu))
+        for wall, cpu in (zip(*one, strict=True) for one in found)
+    ]
 
 
 def profile(call: Callable[..., Tensor], inputs: Inputs) -> None:
@@ -282,7 +291,9 @@ def arguments_of() -> argparse.Namespace:
     parser.add_argument("--parts", nargs="*", default=["lightcurve", "spectrum", "dualformer"])
     parser.add_argument("--dtypes", nargs="*", default=["float32", "bfloat16"])
     parser.add_argument("--compile", action="store_true", help="compiled variants too (default on CUDA)")
-    parser.add_argument("--batch-size", default="8", help="a number, or auto: the largest that fits")
+    sizes = "numbers, or auto: the largest that fits with both"
+    parser.add_argument("--batch-sizes", nargs="*", default=["1", "8", "32"], help=sizes)
+    parser.add_argument("--threads", type=int, help="of this process; else as many as there are cores")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--no-training", action="store_true")
@@ -304,14 +315,16 @@ def main() -> None:
         survey_rate(arguments.survey, arguments.model, arguments.device)
         return
     arguments.compile |= device.type == "cuda"
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
     peaks = {dtype: peak(device, getattr(torch, dtype)) for dtype in {"float32", *arguments.dtypes}}
     machine = (
-        torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} cores"
+        torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
     )
     reached = ", ".join(f"{dtype} {value:.0f} GFLOP/s" for dtype, value in sorted(peaks.items()))
     print(f"{machine}, torch {torch.__version__}; matrix products reach {reached}")
     print(
-        f"{'part':12}{'variant':20}{'batch':>6}{'s/star':>9}{'ratio':>7}"
+        f"{'part':12}{'variant':20}{'batch':>6}{'s/star':>9}{'cpu':>9}{'ratio':>7}"
         f"{'GFLOP/s':>9}{'of peak':>9}{'error':>10}"
     )
     rows = []
@@ -319,8 +332,8 @@ def main() -> None:
         for row in forward_rows(part, arguments, peaks):
             rows.append(asdict(row))
             print(
-                f"{row.part:12}{row.variant:20}{row.batch:6}{row.seconds:9.3f}{row.ratio:7.2f}{row.gflops:9.1f}"
-                f"{row.share:9.0%}{row.error:10.1e}"
+                f"{row.part:12}{row.variant:20}{row.batch:6}{row.seconds:9.3f}{row.processor:9.3f}"
+                f"{row.ratio:7.2f}{row.gflops:9.1f}{row.share:9.0%}{row.error:10.1e}"
                 + (f"{row.megabytes:9.0f} MB" if row.megabytes > 0 else ""),
                 flush=True,
             )

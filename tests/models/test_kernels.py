@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -14,31 +17,14 @@ def draw(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("activation", ["none", "silu", "gelu"])
-@pytest.mark.parametrize("bias", [True, False])
-def test_linear_with_activation(activation: str, bias: bool) -> None:
-    layer, x = kernels.Linear(24, 40, bias=bias), 3 * draw(3, 7, 24)
-    functions = {"none": lambda y: y, "silu": F.silu, "gelu": F.gelu}
-    expected = functions[activation](F.linear(x, layer.weight, layer.bias))
-    with torch.inference_mode():
-        assert kernels.quick(x, layer.weight) == kernels.ONEDNN
-        assert torch.allclose(layer.activated(x, activation), expected, atol=1e-5)
-        strided = x.transpose(0, 1)
-        assert torch.allclose(layer.activated(strided, activation), expected.transpose(0, 1), atol=1e-5)
-    assert torch.allclose(layer.activated(x, activation), expected, atol=1e-5)
-
-
-def test_quick_paths_leave_gradients_and_other_kinds_alone() -> None:
-    layer, x = kernels.Linear(4, 4), draw(2, 4)
+def test_the_quick_path_leaves_gradients_and_other_kinds_alone() -> None:
+    layer, x = nn.Linear(4, 4), draw(2, 4)
     assert not kernels.quick(x, layer.weight)
-    layer(x).sum().backward()
-    assert layer.weight.grad is not None
     with torch.inference_mode():
+        assert kernels.quick(x, layer.weight) == torch.backends.mkldnn.enabled
         assert not kernels.quick(x.double(), layer.weight)
-        assert layer.double()(x.double()).dtype == torch.float64
         with torch.autocast("cpu", torch.bfloat16):
-            assert not kernels.quick(x, layer.float().weight)
-            assert layer(x).dtype == torch.bfloat16
+            assert not kernels.quick(x, layer.weight)
 
 
 @pytest.mark.parametrize(("inputs", "length", "stride", "bias"), [(2, 600, 20, True), (6, 333, 1, False)])
@@ -112,3 +98,10 @@ def test_attention_without_dropout_is_torchs() -> None:
     assert torch.equal(kernels.attention(query, key, value), expected)
     dropped = torch.stack([kernels.attention(query, key, value, 0.2) for _ in range(3000)]).mean(0)
     assert torch.allclose(dropped, expected, atol=0.05)
+
+
+def test_nothing_of_torch_that_may_vanish() -> None:
+    """Operations that begin with an underscore are torch's own, and change without notice."""
+    source = Path(kernels.__file__).parents[1]
+    texts = {path: path.read_text(encoding="utf-8") for path in source.rglob("*.py")}
+    assert [path for path, text in texts.items() if re.search(r"torch\.ops\.\w+\._", text)] == []

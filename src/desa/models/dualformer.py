@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from desa.config import DualFormerModel
 from desa.models.basis import eigenvectors, schur_vectors
-from desa.models.kernels import IN_CACHE, Linear, attention
+from desa.models.kernels import IN_CACHE, attention
 from desa.models.layers import Rotary, full, join_heads, like, split_heads
 
 
@@ -42,7 +42,7 @@ class DualAttention(nn.Module):
         super().__init__()
         self.heads, self.attention, self.dropout = heads, attention, dropout
         for name in ("query", "key", "value", "output"):
-            setattr(self, name, nn.ModuleList([Linear(width, width), Linear(width, width)]))
+            setattr(self, name, nn.ModuleList([nn.Linear(width, width), nn.Linear(width, width)]))
         self.rotary = Rotary(width // heads)
 
     def _projections(self, x: Tensor, modality: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -70,11 +70,7 @@ class DualFeedForward(nn.Sequential):
     """linear, GELU, layer norm, linear."""
 
     def __init__(self, width: int, hidden: int) -> None:
-        super().__init__(Linear(width, hidden), nn.GELU(), nn.LayerNorm(hidden), Linear(hidden, width))
-
-    def forward(self, input: Tensor) -> Tensor:
-        """(B, L, D) -> (B, L, D)."""
-        return cast(Tensor, self[3](self[2](cast(Linear, self[0]).activated(input, "gelu"))))
+        super().__init__(nn.Linear(width, hidden), nn.GELU(), nn.LayerNorm(hidden), nn.Linear(hidden, width))
 
 
 class DualBlock(nn.Module):

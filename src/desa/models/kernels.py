@@ -1,10 +1,9 @@
 """The heavy operations, done the quick way on a CPU; elsewhere they are torch's own.
 
-On a CPU without gradients: linear maps go to oneDNN, which reaches 95 % of a core's peak where torch's own
-`linear` reaches 75 %, and takes the activation along; convolutions run on channels-last memory with the batch
-norm folded into the weights where the weights are smaller than the data. With gradients and dropout of the
-attention weights, for which torch has no fused CPU kernel, attention works through the queries a block at a
-time and makes each block again in the backward pass, so that no L x L matrix is ever kept.
+On a CPU without gradients convolutions run on channels-last memory, with the batch norm folded into the
+weights where the weights are smaller than the data. With gradients and dropout of the attention weights, for
+which torch has no fused CPU kernel, attention works through the queries a block at a time and makes each
+block again in the backward pass, so that no L x L matrix is ever kept.
 """
 
 from __future__ import annotations
@@ -16,9 +15,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-ONEDNN = hasattr(torch.ops.mkldnn, "_linear_pointwise")
-"""Whether torch has oneDNN's linear map with activation (its compiler's own building block)."""
-
 IN_CACHE = 1 << 20
 """Numbers of float32 that lie near a CPU's cores: 4 MB."""
 
@@ -27,35 +23,15 @@ SCORES_AT_ONCE = 1 << 19
 
 
 def quick(x: Tensor, weight: Tensor) -> bool:
-    """Whether the CPU's inference paths may be taken for these."""
+    """Whether the CPU's inference path may be taken for these."""
     return bool(
-        ONEDNN
-        and x.device.type == "cpu"
+        x.device.type == "cpu"
         and x.dtype == weight.dtype == torch.float32
         and torch.backends.mkldnn.enabled
         and not (torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad))
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
     )
-
-
-class Linear(nn.Linear):
-    """`torch.nn.Linear`, quicker on a CPU without gradients."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        """(..., inputs) -> (..., outputs)."""
-        return self.activated(input, "none")
-
-    def activated(self, x: Tensor, activation: str) -> Tensor:
-        """The activation of the linear map: ``"none"``, ``"silu"`` or ``"gelu"``."""
-        if quick(x, self.weight):
-            name = {"none": "none", "silu": "swish", "gelu": "gelu"}[activation]
-            found = torch.ops.mkldnn._linear_pointwise(
-                x.contiguous(), self.weight, self.bias, name, [], "none" if name == "gelu" else ""
-            )
-            return cast(Tensor, found)
-        y = F.linear(x, self.weight, self.bias)
-        return y if activation == "none" else F.silu(y) if activation == "silu" else F.gelu(y)
 
 
 def convolved(x: Tensor, convolution: nn.Conv1d, norm: nn.BatchNorm1d) -> Tensor:

@@ -7,7 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from desa.models.kernels import Linear, attention, convolved
+from desa.models.kernels import attention, convolved
 
 
 def like(x: Tensor, layer: nn.Linear | nn.Conv1d) -> Tensor:
@@ -100,10 +100,10 @@ class RotaryAttention(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.query = Linear(width, width)
-        self.key = Linear(width, width)
-        self.value = Linear(width, width)
-        self.output = Linear(width, width)
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.output = nn.Linear(width, width)
         self.rotary = Rotary(width // heads)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -132,17 +132,12 @@ class FeedForward(nn.Sequential):
     def __init__(self, width: int, factor: int, dropout: float) -> None:
         super().__init__(
             nn.LayerNorm(width),
-            Linear(width, factor * width),
+            nn.Linear(width, factor * width),
             nn.SiLU(),
             nn.Dropout(dropout),
-            Linear(factor * width, width),
+            nn.Linear(factor * width, width),
             nn.Dropout(dropout),
         )
-
-    def forward(self, input: Tensor) -> Tensor:
-        """(B, L, D) -> (B, L, D)."""
-        hidden = cast(Linear, self[1]).activated(self[0](input), "silu")
-        return cast(Tensor, self[5](self[4](self[3](hidden))))
 
 
 class ConformerBlock(nn.Module):
