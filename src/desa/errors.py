@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+
+
+def one_line(text: str, most: int = 1000) -> str:
+    """A text without line breaks and control characters, cut if long: it may quote a stranger's file."""
+    text = re.sub(r"[\x00-\x1f\x7f]+", " ", text)
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 class DesaError(Exception):
     """Base of every error that is the input's fault, not the program's."""
+
+    def __str__(self) -> str:
+        return one_line(super().__str__(), 2500)
 
 
 class FileRefused(DesaError):
@@ -24,9 +34,9 @@ class FileRefused(DesaError):
 
     def __init__(self, path: str | Path, reason: str, advice: str = "") -> None:
         self.path = str(path)
-        self.reason = reason
+        self.reason = one_line(reason)
         self.advice = advice
-        super().__init__(f"{self.path}: {reason}" + (f"; {advice}" if advice else ""))
+        super().__init__(f"{self.path}: {self.reason}" + (f"; {advice}" if advice else ""))
 
     def __reduce__(self) -> tuple[type[FileRefused], tuple[str, str, str]]:
         """Pickle by arguments, so that it crosses process boundaries."""

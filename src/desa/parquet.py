@@ -1,10 +1,14 @@
-"""Parquet files from anywhere: regular files, whose content fits into memory before it is read."""
+"""Parquet files from anywhere: regular files, whose content fits into memory before it is read.
+
+Those that desa writes have a checksum a page, compared whenever it is read.
+"""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +19,11 @@ from desa.files import TooLarge, regular
 LEAST = 1 << 27
 RATIO = 100
 """A file may unpack to so many times its size, or to `LEAST`: no table of stars repeats itself more."""
+
+
+def write_parquet(table: pa.Table, path: str | Path, **options: Any) -> None:
+    """Write a table with a checksum for each page; options are those of `pyarrow.parquet.write_table`."""
+    pq.write_table(table, path, write_page_checksum=True, **options)
 
 
 def open_parquet(path: str | Path, *, least: int = LEAST, ratio: int = RATIO) -> pq.ParquetFile:
@@ -33,7 +42,7 @@ def open_parquet(path: str | Path, *, least: int = LEAST, ratio: int = RATIO) ->
         If it can't be read; `desa.files.TooLarge` if it unpacks to more.
     """
     size = regular(path).stat().st_size
-    file = pq.ParquetFile(path, memory_map=True)
+    file = pq.ParquetFile(path, memory_map=True, page_checksum_verification=True)
     _check(file, path, max(least, ratio * size))
     return file
 
@@ -54,7 +63,7 @@ def parse_parquet(content: bytes, path: str | Path, most: int) -> pa.Table:
         If it can't be read; `desa.files.TooLarge` if it unpacks to more than `most` bytes.
     """
     words = [column.name for column in pq.read_schema(io.BytesIO(content)) if _is_words(column.type)]
-    file = pq.ParquetFile(io.BytesIO(content), read_dictionary=words)
+    file = pq.ParquetFile(io.BytesIO(content), read_dictionary=words, page_checksum_verification=True)
     _check(file, path, most)
     table = file.read()
     for name in words:

@@ -1,142 +1,184 @@
-"""Damaged files of every layout, by the thousand: ``make hostile``, or ``python campaign.py --cases 500``.
+"""Damaged files of every layout, by the thousand: ``make hostile``, or ``campaign.py --rounds 1 --small``.
 
-Each case damages a good file by a fixed seed and reads it as the commands do. Counted: refused (in one
-sentence), accepted unharmed (the damage is outside what is used), accepted silently (other numbers, nothing
-said), and what must not happen: tracebacks, hangs, absurd numbers, memory. Exit code 1 if any of these did.
+Each case damages a good file in one way, by a fixed seed, and reads it as the commands do; batches of such
+files are ingested; surveys, models, settings, labels and indices are damaged and opened. One process, one
+core; a case may take `LONGEST_S`. What became of every case is counted (`Verdict`); exit code 1 if anything
+happened that must not.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
+import faulthandler
+import hashlib
+import os
 import resource
 import signal
 import sys
 import tempfile
 import time
+import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from desa.errors import FileRefused
+from desa.errors import DesaError
 from desa.io.registry import glances, read
-from desa.types import LightCurve, Spectrum
-from helpers.samples import write_quarter, write_spectrum
+from helpers.layouts import Layout, real, written
+from hostile import subjects
+from hostile.damages import OF_BYTES, Damage
+from hostile.edits import EDITS, OF_CARDS, OF_TABLES
+from hostile.verdicts import MUST_NOT, SILENT_CHECKED, SILENT_EDITED, SILENT_UNCHECKED, Item, judged
 
 LONGEST_S = 10
 MOST_BYTES = 2 << 30
-Rng = np.random.Generator
-VALUES = (
-    *(b"-1", b"0", b"99999999999999", b"1E308", b"-1E308", b"NaN", b"T", b"F"),
-    *(b"'x'", b"''", b"''' ", b""),
-)
-"""What a damaged card says."""
-
-
-def cut(raw: bytes, rng: Rng) -> bytes:
-    return raw[: int(rng.integers(len(raw)))]
-
-
-def flip(raw: bytes, rng: Rng) -> bytes:
-    changed = bytearray(raw)
-    for place in rng.integers(len(raw), size=int(rng.integers(1, 9))):
-        changed[place] ^= 1 << int(rng.integers(8))
-    return bytes(changed)
-
-
-def zeroed(raw: bytes, rng: Rng) -> bytes:
-    start = int(rng.integers(len(raw)))
-    size = int(rng.integers(1, 5760))
-    return raw[:start] + bytes(len(raw[start : start + size])) + raw[start + size :]
-
-
-def header(raw: bytes, rng: Rng) -> bytes:
-    """Another value in one card."""
-    cards = [n for n in range(0, min(len(raw), 30 * 2880), 80) if raw[n + 8 : n + 10] == b"= "]
-    place = cards[int(rng.integers(len(cards)))]
-    value = VALUES[int(rng.integers(len(VALUES)))]
-    return raw[: place + 10] + value.rjust(20).ljust(70) + raw[place + 80 :]
-
-
-def moved(raw: bytes, rng: Rng) -> bytes:
-    """Blocks in another order."""
-    blocks = [raw[n : n + 2880] for n in range(0, len(raw), 2880)]
-    one, other = rng.integers(len(blocks), size=2)
-    blocks[one], blocks[other] = blocks[other], blocks[one]
-    return b"".join(blocks)
-
-
-def packed(raw: bytes, rng: Rng) -> bytes:
-    """A gzip stream that is damaged."""
-    stream = gzip.compress(raw, 1, mtime=0)
-    return (cut, flip)[int(rng.integers(2))](stream, rng)
-
-
-DAMAGE: tuple[Callable[[bytes, Rng], bytes], ...] = (cut, flip, zeroed, header, header, moved, packed)
 
 
 class Hang(BaseException):
     """A case took too long; no handler of ordinary errors may catch it."""
 
 
-def same(one: LightCurve | Spectrum, other: LightCurve | Spectrum) -> bool:
-    equal = type(one) is type(other) and np.array_equal(one.flux, other.flux, equal_nan=True)
-    return equal and one.star_id == other.star_id
+class Counts:
+    """What became of the cases."""
+
+    def __init__(self, show: bool) -> None:
+        self.tried, self.found, self.where, self.show = 0, Counter[str](), Counter[tuple[str, str]](), show
+        self.peak = 0
+
+    def case(self, what: str, kind: str, run: Callable[[], str]) -> None:
+        """Run one case under the limits of time and memory, and count what became of it."""
+        signal.alarm(LONGEST_S)
+        faulthandler.dump_traceback_later(6 * LONGEST_S, exit=True)  # for a hang inside a library
+        try:
+            verdict = run()
+        except DesaError as error:
+            words = str(error)
+            verdict = "refused" if len(words) < 1500 and "\n" not in words else "REFUSED IN MANY WORDS"
+        except Hang:
+            verdict = "HANG"
+        except Exception as error:
+            verdict = f"TRACEBACK {type(error).__name__}: {str(error)[:100]}"
+        finally:
+            signal.alarm(0)
+            faulthandler.cancel_dump_traceback_later()
+        before, self.peak = self.peak, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        if self.peak > MOST_BYTES > before:
+            verdict = "ABOVE 2 GB"
+        self.tried += 1
+        self.found[verdict.split(" ")[0] if verdict.startswith("TRACEBACK") else verdict] += 1
+        if verdict[0].isupper() or (self.show and "silently" in verdict):
+            sys.stdout.write(f"{what}: {kind}: {verdict}\n")
+        if "silently" in verdict:
+            self.where[what, kind] += 1
 
 
-def judged(path: Path, whole: LightCurve | Spectrum) -> str:
-    """What became of a damaged file."""
-    try:
-        glances(path)
-        item = read(path)
-    except FileRefused as error:
-        return "refused" if len(str(error)) < 1000 and "\n" not in str(error) else "refused in many words"
-    except Hang:
-        return "HANG"
-    except Exception as error:
-        return f"TRACEBACK {type(error).__name__}: {str(error)[:80]}"
-    if not item.valid.any() or not np.isfinite(item.flux[item.valid]).all():
-        return "ABSURD"
-    return "accepted: unharmed" if same(item, whole) else "accepted silently: other numbers"
+def of_layout(layout: Layout) -> dict[str, tuple[Damage, str]]:
+    """The damages that a layout's files can have, and what their silent acceptance is called."""
+    silent = SILENT_CHECKED if layout.has_checksum else SILENT_UNCHECKED
+    structured = OF_CARDS if layout.is_fits else OF_TABLES if layout.raw[:4] == b"PAR1" else {}
+    found = {name: (damage, silent) for name, damage in (OF_BYTES | structured).items()}
+    return found | {name: (damage, SILENT_EDITED) for name, damage in EDITS.items()}
+
+
+def looked_at(source: str, whole: Item, silent: str) -> str:
+    """Read a file as the commands do."""
+    glances(source)
+    return judged(read(source), whole, silent)
+
+
+def reads(layouts: list[Layout], folder: Path, seed: int, rounds: int, counts: Counts, every: int) -> int:
+    """Damage and read files one by one; returns how many kinds of damage there were."""
+    number, kinds = 0, set()
+    for place, layout in enumerate(layouts):
+        whole = read(layout.write(folder, layout.raw))
+        for kind, (damage, silent) in of_layout(layout).items():
+            kinds.add(kind)
+            for turn in range(rounds):
+                number += 1
+                if number % every:
+                    continue
+                raw = damage(layout.raw, np.random.default_rng([seed, place, number, turn]))
+                source = layout.write(folder, raw)
+                os.utime(source.split("::")[0], ns=(number, number))  # the same size, the same tick
+                counts.case(layout.name, kind, partial(looked_at, source, whole, silent))
+    return len(kinds)
+
+
+def snapshot(folder: Path) -> dict[str, str]:
+    """What a folder holds, for comparison."""
+    return {
+        str(path): f"{path.lstat().st_mtime_ns} {hashlib.sha256(path.read_bytes()).hexdigest()}"
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def foreign(folder: Path) -> Path:
+    """Files of somebody else, with the names that desa gives its own."""
+    for name in (
+        ".x.part",
+        "stars.parquet",
+        "spectra/.data-00000-of-00001.arrow.part",
+        "model.json",
+        "letter",
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("mine")
+    return folder
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=4, help="cases of each kind of damage and layout")
+    parser.add_argument("--every", type=int, default=1, help="only every so-manieth case of the files")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--small", action="store_true", help="written files only, few of the other things")
+    parser.add_argument("--show", action="store_true", help="a line for each case that is accepted silently")
+    return parser.parse_args()
+
+
+def told(counts: Counts, seed: int, kinds: int, layouts: int, touched: int, begun: float) -> Iterator[str]:
+    """The report, line by line."""
+    yield f"{counts.tried} tried: {kinds} kinds of damage, {layouts} layouts of files, and batches, surveys, "
+    yield f"models, settings, labels and indices; seed {seed}, {time.monotonic() - begun:.0f} s"
+    for what in sorted(set(counts.found) | set(MUST_NOT)):
+        yield f"{counts.found[what]:7d} {what}"
+    yield f"{touched:7d} FOREIGN FILES TOUCHED"
+    for (what, kind), count in counts.where.most_common(12):
+        yield f"        most of the silent ones: {count} {what}: {kind}"
+    yield f"{counts.peak / 1e6:.0f} MB at most"
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cases", type=int, default=16_000)
-    parser.add_argument("--seed", type=int, default=0)
-    chosen = parser.parse_args()
+    chosen = parsed()
 
     def rings(number: int, frame: object) -> None:
         raise Hang
 
     signal.signal(signal.SIGALRM, rings)
-    found: Counter[str] = Counter()
-    begun = time.monotonic()
+    warnings.simplefilter("ignore")
+    counts, begun = Counts(chosen.show), time.monotonic()
+    shared = Path(__file__).resolve().parents[3] / "shared"
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        good = [write_quarter(folder / "q.fits", 100, 3), write_spectrum(folder / "s.fits", 1)]
-        originals = [(path.read_bytes(), read(path)) for path in good]
-        for case in range(chosen.cases):
-            rng = np.random.default_rng([chosen.seed, case])
-            raw, whole = originals[case % len(originals)]
-            path = folder / f"case{case % 64}.fits"
-            path.write_bytes(DAMAGE[case // len(originals) % len(DAMAGE)](raw, rng))
-            signal.alarm(LONGEST_S)
-            what = judged(path, whole)
-            signal.alarm(0)
-            if what[0].isupper():
-                sys.stdout.write(f"case {case}: {what}\n")
-            found[what.split(" ")[0] if what[0].isupper() else what] += 1
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    sys.stdout.write(f"{chosen.cases} tried, seed {chosen.seed}, {time.monotonic() - begun:.0f} s\n")
-    for what, count in sorted(found.items()):
-        sys.stdout.write(f"{count:7d} {what}\n")
-    sys.stdout.write(f"{peak / 1e6:.0f} MB at most\n")
-    return int(peak > MOST_BYTES or any(what[0].isupper() for what in found))
+        folder, work = foreign(Path(name) / "others"), Path(name) / "work"
+        work.mkdir()
+        before = snapshot(folder)
+        layouts = written(work)
+        if not chosen.small and shared.is_dir():
+            layouts += real(shared)
+        kinds = reads(layouts, work, chosen.seed, chosen.rounds, counts, chosen.every)
+        subjects.batches(layouts, Path(name) / "batches", folder, chosen, counts)
+        subjects.others(Path(name) / "things", chosen, counts)
+        after = snapshot(folder)
+        touched = sum(before.get(path) != after.get(path) for path in before | after)
+    for line in told(counts, chosen.seed, kinds, len(layouts), touched, begun):
+        sys.stdout.write(line + "\n")
+    return int(touched > 0 or counts.peak > MOST_BYTES or any(counts.found[what] for what in MUST_NOT))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import time
 from pathlib import Path
@@ -177,16 +176,13 @@ def test_weights_that_are_not_finite_are_neither_written_nor_read(small: Path, t
 
 
 def test_a_header_of_a_million_tensors(small: Path, tmp_path: Path) -> None:
-    names = {f"t{n}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for n in range(1_000_000)}
-    header = json.dumps(names).encode()
-    (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
-    facts = copy.copy(read_json(small / "model.json"))
-    facts["weights"] = storage.file_hash(tmp_path / "model.safetensors")
-    (tmp_path / "model.json").write_text(json.dumps(facts))
-    begun = time.monotonic()
-    with pytest.raises(ModelError, match="header"):
+    """It is refused by the size that it says; nothing of it is read, so here it is a hole in the file."""
+    with (tmp_path / "model.safetensors").open("wb") as stream:
+        stream.write((70 << 20).to_bytes(8, "little"))
+        stream.truncate(70 << 20)
+    (tmp_path / "model.json").write_text((small / "model.json").read_text())
+    with pytest.raises(ModelError, match="its header is larger than any model's"):
         Network.load(tmp_path)
-    assert time.monotonic() - begun < 2
 
 
 def test_the_shipped_model_is_accepted() -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 from astropy.io import fits
 
 from desa.errors import DamagedFile
 from desa.io.registry import read_lightcurve_file, read_spectrum
+from helpers.layouts import K2SC, write_image, write_k2
 from helpers.samples import write_quarter, write_spectrum
 
 
@@ -48,37 +48,15 @@ def test_times_that_the_cadence_numbers_contradict(tmp_path: Path) -> None:
         read_lightcurve_file(path)
 
 
-def kepseismic(path: Path, *, whole: bool) -> Path:
-    time = 55_000 + 0.0204336 * np.arange(400)
-    parts = [fits.PrimaryHDU(np.stack([time, np.random.default_rng(0).normal(0, 100, 400)], axis=1))]
-    parts[0].header.update(TELESCOP="Kepler", KEPLERID=7)
-    fits.HDUList([*parts, fits.ImageHDU(np.full(400, 1, np.int16))][: 2 if whole else 1]).writeto(path)
-    return path
-
-
 def test_kepseismic_without_the_flags_of_what_was_filled_in(tmp_path: Path) -> None:
-    assert len(read_lightcurve_file(kepseismic(tmp_path / "whole.fits", whole=True))) == 400
+    assert len(read_lightcurve_file(write_image(tmp_path / "whole.fits"))) == 400
     with pytest.raises(DamagedFile, match="which samples were filled in is missing"):
-        read_lightcurve_file(kepseismic(tmp_path / "cut.fits", whole=False))
-
-
-def k2sc(path: Path, names: tuple[str, ...]) -> Path:
-    cadence = 95_000 + np.arange(100)
-    time = 108.9331 + 0.020433598 * cadence
-    flux = np.random.default_rng(0).normal(1000, 1, 100)
-    kinds = {"CADENCE": "J", "TIME": "D", "FLUX": "D", "ERROR": "D", "TRTIME": "D", "QUALITY": "J"}
-    values = {"CADENCE": cadence, "TIME": time, "FLUX": flux, "ERROR": flux / 1000, "TRTIME": flux}
-    columns = [fits.Column(name, kind, array=values.get(name, 0 * cadence)) for name, kind in kinds.items()]
-    primary = fits.PrimaryHDU()
-    primary.header.update(TELESCOP="Kepler", MISSION="K2", KEPLERID=211117077)
-    tables = [fits.BinTableHDU.from_columns(columns, name=name) for name in names]
-    fits.HDUList([primary, *tables]).writeto(path)
-    return path
+        read_lightcurve_file(write_image(tmp_path / "cut.fits", flags=False))
 
 
 def test_k2sc_without_its_pdc_table_is_not_read_as_sap(tmp_path: Path) -> None:
-    read_lightcurve_file(k2sc(tmp_path / "whole.fits", ("PDC", "SAP")))
-    cut = k2sc(tmp_path / "cut.fits", ("SAP",))
+    read_lightcurve_file(write_k2(tmp_path / "whole.fits", K2SC, ("PDC", "SAP")))
+    cut = write_k2(tmp_path / "cut.fits", K2SC, ("SAP",))
     with pytest.raises(DamagedFile, match="its table PDC is missing"):
         read_lightcurve_file(cut)
     read_lightcurve_file(cut, flux_column="sap")

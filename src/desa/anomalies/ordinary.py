@@ -9,6 +9,7 @@ import numpy as np
 
 from desa.files import written_whole
 from desa.models.places import BROUGHT
+from desa.parquet import write_parquet
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,7 +30,6 @@ def write_ordinary(table: pa.Table, folder: str | Path) -> Path:
         The model's.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     columns = {"star_id": table.column("star_id")}
     for name in COLUMNS:
@@ -39,7 +39,7 @@ def write_ordinary(table: pa.Table, folder: str | Path) -> Path:
     path = Path(folder) / FILE
     with written_whole(path) as scratch:
         kept = pa.table(columns).replace_schema_metadata(table.schema.metadata)
-        pq.write_table(kept, scratch, compression="zstd")
+        write_parquet(kept, scratch, compression="zstd")
     return path
 
 

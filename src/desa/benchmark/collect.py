@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from desa.benchmark.base import FACTS, Arrays, BenchmarkTask, Candidate
 from desa.benchmark.design import Design
@@ -19,6 +18,7 @@ from desa.benchmark.runner import MADE_FROM, read_spent
 from desa.benchmark.work import Place, cells_of
 from desa.evaluation.paired import METRICS, compared, paired_bootstrap
 from desa.files import written_whole
+from desa.parquet import write_parquet
 
 SCHEMA = pa.schema(
     [
@@ -118,7 +118,7 @@ def _training(place: Place, design: Design) -> dict[str, dict[str, Any]]:
 def _write(place: Place, results: Results) -> None:
     with written_whole(place.folder / "results.parquet") as scratch:
         facts = {f"desa.{name}": str(value) for name, value in results.facts["provenance"].items()}
-        pq.write_table(results.table.replace_schema_metadata(facts), scratch)
+        write_parquet(results.table.replace_schema_metadata(facts), scratch)
     with (
         written_whole(place.folder / "results.csv") as scratch,
         scratch.open("w", newline="", encoding="utf-8") as stream,

@@ -11,6 +11,7 @@ from rich.table import Table
 from desa.cli.common import DATA, app, output_option, screen
 from desa.cli.output import check_folder
 from desa.files import check_output
+from desa.parquet import write_parquet
 from desa.words import counted
 
 catalogs = typer.Typer(
@@ -110,7 +111,6 @@ def merge(
     Your own tables come before the public ones; these in the order that `desa catalogs show` says.
     """
     check_output(output)
-    import pyarrow.parquet as pq
 
     from desa.catalogs.declared import parse_priority
     from desa.catalogs.merge import merge as run
@@ -119,7 +119,7 @@ def merge(
 
     merged, notes = run(tables, priority=parse_priority(priority or []), match_arcsec=match_arcsec)
     with written_whole(output) as scratch:
-        pq.write_table(merged, scratch, compression="zstd")
+        write_parquet(merged, scratch, compression="zstd")
     for note in notes:
         typer.echo(note)
     shown = Table("label", "stars", "from", title=f"{counted(merged.num_rows, 'star')} in {output}")
@@ -144,7 +144,6 @@ def match(
     HATS folders of any size are matched part by part on Dask workers.
     """
     check_output(output)
-    import pyarrow.parquet as pq
 
     from desa.catalogs.crossmatch_hats import match_hats, match_tables
     from desa.files import written_whole
@@ -155,5 +154,5 @@ def match(
         return
     pairs = match_tables(left, right, radius, workers=workers)
     with written_whole(output) as scratch:
-        pq.write_table(pairs, scratch, compression="zstd")
+        write_parquet(pairs, scratch, compression="zstd")
     screen().print(f"{counted(pairs.num_rows, 'pair')} in {output}", markup=False, highlight=False)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import SecretStr
 
 from desa.catalogs.declared import Catalog, translated
@@ -20,6 +19,7 @@ from desa.download.manifest import FOLDER, settle
 from desa.download.pace import Pace
 from desa.errors import ArchiveError, SettingsError
 from desa.files import GZIP_MAGIC, written_whole
+from desa.parquet import write_parquet
 
 MATCH_ARCSEC = 1.0
 MAX_BYTES = 16 << 30
@@ -126,7 +126,7 @@ def get(
         "desa.time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     with written_whole(target) as scratch:
-        pq.write_table(pa.table(columns).replace_schema_metadata(facts), scratch, compression="zstd")
+        write_parquet(pa.table(columns).replace_schema_metadata(facts), scratch, compression="zstd")
     return target
 
 

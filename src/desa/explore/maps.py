@@ -13,13 +13,12 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from desa.errors import OutputError, SettingsError
 from desa.explore.table import ExploreTable
 from desa.files import written_whole
-from desa.parquet import read_parquet
+from desa.parquet import read_parquet, write_parquet
 
 logger = logging.getLogger(__name__)
 
@@ -157,7 +156,7 @@ def _keep(made: Map, path: Path, identity: str) -> None:
     columns = pa.table({"map_x": made.x, "map_y": made.y}).replace_schema_metadata(metadata)
     try:
         with written_whole(path) as scratch:
-            pq.write_table(columns, scratch)
+            write_parquet(columns, scratch)
     except (OSError, OutputError) as error:
         logger.warning("%s: can't be written (%s); the map will be made again next time", path, error)
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from astropy.table import Table
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ from desa.inference.joint import has_both, joint_vectors
 from desa.inference.table_files import table_format, write_table
 from desa.models.network import Network
 from desa.models.storage import weights_hash
+from desa.parquet import write_parquet
 from desa.pipeline import Clock, prefetch
 from desa.progress import Report
 from desa.survey.from_files import LeftOut, stars_of_files
@@ -109,7 +109,7 @@ def write_embedding(table: pa.Table, path: str | Path) -> None:
         write_table(as_astropy(table), path)
         return
     with written_whole(path) as scratch:
-        pq.write_table(table, scratch)
+        write_parquet(table, scratch)
 
 
 def as_astropy(table: pa.Table) -> Table:

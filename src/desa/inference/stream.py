@@ -42,7 +42,7 @@ from desa.inference.prediction_table import build_table, joined
 from desa.inference.quality import Limits
 from desa.inference.table_files import table_format, write_table
 from desa.models.storage import weights_hash
-from desa.parquet import open_parquet, read_parquet
+from desa.parquet import open_parquet, read_parquet, write_parquet
 from desa.pipeline import Clock, prefetch
 from desa.progress import Report
 from desa.survey.from_files import LeftOut
@@ -279,7 +279,7 @@ def _write_part(recipe: Recipe, folder: Path, task: tuple[int, StarPart]) -> int
 
 def _store(table: pa.Table, path: Path) -> None:
     with written_whole(path) as scratch:
-        pq.write_table(table, scratch)
+        write_parquet(table, scratch)
 
 
 def _made(
@@ -313,7 +313,10 @@ def write_joined(tables: Iterable[pa.Table], schema: pa.Schema, path: Path) -> N
     if table_format(path) != "parquet":
         write_table(as_table(pa.concat_tables(tables)), path)
         return
-    with written_whole(path) as scratch, pq.ParquetWriter(scratch, schema) as writer:
+    with (
+        written_whole(path) as scratch,
+        pq.ParquetWriter(scratch, schema, write_page_checksum=True) as writer,
+    ):
         for rows in tables:
             writer.write_table(rows)
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desa.errors import DamagedFile
+from desa.io.damage import MAX_OVER_MEDIAN, check_possible, stuck
 from desa.types import KEPLER_CADENCE_DAYS, FloatArray
 
 HALF_HOUR_DAYS = 30.0 / 1440.0
@@ -16,8 +17,8 @@ MIN_SAMPLES = 10
 MAX_CADENCES = 250_000
 """Fourteen years of long cadence; a longer grid comes from a damaged cadence number."""
 
-MAX_OVER_MEDIAN = 1e4
-"""Flux this far beyond its median comes from damaged bytes; the greatest flares reach about 100."""
+MAX_DAYS = 36_525.0
+"""Times further from the beginning of 2009 than a century are no times of these missions."""
 
 BKJD_ZERO = 2454833.0
 KEPLER_CADENCE_ZERO_BKJD = 108.9331
@@ -135,10 +136,17 @@ def _checked(path: str | Path, samples: Samples, mask: int) -> Samples:
         raise DamagedFile(path, "cadence numbers do not increase", "download it again")
     if (cadence[-1] - cadence[0]) * samples.cadence_days > MAX_CADENCES * HALF_HOUR_DAYS:
         raise DamagedFile(path, "cadence numbers span an impossible time", "download it again")
+    if np.isfinite(time).any() and abs(np.nanmedian(time)) > MAX_DAYS:
+        raise DamagedFile(path, f"its times lie {np.nanmedian(time) / 365.25:.0f} years from 2009")
     flux = samples.flux[rows]
-    good = np.isfinite(time) & np.isfinite(flux) & ((samples.quality[rows] & mask) == 0)
+    # A flux of exactly 0 is a lost block, or how some write a missing sample.
+    good = np.isfinite(time) & np.isfinite(flux) & (flux != 0) & ((samples.quality[rows] & mask) == 0)
     if good.any():
-        good &= np.abs(flux) <= MAX_OVER_MEDIAN * np.median(np.abs(flux[good]))
+        possible = np.abs(flux) <= MAX_OVER_MEDIAN * np.median(np.abs(flux[good]))
+        check_possible(path, possible[good])
+        good &= possible
+        if np.ptp(flux[good]) > 0:  # else all are the same, which `on_grid` says
+            good &= ~stuck(flux)
     return replace(
         samples,
         time=time,

@@ -184,7 +184,7 @@ class OpenFile:
         Raises
         ------
         DamagedFile
-            If there is none, or it ends early.
+            If there is none, it ends early, or what follows it is no further part.
         """
         self._whole(0)
         data = self.hdus[0].data
@@ -227,6 +227,9 @@ class OpenFile:
         end = hdu.fileinfo()["datLoc"] + hdu.size
         if end > len(self.raw):
             raise DamagedFile(self.path, f"truncated: {len(self.raw)} bytes of {end} or more", AGAIN)
+        behind = self.raw[-(-end // BLOCK) * BLOCK :][:8]
+        if behind not in (b"", b"XTENSION") or len(self.raw) % BLOCK:
+            raise DamagedFile(self.path, f"what follows part {index} is no part of a FITS file", AGAIN)
 
     def check(self, index: int | str) -> None:
         """Compare a part of the file with its CHECKSUM, where it has one.

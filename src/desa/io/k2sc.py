@@ -27,6 +27,7 @@ class K2SC(LightCurveFile):
     def samples(self, file: OpenFile, flux_column: str) -> Samples:
         """Flux without the motion, from PDCSAP or from SAP; of a program's file ``"sap"`` is its input."""
         table = _table(file, flux_column)
+        file.check(table.header.get("EXTNAME", 1))
         flux = table.column("FLUX", "f8")
         if table.header.get("EXTNAME") == "K2SC" and flux_column == "pdcsap":
             motion = table.column("TRPOSI", "f8")

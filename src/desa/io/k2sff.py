@@ -23,6 +23,7 @@ class K2SFF(LightCurveFile):
 
     def samples(self, file: OpenFile, flux_column: str) -> Samples:
         """FCOR or FRAW."""
+        file.check(1)
         table = file.first_table()
         flux = table.column("FRAW" if flux_column == "sap" else "FCOR", "f8")
         return Samples(

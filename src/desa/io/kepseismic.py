@@ -16,7 +16,7 @@ from desa.io.registry import Choices, Front, reader
 from desa.types import LightCurve
 
 FILLED_IN = 1
-FILLED_FLAG = 2
+OBSERVED_FLAG, FILLED_FLAG = 1, 2
 
 
 @reader
@@ -70,6 +70,8 @@ def _flags(file: OpenFile, count: int) -> NDArray[Any]:
         If the file was cut after its first part: what was filled in would look like data.
     """
     flags = file.hdus[1].data if len(file.hdus) > 1 else None
-    if flags is None or np.shape(flags) != (count,):
+    if flags is not None:
+        file.check(1)
+    if flags is None or np.shape(flags) != (count,) or not np.isin(flags, (OBSERVED_FLAG, FILLED_FLAG)).all():
         raise DamagedFile(file.path, "the part that says which samples were filled in is missing", AGAIN)
     return np.asarray(flags)

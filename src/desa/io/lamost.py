@@ -66,7 +66,9 @@ def is_lamost(header: Any) -> bool:
 def _rows(file: OpenFile) -> _Rows:
     if file.header.get("NAXIS") == 2:
         rows = np.ascontiguousarray(file.image(), dtype=np.float32)
-        rising = rows[2][0] > 1000 and bool(np.all(np.diff(rows[2]) > 0))  # else DR1's normalised flux
+        rising = rows[2][0] > 1000 and bool(np.all(np.diff(rows[2]) > 0))
+        if not rising:
+            _check_first_release(file, rows[2])
         return _Rows(rows[0], rows[1], rows[2] if rising else None, rows[3], rows[4])
     table = file.first_table()
     if len(table) != 1:
@@ -74,7 +76,14 @@ def _rows(file: OpenFile) -> _Rows:
     return _Rows(*(table.column(name, "f4")[0] for name in _ARRAYS))
 
 
-def _log_start(path: str | Path, wavelength: NDArray[Any] | None, header: Any) -> float:
+def _check_first_release(file: OpenFile, third: NDArray[np.float32]) -> None:
+    """Refuse a third row that is neither wavelengths nor, in DR1, the normalised flux, whose median is 1."""
+    later = text(file.header, "DATA_V") not in ("", "LAMOST DR1")
+    if later or not 0.2 < np.median(third) < 5:
+        raise DamagedFile(file.path, "its row of wavelengths is damaged", "download it again")
+
+
+def log_start(path: str | Path, wavelength: NDArray[Any] | None, header: Any) -> float:
     """log10 of the first pixel's wavelength, checked against the grid all releases share."""
     step = LAMOST_LOG_WAVELENGTH_STEP
     if wavelength is None:
@@ -168,6 +177,8 @@ class LamostSpectrum(Reader[OpenFile]):
     def read(self, file: OpenFile, member: str, choices: Choices) -> Spectrum:
         """As observed, ``ivar`` 0 where a pixel is bad."""
         path, header, rows = file.path, file.header, _rows(file)
+        for part in range(min(2, len(file.hdus))):
+            file.check(part)
         if not MIN_PIXELS <= len(rows.flux) <= MAX_PIXELS:
             raise UnsupportedFile(path, f"a spectrum of {len(rows.flux)} pixels", SUPPORTED)
         flux, ivar = usable_pixels(path, rows.flux, rows.ivar, rows.and_mask != 0)
@@ -175,7 +186,7 @@ class LamostSpectrum(Reader[OpenFile]):
         return Spectrum(
             flux=flux,
             ivar=ivar,
-            log_wavelength_start=_log_start(path, rows.wavelength, header),
+            log_wavelength_start=log_start(path, rows.wavelength, header),
             log_wavelength_step=LAMOST_LOG_WAVELENGTH_STEP,
             z=redshift(number(header, "Z"), object_class),
             star_id=star_name(header),

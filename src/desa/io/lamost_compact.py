@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from desa.errors import DamagedFile, UnsupportedFile
 from desa.files import read_bytes
 from desa.io.fits import number
-from desa.io.lamost import LAMOST_LOG_WAVELENGTH_STEP, star_name
+from desa.io.lamost import LAMOST_LOG_WAVELENGTH_STEP, log_start, star_name
 from desa.io.registry import Choices, Front, Glance, Reader, reader
+from desa.io.spectra import usable_pixels
 from desa.io.tables import MAX_BYTES, StoredTable, open_table
 from desa.types import Spectrum
 
@@ -73,10 +74,13 @@ class LamostArchive(Reader[StoredTable]):
             raise DamagedFile(path, "no good pixel, or wavelengths for other pixels")
         snr = {band: number(header, f"SNR{band.upper()}") for band in BANDS}
         flux = np.where(good, flux, np.float32(0))
+        start = log_start(path, np.power(10.0, grid), {})
+        ivar = ivar_from_snr(flux, good, np.power(10.0, grid), snr)
+        flux, ivar = usable_pixels(path, flux, ivar, ~good)
         return Spectrum(
             flux=flux,
-            ivar=ivar_from_snr(flux, good, np.power(10.0, grid), snr),
-            log_wavelength_start=round(float(grid[0]), 7),
+            ivar=ivar,
+            log_wavelength_start=start,
             log_wavelength_step=LAMOST_LOG_WAVELENGTH_STEP,
             z=number(header, "Z"),
             star_id=star_name(header),

@@ -45,6 +45,8 @@ class SdssSpectrum(Reader[OpenFile]):
     def read(self, file: OpenFile, member: str, choices: Choices) -> Spectrum:
         """As observed; the redshift is the pipeline's."""
         table = file.first_table()
+        for part in range(min(3, len(file.hdus))):
+            file.check(part)
         flux, ivar = (table.column(name, "f4") for name in ("FLUX", "IVAR"))
         masked = (table.column("AND_MASK", "i4") & BRIGHT_SKY) != 0
         if not len(flux):

@@ -8,14 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desa.errors import DamagedFile
+from desa.io.damage import MAX_OVER_MEDIAN, check_possible, stuck
 
 Pixels = NDArray[np.float32]
 
 MIN_GOOD = 0.2
 """Least share of good pixels; the emptiest real file at hand has 0.48."""
-
-MAX_OVER_MEDIAN = 1e4
-"""Flux and inverse variance this far beyond their median come from damaged bytes (real files: up to 77)."""
 
 FASTEST_STAR = 0.01
 """Redshift that no star has."""
@@ -38,10 +36,14 @@ def usable_pixels(
     Raises
     ------
     DamagedFile
-        If fewer than `MIN_GOOD` of the pixels are good, or hold no flux.
+        If fewer than `MIN_GOOD` of the pixels are good, hold no flux, or too many hold impossible values.
     """
     sane = _below_limit(np.abs(flux), ivar > 0)
-    good = sane & (ivar > 0) & _below_limit(ivar, ivar > 0) & ~masked
+    measured = np.isfinite(flux) & (ivar > 0) & ~masked
+    check_possible(path, (sane & _below_limit(ivar, ivar > 0))[measured])
+    good = sane & measured & _below_limit(ivar, ivar > 0)
+    if measured.any() and np.ptp(flux[measured]) > 0:  # else all are the same, which is said below
+        good &= ~stuck(flux)
     if good.mean() < MIN_GOOD:
         raise DamagedFile(path, f"only {int(good.sum())} good pixels of {len(good)}")
     values = flux[good]

@@ -134,11 +134,11 @@ def _opened(path: str, size: int, mtime_ns: int) -> StoredTable:
 
 
 def _parquet(path: Path) -> tuple[int, Columns]:
-    file = pq.ParquetFile(path)
+    file = pq.ParquetFile(path, page_checksum_verification=True)
     groups = (file.metadata.row_group(place) for place in range(file.metadata.num_row_groups))
 
     def column(name: str) -> NDArray[Any]:
-        return np.asarray(pq.read_table(path, columns=[name]).column(0).to_numpy())
+        return np.asarray(file.read(columns=[name]).column(0).to_numpy())
 
     names = file.schema_arrow.names
     return sum(group.total_byte_size for group in groups), {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +23,7 @@ from desa.search.where import chosen_rows
 
 KINDS: Final = ("auto", "exact", "ivf", "hnsw")
 METRICS: Final = ("euclidean", "cosine")
-FORMAT: Final = "desa index 1"
+FORMAT: Final = "desa index 2"
 
 EXACT_UP_TO: Final = 100_000
 """So many vectors are searched exactly by default: one query takes some 10 ms on one core."""
@@ -268,7 +269,7 @@ class Index:
 
     def save(self, path: str | Path) -> None:
         """Write the index whole, into one file."""
-        arrays = {"vectors": np.ascontiguousarray(self._vectors), "rows": self.rows}
+        arrays: dict[str, NDArray[Any]] = {"vectors": np.ascontiguousarray(self._vectors), "rows": self.rows}
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, self.columns.schema) as writer:
             writer.write_table(self.columns)
@@ -276,6 +277,7 @@ class Index:
         if self._graph is not None:
             arrays["graph"] = engines.require_faiss(self.kind).serialize_index(self._graph)
         about = {"format": FORMAT, "by": self.by, "kind": self.kind, "metric": self.metric}
+        about["content"] = _digest(arrays)
         with written_whole(path) as scratch:
             save_file(arrays, scratch, metadata={**about, "facts": json.dumps(self.facts)})
             scratch.chmod(0o644)
@@ -297,6 +299,8 @@ class Index:
                 if about.get("format") != FORMAT or about.get("kind") not in KINDS[1:]:
                     raise DamagedFile(path, "no index of this version of desa", "make it again")
                 arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+            if about.get("content") != _digest(arrays):
+                raise ValueError("not the content that its checksum is of")
             columns = pa.ipc.open_stream(arrays["columns"].tobytes()).read_all()
             graph = None
             if about["kind"] != "exact":
@@ -317,6 +321,15 @@ class Index:
             raise DamagedFile(path, "no such file", "Index.build makes one") from None
         except (OSError, SafetensorError, KeyError, ValueError, RuntimeError, pa.ArrowInvalid) as error:
             raise DamagedFile(path, f"a damaged index ({str(error)[:120]})", "make it again") from None
+
+
+def _digest(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Hash of an index's arrays, with their names, types and shapes."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(arrays):
+        digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
+        digest.update(np.ascontiguousarray(arrays[name]).data)
+    return digest.hexdigest()
 
 
 def _unit(rows: Floats) -> Floats:

@@ -16,9 +16,9 @@ from typing import Final
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 
 from desa.files import written_whole
+from desa.parquet import write_parquet
 from desa.simulate import observe
 from desa.simulate.fits_kepler import file_name, write_kepler_quarter
 from desa.simulate.fits_lamost import file_name as lamost_name
@@ -109,4 +109,4 @@ def finish(path: Path, stars: pa.Table) -> None:
     with written_whole(path / "labels.csv") as scratch:
         pa_csv.write_csv(catalogue_of(stars), scratch)
     with written_whole(path / "truth.parquet") as scratch:
-        pq.write_table(stars, scratch, compression="zstd")
+        write_parquet(stars, scratch, compression="zstd")

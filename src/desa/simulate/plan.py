@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import desa
 from desa.errors import SettingsError
 from desa.files import written_whole
+from desa.parquet import write_parquet
 from desa.simulate.labels import Label
 from desa.simulate.observe import MockStar
 from desa.survey.shards import json_bytes
@@ -100,7 +101,7 @@ def write_part(plan: MockPlan, path: Path, shard: int, stars: Sequence[MockStar]
     table = table_of([row_of(star) for star in stars])
     with written_whole(_part_path(path, shard)) as scratch:
         marked = table.replace_schema_metadata({"fingerprint": plan.fingerprint(shard)})
-        pq.write_table(marked, scratch, compression="zstd")
+        write_parquet(marked, scratch, compression="zstd")
 
 
 def has_part(plan: MockPlan, path: Path, shard: int) -> bool:

@@ -20,7 +20,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from desa.errors import SurveyError
-from desa.files import clear_parts, written_whole
+from desa.files import clear_parts, open_regular, written_whole
 from desa.survey.schema import FORMAT, dataset_info
 
 Note = dict[str, Any]
@@ -190,6 +190,23 @@ class _ListColumn:
         return self.values[self.offsets[row] : self.offsets[row + 1]]  # type: ignore[no-any-return]
 
 
+def check_content(path: Path, digest: str) -> None:
+    """Compare a survey's file with its SHA-256.
+
+    Raises
+    ------
+    SurveyError
+        If its content is another.
+    OSError
+        If it can't be read.
+    """
+    with open_regular(path) as stream:
+        if hashlib.file_digest(stream, "sha256").hexdigest() != digest:
+            raise SurveyError(
+                f"{path}: damaged (not the content that survey.json's checksum is of); make it again"
+            )
+
+
 class Shards:
     """Rows of a modality's folder, memory-mapped; files are opened when first needed.
 
@@ -228,11 +245,7 @@ class Shards:
             return found
         path = self._folder / self._names[shard]
         try:
-            with path.open("rb") as stream:
-                if hashlib.file_digest(stream, "sha256").hexdigest() != self._digests[shard]:
-                    raise SurveyError(
-                        f"{path}: damaged (not the content that survey.json's checksum is of); make it again"
-                    )
+            check_content(path, self._digests[shard])
             # The mapping lives as long as its views; the file descriptor, of which there are few, need not.
             with pa.memory_map(str(path)) as source:
                 batches = list(pa.ipc.open_stream(source))

@@ -32,7 +32,7 @@ from desa.folders import claimed
 from desa.parquet import read_parquet
 from desa.survey import schema
 from desa.survey.schema import BANDS, EARLIER_STEP, FORMAT
-from desa.survey.shards import Shards, json_bytes, note_of
+from desa.survey.shards import Shards, check_content, json_bytes, note_of
 from desa.survey.write import (
     KINDS,
     PLACES,
@@ -63,12 +63,21 @@ class _ShardFile(Document):
     sha256: Hash
 
 
+class _Tables(Document):
+    """Checksums of a survey's tables."""
+
+    stars: Annotated[Hash, Field(alias="stars.parquet")]
+    lightcurves: Annotated[Hash, Field(alias="lightcurves.parquet")]
+    spectra: Annotated[Hash, Field(alias="spectra.parquet")]
+
+
 class _Content(Document):
     """What ``survey.json`` must say."""
 
     kind: Literal["real", "mock", "unknown"]
     identity: Hash
     stars: Annotated[int, Field(ge=0)]
+    tables: _Tables
     lightcurves: list[_ShardFile]
     spectra: list[_ShardFile]
 
@@ -187,6 +196,7 @@ class Survey:
         self.kind: str = content["kind"]
         self.identity: str = content["identity"]
         self._columns: dict[tuple[Modality, str], NDArray[Any]] = {}
+        self._compared: set[str] = set()
         self._own_split: NDArray[np.str_] | None = None
         self._shards = {
             modality: Shards(
@@ -249,8 +259,12 @@ class Survey:
         return self._table("stars")
 
     def _table(self, name: str, columns: list[str] | None = None) -> pa.Table:
+        """A table of the survey's; its file is compared with its checksum when it is first read."""
         path = self.path / f"{name}.parquet"
         try:
+            if path.name not in self._compared:
+                check_content(path, self.content["tables"][path.name])
+                self._compared.add(path.name)
             return read_parquet(path, columns)
         except (OSError, pa.ArrowInvalid) as error:
             raise SurveyError(f"{path}: can't be read ({error}); make the survey again") from None

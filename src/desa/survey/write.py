@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from desa.errors import SurveyError
 from desa.files import clear_parts, read_bytes, written_whole
+from desa.parquet import write_parquet
 from desa.survey import schema
 from desa.survey.schema import FORMAT
 from desa.survey.shards import NOTES, Note, clear_modality, json_bytes, seal, write_json, write_shard
@@ -91,7 +91,7 @@ def write_spectra(
 
 def _write_table(path: Path, table: pa.Table) -> str:
     with written_whole(path) as scratch:
-        pq.write_table(table, scratch, compression="zstd")
+        write_parquet(table, scratch, compression="zstd")
         return hashlib.sha256(scratch.read_bytes()).hexdigest()
 
 
