@@ -36,13 +36,13 @@ def tiny_demo() -> Settings:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("demo")
-    run_demo(out, stars=300, seed=1, processes=1, chosen=tiny_demo())
+    run_demo(out, stars=200, seed=1, processes=1, chosen=tiny_demo())
     return out
 
 
 def test_report_and_numbers(demo: Path) -> None:
     page = (demo / "report.html").read_text()
-    assert "mock survey of 300 stars" in page
+    assert "mock survey of 200 stars" in page
     assert page.count("data:image/png;base64") == 3
     results = json.loads((demo / "results.json").read_text())
     assert results["provenance"]["data"].startswith("mock survey")
@@ -56,7 +56,7 @@ def test_report_and_numbers(demo: Path) -> None:
 
 def test_embedding_of_the_survey_and_of_files(demo: Path) -> None:
     table = pq.read_table(demo / "embedding.parquet")
-    assert table.num_rows == 300
+    assert table.num_rows == 200
     assert set(table.column("modality").to_pylist()) == {"joint"}
     files = pq.read_table(demo / "embedding_of_files.parquet")
     assert len(set(files.column("star_id").to_pylist())) == 12
@@ -67,5 +67,5 @@ def test_started_again_it_keeps_what_is_finished(demo: Path) -> None:
     """Every stage is done: nothing is trained, no checkpoint is written anew."""
     kept = [demo / stage / "checkpoint.pt" for stage in ("spectrum", "lightcurve", "joint")]
     before = [path.stat().st_mtime_ns for path in kept]
-    run_demo(demo, stars=300, seed=1, processes=1, chosen=tiny_demo())
+    run_demo(demo, stars=200, seed=1, processes=1, chosen=tiny_demo())
     assert [path.stat().st_mtime_ns for path in kept] == before

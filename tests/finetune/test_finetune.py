@@ -49,12 +49,13 @@ class Mixer(nn.Module):
 
 @pytest.mark.parametrize("head", ["linear", "perceptron", "transformer"])
 def test_every_head_learns_a_label_and_its_intervals_cover(head: str) -> None:
-    features, label = data(1500)
+    count = 1500 if head == "transformer" else 900
+    features, label = data(count)
     epochs = 25 if head == "perceptron" else 12
     chosen = FineTuning(head=head, epochs=epochs, blocks=1, width=16, heads=2, learning_rate=3e-3)
-    found = fine_tune(features, label, split_of(1500), chosen)
+    found = fine_tune(features, label, split_of(count), chosen)
     r2 = value(found.scores, "r2")
-    assert r2 > {"linear": 0.9, "perceptron": 0.85, "transformer": 0.6}[head]  # the best possible is 0.93
+    assert r2 > {"linear": 0.9, "perceptron": 0.8, "transformer": 0.6}[head]  # the best possible is 0.93
     for name, nominal in (("coverage_68", 0.68), ("coverage_90", 0.9)):
         cover = next(score for score in found.scores if score.metric == name)
         slack = np.sqrt(nominal * (1 - nominal) / found.counts["calibration"])
@@ -80,19 +81,19 @@ def test_fifty_labels_do_something_sensible_and_noise_predicts_the_middle() -> N
 
 def test_classes_are_told_calibrated_and_counted_right() -> None:
     rng = np.random.default_rng(1)
-    truth = rng.integers(0, 3, 1500)
-    x = rng.normal(size=(1500, 6)) + 1.5 * np.eye(6)[truth]
+    truth = rng.integers(0, 3, 800)
+    x = rng.normal(size=(800, 6)) + 1.5 * np.eye(6)[truth]
     features = Features(torch.from_numpy(x), None)
     label = truth.astype(float)
     label[::5] = np.nan
-    found = fine_tune(features, label, split_of(1500), FineTuning(classes=("a", "b", "c")))
+    found = fine_tune(features, label, split_of(800), FineTuning(classes=("a", "b", "c")))
     assert value(found.scores, "accuracy") > 0.75
     np.testing.assert_allclose(found.predicted.sum(axis=1), 1.0)
     sets = class_sets(found.predicted, found.model.calibration)
     inside = sets[0.9][np.arange(len(found.truth)), found.truth.astype(int)].mean()
     assert abs(inside - 0.9) < 0.1 and sets[0.9].sum() < 2.2 * len(sets[0.9])
     assert found.counts == {
-        name: int((np.isfinite(label) & (split_of(1500) == name)).sum()) for name in found.counts
+        name: int((np.isfinite(label) & (split_of(800) == name)).sum()) for name in found.counts
     }
 
 
@@ -150,7 +151,7 @@ def test_the_same_seed_gives_the_same_head_and_leaves_torch_alone() -> None:
 class Stopping(Mixer):
     """Tells its own process to stop in the middle of training, once."""
 
-    left = 60
+    left = 30
 
     def forward(self, spectrum: Tensor, lightcurve: Tensor, prior: Tensor | None = None) -> Tensor:
         if self.training:
@@ -162,9 +163,9 @@ class Stopping(Mixer):
 
 def test_a_stopped_head_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     features, label = data(300)
-    chosen = FineTuning(head="perceptron", unfreeze=True, epochs=25)
+    chosen = FineTuning(head="perceptron", unfreeze=True, epochs=14)
     whole = fine_tune(features, label, split_of(300), chosen, aligner=Mixer())
-    with pytest.raises(Interrupted, match="SIGTERM after step 60"):
+    with pytest.raises(Interrupted, match="SIGTERM after step 30"):
         fine_tune(features, label, split_of(300), chosen, aligner=Stopping(), work=tmp_path)
     assert len(list(tmp_path.glob("perceptron-*/checkpoint.pt"))) == 1
     again = fine_tune(features, label, split_of(300), chosen, aligner=Stopping(), work=tmp_path)

@@ -29,7 +29,7 @@ def tiny_settings(**changes: object) -> Settings:
         "lightcurve": {**encoder, "log_axis": 64, "stem": 16, "width": 8, "features": 24},
         "spectrum": {**encoder, "cnn_widths": [4, 8, 8, 8, 8, 8], "feed_forward": 1, "pooling": "mean"},
         "dualformer": {"width": 8, "heads": 2, "blocks": 1, "feed_forward": 16, "groups": 4},
-        "train_spectrum": {**training, "steps": 80},
+        "train_spectrum": {**training, "steps": 60},
         "train_lightcurve": {**training, "steps": 40},
         "train_align": {**training, "steps": 60},
     }

@@ -42,7 +42,7 @@ def finished_shards(folder: Path) -> int:
     return len(list(folder.rglob("*.parquet")))
 
 
-@pytest.mark.parametrize("kind", ["store", "fits"])
+@pytest.mark.parametrize("kind", ["store", pytest.param("fits", marks=pytest.mark.slow)])
 def test_killed_and_started_again_gives_the_same_bytes(kind: str, tmp_path: Path) -> None:
     simulate_survey(STARS, 4, tmp_path / "whole", format=kind, quarters=[3], processes=1, shard_stars=SHARD)
     command = [sys.executable, "-c", CODE.format(stars=STARS, shard=SHARD), str(tmp_path / "killed"), kind]

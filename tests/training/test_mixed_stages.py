@@ -155,7 +155,6 @@ def test_an_encoder_without_a_head_is_aligned(trained: Trained, unlabelled: Surv
     assert model.spectrum_head is None and model.lightcurve_head is not None
 
 
-@pytest.mark.slow
 def program(out: str, *surveys: str) -> None:
     """What each of two processes does: a run in one go, and one that is taken up again."""
     torch.set_num_threads(1)
@@ -164,6 +163,7 @@ def program(out: str, *surveys: str) -> None:
         pretrain_spectrum(surveys, chosen, Path(out) / name, device="cpu")
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_surveys_and_go_on(survey: Survey, real: Survey, tmp_path: Path) -> None:
     two_processes(Path(__file__), str(tmp_path), f"{survey.path}=1", f"{real.path}=1")
     one, other = (Network.load(tmp_path / name / "model") for name in ("whole", "parts"))

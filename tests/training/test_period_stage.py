@@ -22,7 +22,7 @@ from desa.training.period_stage import train_finder
 from helpers.stars import tiny_survey
 from helpers.tiny import tiny_settings
 
-STEPS = 60
+STEPS = 25
 
 
 @pytest.fixture(scope="module")

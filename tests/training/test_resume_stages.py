@@ -56,12 +56,14 @@ def run_here(words: list[str]) -> None:
     assert result.exit_code == 0, result.output
 
 
-@pytest.mark.parametrize("stage", ["spectrum", "lightcurve", "align"])
+@pytest.mark.parametrize(
+    "stage", ["lightcurve", *(pytest.param(name, marks=pytest.mark.slow) for name in ("spectrum", "align"))]
+)
 def test_a_killed_stage_ends_with_the_same_bits(stage: str, trained: Trained, tmp_path: Path) -> None:
     kill_and_go_on(stage, [str(trained.survey.path)], trained, tmp_path)
 
 
-@pytest.mark.parametrize("stage", ["labels", "align"])
+@pytest.mark.parametrize("stage", ["labels", pytest.param("align", marks=pytest.mark.slow)])
 def test_so_does_one_on_two_surveys(stage: str, trained: Trained, real: Survey, tmp_path: Path) -> None:
     kill_and_go_on(stage, [f"{trained.survey.path}=0.7", f"{real.path}=0.3"], trained, tmp_path)
 

@@ -116,7 +116,7 @@ def test_interrupted_run_says_how_to_go_on(
     monkeypatch.setattr(
         "desa.training.stage.fit", lambda *_, **__: History(step=12, stopped="signal", signal="SIGTERM")
     )
-    with pytest.raises(Interrupted, match=r"SIGTERM after step 12 of 80.*same command again"):
+    with pytest.raises(Interrupted, match=r"SIGTERM after step 12 of 60.*same command again"):
         run.pretrain_spectrum(survey, tiny_settings(), tmp_path, device="cpu")
     assert not (tmp_path / "model").exists()
 

@@ -49,19 +49,25 @@ def list_files(
     except OSError as error:
         raise SurveyError(f"{root}: can't be read ({error.strerror or error})") from None
     refused: list[tuple[str, str]] = [] if left_out is None else left_out
-    return sorted(_walk(root, {os.path.realpath(skip)} if skip else set(), refused))
+    seen = {_place(os.stat(skip))} if skip and Path(skip).exists() else set()
+    return sorted(_walk(root, seen, refused))
 
 
-def _walk(root: Path, seen: set[str], left_out: list[tuple[str, str]]) -> Iterator[FileState]:
+def _place(state: os.stat_result) -> tuple[int, int]:
+    """What a folder is by, whatever its name: two links to it are one folder."""
+    return state.st_dev, state.st_ino
+
+
+def _walk(root: Path, seen: set[tuple[int, int]], left_out: list[tuple[str, str]]) -> Iterator[FileState]:
     """Links to folders are followed, once each; what can't be looked at is left out."""
     todo = [(str(root), "")]
     while todo:
         folder, prefix = todo.pop()
-        real = os.path.realpath(folder)
-        if real in seen:
-            continue
-        seen.add(real)
         try:
+            place = _place(os.stat(folder))
+            if place in seen:
+                continue
+            seen.add(place)
             with os.scandir(folder) as found:
                 entries = [entry for entry in found if not entry.name.startswith(".")]
         except OSError as error:
