@@ -49,7 +49,7 @@ def list_files(
     except OSError as error:
         raise SurveyError(f"{root}: can't be read ({error.strerror or error})") from None
     refused: list[tuple[str, str]] = [] if left_out is None else left_out
-    seen = {_place(os.stat(skip))} if skip and Path(skip).exists() else set()
+    seen = {_place(skip.stat())} if skip and skip.exists() else set()
     return sorted(_walk(root, seen, refused))
 
 
@@ -64,7 +64,7 @@ def _walk(root: Path, seen: set[tuple[int, int]], left_out: list[tuple[str, str]
     while todo:
         folder, prefix = todo.pop()
         try:
-            place = _place(os.stat(folder))
+            place = _place(Path(folder).stat())
             if place in seen:
                 continue
             seen.add(place)
