@@ -135,3 +135,22 @@ def test_what_is_no_mixture_is_refused(survey: Survey, tmp_path: Path) -> None:
     (tmp_path / "odd=2").mkdir()
     with pytest.raises(SurveyError, match="odd=2: no survey"):
         Mixture.of(tmp_path / "odd=2")
+
+
+@pytest.mark.parametrize("skip", [0, 7])
+def test_batches_hold_the_same_items_whatever_the_number_of_processes(skip: int) -> None:
+    """Over epochs, and from any place: so another number of processes can take a run up."""
+
+    def batches(world: int) -> list[set[tuple[int, int]]]:
+        sampler = ItemSampler(np.arange(53), 3, shuffle=True)
+        orders = [
+            islice(MixedOrder([sampler], (1.0,), 12 // world, skip=skip, rank=rank, world=world), 15)
+            for rank in range(world)
+        ]
+        return [
+            {(draw.epoch, int(item)) for (draw,) in draws for item in draw.items}
+            for draws in zip(*orders, strict=True)
+        ]
+
+    alone = batches(1)
+    assert all(len(batch) == 12 for batch in alone) and alone == batches(2) == batches(3)

@@ -8,12 +8,16 @@ import pytest
 import torch
 
 from desa.conformal import intervals
-from desa.errors import ModelError, SurveyError
+from desa.errors import ModelError, SettingsError, SurveyError
 from desa.inference.encode import lightcurve_features, spectrum_features, split_quantiles
 from desa.models.network import Network
+from desa.survey.mixture import Mixture
 from desa.survey.selection import pairs_of
 from desa.survey.store import Survey, SurveyWriter
+from desa.training import stage as stage_module
 from desa.training import stages as run
+from desa.training.distributed import World
+from desa.training.stage import Stage
 from desa.training.task import History, Interrupted
 from desa.training.tracking import read_metrics
 from desa.types import PARTS
@@ -132,3 +136,17 @@ def test_too_few_stars_are_said(tmp_path: Path) -> None:
 def test_alignment_needs_models(survey: Survey, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no model here"):
         run.align(survey, tmp_path, tmp_path, tiny_settings(), tmp_path / "run", device="cpu")
+
+
+def test_a_run_keeps_its_batch_whatever_the_number_of_processes(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def batch_size(processes: int, out: Path = trained.folder / "spectrum", resume: bool = True) -> int:
+        monkeypatch.setattr(stage_module, "current", lambda: World(0, processes))
+        settings, surveys = trained.settings, Mixture.of(trained.survey)
+        return Stage("spectrum", surveys, settings, out, torch.device("cpu"), resume, False).batch_size
+
+    assert [batch_size(processes) for processes in (1, 2, 4)] == [16, 8, 4]
+    assert batch_size(2, tmp_path) == batch_size(2, resume=False) == 16, "a new run's is the settings'"
+    with pytest.raises(SettingsError, match="batches of 16 stars can't be shared equally by 3 processes"):
+        batch_size(3)

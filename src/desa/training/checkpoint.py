@@ -1,7 +1,8 @@
 """The state of a run on disk: written whole or not at all, read as tensors and numbers only.
 
 A run alone or under DDP keeps one file, ``checkpoint.pt``. A sharded run (FSDP2) keeps a folder of
-PyTorch's distributed checkpoint, ``checkpoint-<step>``, in which every process writes its own part.
+PyTorch's distributed checkpoint, ``checkpoint-<step>``, in which every process writes its own part. Either is
+read by any number of processes.
 """
 
 from __future__ import annotations
@@ -36,8 +37,15 @@ def save_tensors(path: Path, content: dict[str, Any]) -> None:
         torch.save(content, scratch)
 
 
-def load_tensors(path: Path) -> dict[str, Any]:
+def load_tensors(path: Path, *, mapped: bool = False) -> dict[str, Any]:
     """Read what `save_tensors` wrote; no code in the file can run.
+
+    Parameters
+    ----------
+    path
+        The file.
+    mapped
+        Leave the tensors on the disk until they are looked at.
 
     Raises
     ------
@@ -45,7 +53,7 @@ def load_tensors(path: Path) -> dict[str, Any]:
         If the file is missing, damaged, or holds anything but tensors, numbers and text.
     """
     try:
-        content = torch.load(regular(path), map_location="cpu", weights_only=True)
+        content = torch.load(regular(path), map_location="cpu", weights_only=True, mmap=mapped)
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
         raise ModelError(f"{path}: no usable checkpoint ({_first_line(error)})") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
@@ -65,7 +73,7 @@ class Checkpoints:
     out
         The run's folder.
     sharded
-        True for FSDP2, whose parameters lie spread over the processes.
+        True for FSDP2, whose parameters lie spread over the processes, however many.
     """
 
     def __init__(self, out: Path, *, sharded: bool = False) -> None:
@@ -122,7 +130,7 @@ class Checkpoints:
         if self.sharded:
             state: dict[str, Any] = json.loads((path / "state.json").read_text(encoding="utf-8"))["state"]
             return state
-        return dict(load_tensors(path)["state"])
+        return dict(load_tensors(path, mapped=True)["state"])
 
     def load(
         self, task: nn.Module, optimizer: torch.optim.Optimizer
@@ -164,7 +172,7 @@ class Checkpoints:
         content: dict[str, Any] = {"task": model, "optimizer": moments}
         if best is not None:
             content["best"] = best
-        dcp.save(content, checkpoint_id=temporary)
+        dcp.save(content, checkpoint_id=temporary, no_dist=current().size == 1)
         if current().main:
             text = json.dumps({"format": FORMAT, "state": state, "best": best is not None})
             (temporary / "state.json").write_text(text, encoding="utf-8")
@@ -182,7 +190,7 @@ class Checkpoints:
         content: dict[str, Any] = {"task": model, "optimizer": moments}
         if head["best"]:
             content["best"] = weights(task, sharded=True)
-        dcp.load(content, checkpoint_id=path)
+        dcp.load(content, checkpoint_id=path, no_dist=current().size == 1)
         dcp_state.set_state_dict(
             task, optimizer, model_state_dict=content["task"], optim_state_dict=content["optimizer"]
         )

@@ -172,7 +172,7 @@ def train_joint(
         task.start_at(data.labels[stars], data.binary[stars])
         order = {"seed": settings.seed, "rank": world.rank, "world": world.size, "shares": surveys.shares}
         order["first_star"] = surveys.first_star
-        size = settings.train_joint.batch_size
+        size = stage.batch_size
         history = stage.fit(
             task,
             lambda skip: data.loader(train, size, skip=skip, **order),

@@ -1,7 +1,9 @@
 """The training loop, the same for every objective.
 
 Randomness is a function of the seed and the step's number, never of history, so a resumed run needs
-no generator states and repeats bit for bit (on the CPU) what an uninterrupted one does.
+no generator states and repeats bit for bit (on the CPU) what an uninterrupted one does. Taken up by another
+number of processes it goes on with the same batches, shared out anew; masking and dropout are drawn by each
+process, so that the numbers are then others.
 """
 
 from __future__ import annotations
@@ -81,7 +83,7 @@ def fit(
     task
         Model and objective. Moved to `device`.
     train_batches
-        Given n, the endless run of this process's batches from the n-th on (over all epochs).
+        Given n, the endless run of this process's shares of the batches from the n-th on (over all epochs).
     validation_batches
         Gone through every `training.validate_every` steps; None for no validation.
     training
@@ -152,8 +154,9 @@ class _Run:
         self.task, self.training, self.out, self.seed = task, training, out, seed
         self.device, self.dtype, self.strategy = device, dtype, strategy
         self.world = distributed.current()
-        self.sharded = strategy == "fsdp" and self.world.size > 1
-        self.identity = {"task": task.name, "seed": seed, "world": self.world.size, **identity}
+        self.sharded = strategy == "fsdp"  # checkpoints that any number of processes can read
+        self.identity = {"task": task.name, "seed": seed, **identity}
+        self.began_with = self.world.size
         self.checkpoints = None if out is None else Checkpoints(out, sharded=self.sharded)
         self.history = History()
         self.best: dict[str, Any] | None = None
@@ -194,6 +197,7 @@ class _Run:
                 f"{self.out}: the checkpoint is of another run (differs in {', '.join(wrong)}); "
                 "resume with the same settings and data, or train into another folder"
             )
+        self.began_with = state["processes"]
         self.history = History(**state["history"])
         if self.history.stopped == "finished" and self.history.step < self.training.steps:
             self.history.stopped = ""
@@ -330,7 +334,12 @@ class _Run:
     def save(self) -> None:
         """Write a checkpoint, where there is a folder for it."""
         if self.checkpoints is not None:
-            state = {"step": self.history.step, "history": asdict(self.history), "identity": self.identity}
+            state = {
+                "step": self.history.step,
+                "history": asdict(self.history),
+                "identity": self.identity,
+                "processes": self.began_with,
+            }
             self.checkpoints.save(self.task, self.optimizer, state, self.best)
         self.saved_at = time.monotonic()
 

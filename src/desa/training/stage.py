@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ import numpy as np
 import torch
 
 from desa.config import Settings, Training
+from desa.errors import SettingsError
 from desa.files import written_whole
 from desa.folders import claimed
 from desa.models.network import Network
 from desa.provenance import provenance
 from desa.survey.mixture import Mixture
+from desa.training.checkpoint import Checkpoints
 from desa.training.distributed import barrier, current
 from desa.training.loop import fit
 from desa.training.task import History, Interrupted, Task
@@ -74,6 +77,29 @@ class Stage:
         """The stage's own training settings."""
         found: Training = getattr(self.settings, f"train_{self.name}")
         return found
+
+    @cached_property
+    def batch_size(self) -> int:
+        """Stars a batch and process.
+
+        A run keeps its batch, all processes together, when another number of them takes it up: so learning
+        rate, steps and losses between stars mean the same.
+
+        Raises
+        ------
+        SettingsError
+            If the batch can't be shared equally.
+        """
+        size, world = self.training.batch_size, current().size
+        checkpoints = Checkpoints(self.out, sharded=self.training.strategy == "fsdp")
+        state = checkpoints.peek() if self.resume else None
+        whole = size * (world if state is None else state["processes"])
+        if whole % world:
+            raise SettingsError(
+                f"{self.out}: its batches of {whole} stars can't be shared equally by {world} processes; "
+                f"go on with a number that divides {whole}, or train anew"
+            )
+        return whole // world
 
     def identity(self) -> dict[str, str]:
         """What the run is made from: resuming its checkpoint with anything else is refused."""

@@ -153,9 +153,7 @@ def _pretrain(
         if begin is not None:
             task.begin_with(begin)
         world, seed = current(), settings.seed
-        size = largest_batch(
-            stage.training.batch_size, [len(data) for data in train], surveys.shares, world.size
-        )
+        size = largest_batch(stage.batch_size, [len(data) for data in train], surveys.shares, world.size)
 
         def batches(skip: int) -> Iterable[Any]:
             order = MixedOrder(
@@ -269,7 +267,7 @@ def align(
                 spectrum,
                 lightcurve,
                 prior,
-                settings.train_align.batch_size,
+                stage.batch_size,
                 seed=settings.seed,
                 skip=skip,
                 rank=world.rank,
@@ -285,7 +283,7 @@ def align(
             dualformer.set_standardisation(*standardisation(train, spectrum, lightcurve))
         task, each = (
             Align(settings, dualformer),
-            sum(counts) // (settings.train_align.batch_size * world.size),
+            sum(counts) // (stage.batch_size * world.size),
         )
         history = stage.fit(task, lambda skip: loader(train, skip=skip), loader(valid, shuffle=False), each)
         return stage.finish(model.eval(), history, [count for count in counts if count // world.size >= 2])
