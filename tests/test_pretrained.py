@@ -112,3 +112,30 @@ def test_real_light_curves(model: Desa, shared: Path) -> None:
     table, left_out = predict_files(model, files)
     assert not left_out and np.all(table["prot"] > 0)
     assert np.all(table["prot_low90"] <= table["prot_low68"]) and np.isnan(table["teff"]).all()
+
+
+@pytest.mark.real
+def test_real_stars_hotter_than_its_own_are_flagged_and_get_no_interval(model: Desa, shared: Path) -> None:
+    """Stars of 9000 to 12 000 K by the survey, to which the heads give some 6500 K."""
+    folder = shared / "data" / "lamost"
+    with (folder / "dr10_labels.csv").open(newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["has_fits"] == "True"]
+    hot = {row["file"].removesuffix(".gz") for row in rows if float(row["teff"]) > 9000}
+    cool = {row["file"].removesuffix(".gz") for row in rows if float(row["teff"]) < 7000}
+    files = [
+        path for path in sorted((folder / "dr10_fits").iterdir()) if path.name.removesuffix(".gz") in hot
+    ]
+    files += [
+        path for path in sorted((folder / "dr10_fits").iterdir()) if path.name.removesuffix(".gz") in cool
+    ][:40]
+    table, left_out = predict_files(model, files, every_spectrum=True)
+    assert not left_out and len(hot) == 8
+    is_hot = np.array([name.removesuffix(".gz") in hot for name in table["source"]])
+    flagged = (np.asarray(table["teff_flag"]) & Flag.HOTTER) > 0
+    assert is_hot.sum() == 8 and flagged[is_hot].all() and flagged[~is_hot].mean() < 0.06
+    for label in ("teff", "log_g", "fe_h"):
+        assert (
+            np.isnan(table[f"{label}_low68"][is_hot]).all()
+            and np.isnan(table[f"{label}_high90"][is_hot]).all()
+        )
+        assert np.isfinite(table[f"{label}_low68"][~is_hot]).mean() > 0.9

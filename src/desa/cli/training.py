@@ -27,6 +27,7 @@ from desa.cli.output import check_folder
 
 if TYPE_CHECKING:
     from desa.models.network import Network
+    from desa.models.spectrum_check import SpectrumCheck
 
 Start = Annotated[
     Path | None,
@@ -239,6 +240,15 @@ def calibrate(
         list[Path] | None,
         typer.Option(help="Model of one fold (`pretrain spectrum --fold 1/3`); give those of all folds."),
     ] = None,
+    hottest: Annotated[
+        float | None,
+        typer.Option(
+            min=3000, max=100_000, help="K; where the labels end: hotter stars are told and flagged."
+        ),
+    ] = None,
+    keep_heads: Annotated[
+        bool, typer.Option(help="Leave the intervals as they are (with `--hottest`).")
+    ] = False,
     device: Device = "auto",
 ) -> None:
     """Calibrate the intervals that a model predicts on the labelled stars of a survey.
@@ -247,24 +257,43 @@ def calibrate(
     the spectrum head of a model trained on all stars (`--fold all`) is calibrated on all of them, each
     predicted by the twin that has not seen it; intervals then hold by S/N, Teff, log g and [Fe/H].
 
+    With `--hottest` the model also gets a check of its own for spectra: `desa predict` then flags, and
+    gives no interval for, stars hotter than that and spectra unlike all of the survey's.
+
     Example: `desa calibrate real --model runs/joint/model -o models/mine`
 
     Example: `desa calibrate real --model all/model --twin 1/model --twin 2/model -o models/mine`
     """
     import desa
     from desa.devices import choose_device
+    from desa.errors import SettingsError
     from desa.models.places import claimed_for_model
     from desa.survey.store import Survey as Store
     from desa.training.calibration import recalibrate
     from desa.training.cross_calibration import cross_calibrate
+    from desa.training.spectrum_check import make_check
 
+    if keep_heads and (twin or hottest is None):
+        raise SettingsError("--keep-heads is for --hottest without --twin: else nothing is calibrated")
     loaded = desa.load(model).to(choose_device(device))
     with claimed_for_model(output):
+        if hottest is not None:
+            loaded.spectrum_check = make_check(loaded, Store.open(survey), hottest)
+            screen().print(_check_line(loaded.spectrum_check), markup=False, highlight=False, soft_wrap=True)
+        counts = dict[str, int]()
         if twin:
             twins = [desa.load(str(path)) for path in twin]
             counts = {"spectrum": cross_calibrate(loaded, twins, Store.open(survey))}
-        else:
+        elif not keep_heads:
             counts = recalibrate(loaded, Store.open(survey))
         for part, count in counts.items():
             screen().print(f"{part} head calibrated on {count} of {survey}", markup=False, highlight=False)
         loaded.save(output, half=half)
+
+
+def _check_line(check: SpectrumCheck) -> str:
+    """What a check of spectra was made from, in words."""
+    return (
+        f"spectra: checked by {check.facts['spectra']} of {check.facts['data']}; hotter than the model's "
+        f"stars is what has more than {check.threshold:.0f} K by its pixels"
+    )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from desa.types import PARTS, Part, Star
 
 Array = NDArray[np.float32]
 Batch = LightCurveBatch | SpectrumBatch
+Watch = Callable[[Tensor, Tensor], None]
 
 BATCH_SIZE = 32
 MOST_REFERENCES = 8192
@@ -44,7 +45,12 @@ def cache_key(model: Network, survey: Survey, part: str) -> str:
 
 
 @torch.inference_mode()
-def encode(model: Network, batches: Iterable[Batch], clock: Clock | None = None) -> Iterator[Array]:
+def encode(
+    model: Network,
+    batches: Iterable[Batch],
+    clock: Clock | None = None,
+    watch: Watch | None = None,
+) -> Iterator[Array]:
     """Features of light curves or spectra, batch by batch.
 
     Parameters
@@ -55,6 +61,8 @@ def encode(model: Network, batches: Iterable[Batch], clock: Clock | None = None)
         Batches of either kind. Of light curves the first view is read.
     clock
         Gets the seconds of ``preprocess`` and ``model``.
+    watch
+        Called with the pixels and weights of each batch of spectra.
 
     Yields
     ------
@@ -76,6 +84,8 @@ def encode(model: Network, batches: Iterable[Batch], clock: Clock | None = None)
                 inputs: tuple[Tensor, ...] = model.spectrum_pixels(
                     batch.flux, batch.ivar, batch.z, batch.log_wavelength_start, batch.helio_rv
                 )
+                if watch:
+                    watch(*inputs)
             else:
                 encoder = model.require("lightcurve_encoder")
                 inputs = model.lightcurve_channels(batch.flux[:, 0], batch.count_rate)
@@ -85,7 +95,11 @@ def encode(model: Network, batches: Iterable[Batch], clock: Clock | None = None)
 
 
 def star_features(
-    model: Network, stars: Sequence[Star], batch_size: int = BATCH_SIZE, clock: Clock | None = None
+    model: Network,
+    stars: Sequence[Star],
+    batch_size: int = BATCH_SIZE,
+    clock: Clock | None = None,
+    watch: Watch | None = None,
 ) -> dict[Part, Array]:
     """Features of stars by the encoders that there are.
 
@@ -97,8 +111,8 @@ def star_features(
         N stars; of each its light curve and its best spectrum are read.
     batch_size
         Light curves or spectra at once.
-    clock
-        As in `encode`.
+    clock, watch
+        As in `encode`; spectra are seen in the order of the stars.
 
     Returns
     -------
@@ -114,7 +128,7 @@ def star_features(
         chunks = list(chunked(places, batch_size))
         batches = (batch_of(model, part, [items[place] for place in chunk]) for chunk in chunks)
         rows = np.full((len(stars), model.require(f"{part}_encoder").features), np.nan, np.float32)
-        for chunk, features in zip(chunks, encode(model, batches, clock), strict=True):
+        for chunk, features in zip(chunks, encode(model, batches, clock, watch), strict=True):
             rows[chunk] = features
         found[part] = rows
     return found

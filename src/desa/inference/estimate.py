@@ -70,6 +70,16 @@ class Estimate:
         """The same, told from other modalities."""
         return replace(self, needs=needs, used=used)
 
+    def without_intervals(self, rows: NDArray[np.bool_]) -> Estimate:
+        """The same with intervals of NaN for some stars."""
+        if not rows.any():
+            return self
+
+        def emptied(ends: tuple[Array, Array]) -> tuple[Array, Array]:
+            return np.where(rows, np.nan, ends[0]), np.where(rows, np.nan, ends[1])
+
+        return replace(self, intervals={share: emptied(ends) for share, ends in self.intervals.items()})
+
     def where(self, rows: NDArray[np.bool_], other: Estimate) -> Estimate:
         """The same but for some stars, which are another head's."""
 

@@ -10,10 +10,10 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from desa.inference.embed import each_spectrum
-from desa.inference.encode import star_features
 from desa.inference.estimate import Estimate, all_estimates
 from desa.inference.exact import one_order, portions
 from desa.inference.joint import has_both, joint_estimates, with_joint
+from desa.inference.known_spectra import add_doubts, checked_features, without_narrow_intervals
 from desa.inference.objects import LightCurves, Spectra, check_modalities, given_stars
 from desa.inference.periods import LABEL, FoundPeriods, found_periods, with_periods
 from desa.inference.prediction_table import ROTATION, Columns, build_table, joined
@@ -206,7 +206,7 @@ def _judged(
     model: Network, stars: Sequence[Star], limits: Limits
 ) -> tuple[Columns, list[tuple[Estimate, list[tuple[int, str]]]]]:
     """Who the stars are, and each label's estimates with flags and reasons."""
-    rows = star_features(model, stars)
+    rows, answers = checked_features(model, stars)
     p_values = {
         part: model.references[part].p_value(rows[part])
         if part in rows and part in model.references
@@ -219,6 +219,8 @@ def _judged(
     columns, found = _about(stars, sampling, p_values), found_periods(model, stars)
     own = all_estimates(model, rows, columns.values["snr_g"])
     estimates = with_joint(own, joint_estimates(model, stars), has_both(stars))
+    add_doubts(doubts, answers, own, limits)
+    estimates = without_narrow_intervals(model, estimates, doubts)
     judged = [
         (estimate, _flags(estimate, stars, sampling, doubts, limits, found))
         for estimate in with_periods(estimates, found)

@@ -25,6 +25,11 @@ class Flag(IntFlag):
     NO_REDSHIFT = 128
     NO_ROTATION = 256
     MOCK_TRUTH = 512
+    HOTTER = 1024
+
+
+OUTSIDE = Flag.UNLIKE_TRAINING | Flag.NOT_A_STAR | Flag.HOTTER
+"""A spectrum with one of these is of no star that the model knows: its labels get no interval."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,27 @@ class Limits:
     p_value: float = 0.01
     periods: float = 2.0
     rotation: float = 0.5
+
+
+@dataclass(frozen=True)
+class SpectrumAnswer:
+    """What a model's check (`desa.models.spectrum_check`) says of one spectrum.
+
+    Parameters
+    ----------
+    temperature
+        K, by a linear fit.
+    p_value, least
+        Of what the known spectra's components leave over, and the smallest that there can be.
+    threshold, hottest
+        K; beyond which temperature by that fit a star is hotter than the model's, and where the labels end.
+    """
+
+    temperature: float
+    p_value: float
+    least: float
+    threshold: float
+    hottest: float
 
 
 @dataclass(frozen=True)
@@ -136,6 +162,36 @@ def spectrum_doubts(spectrum: Spectrum, p_value: float, least: float, limits: Li
     if not np.isfinite(spectrum.z):
         found.append(Doubt(Flag.NO_REDSHIFT, "no radial velocity given: taken as 0"))
     return found + _novelty(p_value, least, "a spectrum", limits)
+
+
+def range_doubts(answer: SpectrumAnswer, told: float, limits: Limits) -> list[Doubt]:
+    """What speaks against a spectrum by its pixels, whatever the encoder makes of them.
+
+    Parameters
+    ----------
+    answer
+        Of `desa.inference.known_spectra`.
+    told
+        K; the temperature that the model's head gives, NaN without one.
+    limits
+        What is enough.
+    """
+    found = []
+    if answer.temperature > answer.threshold or told > answer.hottest:
+        hot = max(answer.temperature, told if np.isfinite(told) else 0.0)
+        found.append(
+            Doubt(
+                Flag.HOTTER,
+                f"hotter than the model's stars: about {round(hot, -2):.0f} K by its pixels; the model's "
+                f"labels end at {answer.hottest:.0f} K",
+            )
+        )
+    if answer.p_value < max(limits.p_value, 1.5 * answer.least):
+        reason = (
+            f"a spectrum with features of no kind of star that the model knows (p = {answer.p_value:.2g})"
+        )
+        found.append(Doubt(Flag.UNLIKE_TRAINING, reason))
+    return found
 
 
 def lightcurve_doubts(sampling: Sampling, p_value: float, least: float, limits: Limits) -> list[Doubt]:

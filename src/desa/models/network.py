@@ -22,6 +22,7 @@ from desa.models.lightcurve import LightCurveEncoder
 from desa.models.period_finder import PeriodFinder, read_finder, write_finder
 from desa.models.reference import Reference, read_references, write_references
 from desa.models.spectrum import SpectrumDecoder, SpectrumEncoder
+from desa.models.spectrum_check import SpectrumCheck, read_check, write_check
 from desa.models.storage import read_model, write_model
 from desa.preprocess.lightcurve import LightCurveChannels
 from desa.preprocess.spectrum import SpectrumPixels
@@ -58,6 +59,8 @@ class Network(nn.Module):
         Heads for users' own labels, which `desa finetune` made.
     periods
         Finds rotation periods, in place of the light-curve encoder's head; None without.
+    spectrum_check
+        Tells spectra of stars that the labels are not right for; None without.
     metadata
         What made the model: data (mock or real), seed, versions.
     resample_spectra
@@ -116,6 +119,7 @@ class Network(nn.Module):
         self.references: dict[str, Reference] = {}
         self.heads: list[UserHead] = []
         self.periods: PeriodFinder | None = None
+        self.spectrum_check: SpectrumCheck | None = None
         self.metadata: dict[str, Any] = {}
 
     @property
@@ -146,6 +150,7 @@ class Network(nn.Module):
         }
         write_references(folder, self.references)
         write_finder(folder, self.periods)
+        write_check(folder, self.spectrum_check)
         digest = write_model(folder, self.state_dict(), facts, half=half)
         if self.heads:
             for head in self.heads:
@@ -183,6 +188,7 @@ class Network(nn.Module):
         model.metadata = dict(facts.metadata)
         model.references = read_references(folder)
         model.periods = read_finder(folder)
+        model.spectrum_check = read_check(folder, facts.settings.preprocess_spectrum.pixels)
         if (Path(folder) / "heads").is_dir():
             model.heads = read_heads(folder, model.dualformer, facts.weights)
         return model.eval()

@@ -333,6 +333,8 @@ def joined_model(
         for own, given in ((model.calibration, source.calibration), (model.references, source.references)):
             if part in given:
                 own[part] = given[part]
+        if part == "spectrum":
+            model.spectrum_check = source.spectrum_check
     return model.eval()
 
 
