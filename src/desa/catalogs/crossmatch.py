@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from astropy import units as u
-from astropy.coordinates import SkyCoord, search_around_sky
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
+
 
 def _coordinates(ra: ArrayLike, dec: ArrayLike) -> tuple[SkyCoord, NDArray[np.int64]]:
     """Coordinates of the rows that have a position, and which rows those are."""
+    from astropy.coordinates import SkyCoord  # takes 0.3 s, and a single file has nothing to be matched with
+
     ra_, dec_ = np.asarray(ra, dtype=np.float64), np.asarray(dec, dtype=np.float64)
     rows = np.flatnonzero(np.isfinite(ra_) & np.isfinite(dec_) & (np.abs(dec_) <= 90))
     return SkyCoord(ra_[rows] * u.deg, dec_[rows] * u.deg), rows
@@ -37,6 +43,8 @@ def nearest(
         (N,) rows of the catalogue, -1 where there is none.
     """
     found = np.full(len(np.asarray(ra)), -1, dtype=np.int64)
+    if not len(found) or not len(np.asarray(ra_catalog)):
+        return found
     here, rows = _coordinates(ra, dec)
     there, catalog_rows = _coordinates(ra_catalog, dec_catalog)
     if len(rows) and len(catalog_rows):
@@ -70,8 +78,10 @@ def groups(ra: ArrayLike, dec: ArrayLike, keys: ArrayLike, radius_arcsec: float)
     first = np.full(key_number.max(initial=-1) + 1, -1, dtype=np.int64)
     first[key_number[::-1]] = np.arange(count)[::-1]
     left, right = np.arange(count), first[key_number]
-    here, rows = _coordinates(ra, dec)
-    if len(rows) > 1 and radius_arcsec > 0:
+    if count > 1 and radius_arcsec > 0:
+        from astropy.coordinates import search_around_sky
+
+        here, rows = _coordinates(ra, dec)
         one, other, _, _ = search_around_sky(here, here, radius_arcsec * u.arcsec)
         left, right = np.concatenate([left, rows[one]]), np.concatenate([right, rows[other]])
     graph = coo_matrix((np.ones(len(left), dtype=np.int8), (left, right)), shape=(count, count))

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from astropy import units
-from astropy.coordinates import angular_separation
 
 from desa.errors import DifferentStars, FileRefused
 from desa.io.memory import to_lightcurve, to_spectrum
@@ -116,6 +115,8 @@ def check_same_star(curve: LightCurve, spectrum: Spectrum) -> None:
             )
     if common:
         return
+    from astropy.coordinates import angular_separation  # takes 0.3 s, and few stars need it
+
     places = [angle * units.deg for item in (curve, spectrum) for angle in (item.ra, item.dec)]
     apart = float(angular_separation(*places).to_value("arcsec"))
     if apart > MATCH_ARCSEC:
