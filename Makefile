@@ -128,7 +128,7 @@ dist:                        ## source archive and wheel in dist/, their metadat
 quickstart: dist             ## the wheel in a fresh environment runs README and the quick start
 	rm -rf .venv-quickstart && $(PYTHON) -m venv .venv-quickstart
 	.venv-quickstart/bin/pip install --quiet --constraint constraints.txt dist/*.whl pytest
-	cd tests && ../.venv-quickstart/bin/python -m pytest -c /dev/null --rootdir . --noconftest -q docs/test_code_blocks.py -k "code_of_the_page_runs"
+	cd tests && ../.venv-quickstart/bin/python -m pytest -c /dev/null --rootdir . --noconftest -q docs/test_code_blocks.py -k "runs_in_a_shell"
 
 clean:                       ## remove what the targets made
 	rm -rf demo real periods mock-check paper docs/_build .pytest_cache .mypy_cache .ruff_cache .coverage

@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -15,7 +16,7 @@ import pytest
 import typer
 
 import desa
-from desa.cli import app
+from desa.cli import app, main
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -41,28 +42,49 @@ def test_every_block_says_what_it_is(page: Path) -> None:
         assert kind in KNOWN or kind.startswith("{"), f"{page.name}: {kind!r} before {text[:60]}"
 
 
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)
-def test_code_of_the_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    command = tmp_path / "bin" / "desa"
-    command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m desa "$@"\n')
-    command.chmod(0o755)
-    path = f"{command.parent}:{os.environ['PATH']}"
+def run_page(page: Path, run_shell: Callable[[str], None]) -> None:
     names: dict[str, object] = {"__name__": "page"}
     for number, (kind, text) in enumerate(blocks(page), 1):
         if kind == "python":
             exec(compile(text, f"{page.name}, block {number}", "exec"), names)
         if kind == "sh":
-            done = subprocess.run(
-                ["sh", "-euc", text],
-                env=os.environ | {"PATH": path},
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            assert done.returncode == 0, f"{page.name}: {text}\n{done.stdout}\n{done.stderr}"
+            run_shell(text)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)
+def test_code_of_the_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands run in this process, as importing torch for each takes longer than what they do."""
+
+    def in_this_process(text: str) -> None:
+        for line in filter(None, map(str.strip, text.splitlines())):
+            words = shlex.split(line, comments=True)
+            assert words[0] == "desa", f"{page.name}: {line}"
+            monkeypatch.setattr(sys, "argv", words)
+            with pytest.raises(SystemExit) as left:
+                main()
+            assert left.value.code == 0, f"{page.name}: {line}"
+
+    monkeypatch.chdir(tmp_path)
+    run_page(page, in_this_process)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)
+def test_code_of_the_page_runs_in_a_shell(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the `desa` of this environment; `make quickstart` runs it in one that has only the wheel."""
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+    def in_a_shell(text: str) -> None:
+        done = subprocess.run(
+            ["sh", "-euc", text], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{page.name}: {text}\n{done.stdout}\n{done.stderr}"
+
+    monkeypatch.chdir(tmp_path)
+    run_page(page, in_a_shell)
 
 
 COMMANDS = [
