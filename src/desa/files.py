@@ -134,6 +134,8 @@ def unpacked(raw: bytes, path: str | Path, most: int) -> bytes:
 
 def says_full(error: BaseException) -> bool:
     """Whether an error says, in any library's words, that there was no room."""
+    if isinstance(error, TooLarge):
+        return False
     if isinstance(error, OSError) and error.errno in NO_ROOM:
         return True
     return any(part in str(error).lower() for part in _NO_ROOM_WORDS)
@@ -165,9 +167,10 @@ def full(folder: Path, wanted: int, *, known: bool = False) -> OutputError:
         Bytes: all that are wanted if `known`, else those that had been written when there was no more room.
     """
     free = said_size(free_bytes(folder))
-    amount = said_size(wanted) if known else f"more than {said_size(wanted)}"
+    amount = f"{said_size(wanted)} wanted, " if known else f"more than {said_size(wanted)} wanted, "
     return OutputError(
-        f"{folder}: the disk is full ({amount} wanted, {free} free); make room and run the same command again"
+        f"{folder}: the disk is full ({amount if wanted > 1 else ''}{free} free); make room and run the same "
+        "command again"
     )
 
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from desa.errors import OutputError
-from desa.files import NO_ROOM, full
+from desa.errors import DesaError, OutputError
+from desa.files import NO_ROOM, full, says_full
 
 MARKER = ".desa"
 """A file in every folder that desa fills: what the folder holds. Its lock is held while a run fills it."""
@@ -46,7 +46,8 @@ def claimed(
     Raises
     ------
     OutputError
-        If the folder is somebody else's or holds something else, can't be written, or another run has it.
+        If the folder is somebody else's or holds something else, can't be written, another run has it, or
+        its disk is full.
     """
     path = Path(folder)
     if os.path.lexists(path) and not path.is_dir():
@@ -69,6 +70,10 @@ def claimed(
                 if place.is_symlink():
                     raise OutputError(f"{place}: a link; desa writes nothing through links, remove it")
         yield path
+    except Exception as error:  # what is written without `written_whole`: logs, checkpoints
+        if isinstance(error, DesaError) or not says_full(error):
+            raise
+        raise full(path, 1) from None
     finally:
         os.close(handle)
 

@@ -159,6 +159,8 @@ def changed(values: Values, change: Change, rng: Rng) -> Values:
     """Values of the same shape and type."""
     with np.errstate(all="ignore"):
         flat = np.ascontiguousarray(values.ravel(), values.dtype.newbyteorder("="))
+        if flat.dtype.kind in "iu" and flat.itemsize < 4:
+            flat = flat.astype("i4")
         new = np.asarray(change(flat, rng))
         if flat.dtype.kind in "iu":
             new = np.nan_to_num(new, posinf=0, neginf=0)

@@ -10,11 +10,14 @@ import pytest
 
 from desa.errors import DamagedFile, DesaError, SurveyError
 from desa.inference.embed import write_embedding
+from desa.inference.encode import spectrum_features
+from desa.models.network import Network
 from desa.parquet import read_parquet
 from desa.search.beside import index_of, index_path
 from desa.search.index import Index
 from desa.survey.store import Survey
 from helpers.stars import small_survey
+from helpers.tiny import tiny_settings
 
 
 def zeroed(path: Path, place: int, size: int = 64) -> None:
@@ -64,6 +67,18 @@ def test_a_kept_index_is_made_again(tmp_path: Path) -> None:
         again = index_of(tmp_path / "emb.parquet", "joint", kind="ivf", say=said.append)
         assert "made an index" in said[0]
         np.testing.assert_array_equal(again.neighbours(made.vector(5))[0], made.neighbours(made.vector(5))[0])
+
+
+def test_a_feature_cache_is_made_again(tmp_path: Path) -> None:
+    """Zeroed blocks would be features of 0; the cache is compared with its checksum when it is opened."""
+    survey, model = small_survey(tmp_path / "survey", stars=4), Network(tiny_settings(), ("spectrum",))
+    first = np.array(spectrum_features(model, survey, cache=tmp_path))
+    (kept,) = tmp_path.glob("*.npy")
+    zeroed(kept, 128)
+    np.testing.assert_array_equal(spectrum_features(model, survey, cache=tmp_path), first)
+    state = kept.stat().st_mtime_ns
+    spectrum_features(model, survey, cache=tmp_path)
+    assert kept.stat().st_mtime_ns == state
 
 
 def test_errors_are_one_line_without_control_characters() -> None:

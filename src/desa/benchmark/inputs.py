@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from desa.arrays import read_array, written_array
 from desa.config import Settings
 from desa.errors import SurveyError
-from desa.files import written_whole
 from desa.inference.encode import lightcurve_features, spectrum_features
 from desa.models.network import Network
 from desa.survey.batches import LightCurveDataset
@@ -173,10 +173,12 @@ class Inputs:
     def kept(self, name: str, make: Callable[[], Array]) -> Array:
         """An array of the folder, made at its first use."""
         path = self.folder / FEATURES / f"{name}.npy"
-        if not path.exists():
-            with written_whole(path) as scratch, scratch.open("wb") as stream:
-                np.save(stream, make())
-        return np.asarray(np.load(path))
+        found = read_array(path)
+        if found is None:
+            found = make()
+            with written_array(path, found.dtype, found.shape) as rows:
+                rows[...] = found
+        return np.array(found)
 
     @cached_property
     def joined(self) -> Network:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from tempfile import gettempdir
 
 from rich.console import Console
 
@@ -55,8 +56,12 @@ def sentence(error: BaseException) -> tuple[str, int]:
         extra = EXTRAS.get(package)
         return f"this needs {package}" + (f": pip install 'desa[{extra}]'" if extra else ""), USERS
     if isinstance(error, OSError) and says_full(error):
-        place = Path(os.fsdecode(error.filename)).parent if error.filename else Path()
-        return str(full(place, 1)), USERS
+        if not error.filename:  # a library does not say which: the output's, or where temporary files go
+            return (
+                f"the disk is full, that of the output or {gettempdir()}; make room, try again",
+                USERS,
+            )
+        return str(full(Path(os.fsdecode(error.filename)).parent, 1)), USERS
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}", USERS

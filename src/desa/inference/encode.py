@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from desa.files import regular, written_whole
+from desa.arrays import read_array, written_array
 from desa.models.network import Network
 from desa.models.reference import Reference, fit_reference
 from desa.models.storage import weights_hash
@@ -232,12 +232,12 @@ def _survey_features(
         fill(rows)
         return rows
     path = cache / f"{part}-{cache_key(model, survey, part)}.npy"
-    if not path.exists():
-        with written_whole(path) as scratch:
-            mapped = np.lib.format.open_memmap(scratch, mode="w+", dtype=np.float32, shape=shape)
+    found = read_array(path)
+    if found is None:
+        with written_array(path, np.float32, shape) as mapped:
             fill(mapped)
-            mapped.flush()
-    return np.asarray(np.load(regular(path), mmap_mode="r"))
+        found = np.asarray(np.load(path, mmap_mode="r"))
+    return found
 
 
 @torch.inference_mode()

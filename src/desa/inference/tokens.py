@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from desa.arrays import read_array, written_array
 from desa.config import GAIA
-from desa.files import regular, written_whole
 from desa.inference.encode import batch_of, cache_key, dataset_of
 from desa.models.joint import Tokens, lightcurve_tokens, spectrum_tokens
 from desa.models.network import Network
@@ -61,30 +62,27 @@ def survey_tokens(model: Network, survey: Survey, cache: Path, batch_size: int =
     for part in PARTS:
         key = cache_key(model, survey, part)
         paths = {name: cache / f"{name}-{key}.npy" for name in NAMES[part]}
-        if not all(path.exists() for path in paths.values()):
+        kept = {name: read_array(path) for name, path in paths.items()}
+        if any(rows is None for rows in kept.values()):
             _write(model, survey, part, paths, batch_size)
-        found |= {name: np.load(regular(path), mmap_mode="r") for name, path in paths.items()}
+            kept = {name: np.load(path, mmap_mode="r") for name, path in paths.items()}
+        found |= {name: rows for name, rows in kept.items() if rows is not None}
     return found
 
 
 def _write(model: Network, survey: Survey, part: Part, paths: Mapping[str, Path], batch_size: int) -> None:
     """Of one modality, batch after batch into memory maps that appear when they are whole."""
     data = dataset_of(model, survey, part)
-    parts = [paths[name].with_suffix(".part") for name in NAMES[part]]
-    maps: dict[str, np.memmap[Any, np.dtype[np.float16]]] = {}
+    maps: dict[str, NDArray[Any]] = {}
     done = 0
-    for batch in make_loader(data, batch_size, shuffle=False, rank=0, world=1):
-        for (name, rows), scratch in zip(read_tokens(model, batch).items(), parts, strict=True):
-            if name not in maps:
-                scratch.parent.mkdir(parents=True, exist_ok=True)
-                shape = (len(data), *rows.shape[1:])
-                maps[name] = np.lib.format.open_memmap(scratch, mode="w+", dtype=np.float16, shape=shape)
-            maps[name][done : done + len(rows)] = rows.half().numpy()
-        done += len(batch)
-    for name, scratch in zip(NAMES[part], parts, strict=True):
-        maps[name].flush()
-        with written_whole(paths[name]) as target:
-            scratch.rename(target)
+    with ExitStack() as files:
+        for batch in make_loader(data, batch_size, shuffle=False, rank=0, world=1):
+            for name, rows in read_tokens(model, batch).items():
+                if name not in maps:
+                    shape = (len(data), *rows.shape[1:])
+                    maps[name] = files.enter_context(written_array(paths[name], np.float16, shape))
+                maps[name][done : done + len(rows)] = rows.half().numpy()
+            done += len(batch)
 
 
 def star_tokens(model: Network, stars: Sequence[Star], gaia: Tensor | None = None) -> Tokens:
