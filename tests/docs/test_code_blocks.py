@@ -11,12 +11,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import click
 import pytest
-import typer
 
 import desa
-from desa.cli import app, main
+from desa.cli import main
+from helpers.command_line import parsed
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -100,17 +99,7 @@ COMMANDS = [
 @pytest.mark.parametrize(("page", "line"), COMMANDS, ids=[line for _, line in COMMANDS])
 def test_commands_have_the_arguments_that_pages_give(page: Path, line: str) -> None:
     words = shlex.split(line)
-    words = words[words.index("desa") + 1 :]
-    command: click.Command = typer.main.get_command(app)
-    context = click.Context(command)
-    while isinstance(command, click.Group) or hasattr(command, "commands"):
-        name = words.pop(0)
-        found = command.get_command(context, name)  # type: ignore[attr-defined]
-        assert found is not None, f"{page.name}: no command {name} in: {line}"
-        command, context = found, click.Context(found, parent=context)
-        if not words and getattr(command, "invoke_without_command", False):
-            return
-    command.make_context("desa", words)
+    parsed(words[words.index("desa") + 1 :])
 
 
 def test_links_between_pages_lead_somewhere() -> None:
