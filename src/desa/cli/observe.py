@@ -57,7 +57,8 @@ def predict(
     Quarters of a star are stitched, light curves and spectra paired. What a model predicts: Teff, log g and
     [Fe/H] from a spectrum, the rotation period from a light curve, and what `desa finetune` added.
 
-    A run that was killed goes on with what it had finished, when the same command is given again.
+    Any number of stars fits into memory, where the output is Parquet. A run that was killed goes on with what
+    it had finished, when the same command is given again. Under `torchrun` each process predicts its share.
 
     Example: `desa predict kplr*_llc.fits spec-*.fits.gz -o stars.ecsv`
 

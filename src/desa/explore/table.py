@@ -65,7 +65,9 @@ class ExploreTable:
         except FileNotFoundError:
             raise DamagedFile(self.path, "no such file", "desa embed makes it") from None
         except (OSError, pa.ArrowInvalid) as error:
-            raise DamagedFile(self.path, f"can't be read as Parquet ({error})", "make it again") from None
+            raise DamagedFile(
+                self.path, f"can't be read as Parquet ({error})", "desa embed -o FILE.parquet makes one"
+            ) from None
         schema = self._file.schema_arrow
         self.vector_names = tuple(name for name in VECTORS if name in schema.names)
         if "star_id" not in schema.names or not self.vector_names:

@@ -45,7 +45,9 @@ def _parquet(path: Path) -> pa.Table:
     except FileNotFoundError:
         raise DamagedFile(path, "no such file", "desa embed makes it") from None
     except (OSError, pa.ArrowInvalid) as error:
-        raise DamagedFile(path, f"can't be read as Parquet ({error})", "make it again") from None
+        raise DamagedFile(
+            path, f"can't be read as Parquet ({error})", "desa embed -o FILE.parquet makes one"
+        ) from None
 
 
 def _arrow_column(column: Any) -> pa.Array:

@@ -135,7 +135,9 @@ def _schema(path: Path) -> pa.Schema:
     except FileNotFoundError:
         raise DamagedFile(path, "no such file", "desa embed makes it") from None
     except (OSError, pa.ArrowInvalid) as error:
-        raise DamagedFile(path, f"can't be read as Parquet ({error})", "make it again") from None
+        raise DamagedFile(
+            path, f"can't be read as Parquet ({error})", "desa embed -o FILE.parquet makes one"
+        ) from None
 
 
 def _first(query: Query, schema: pa.Schema, like: str) -> str:
