@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +23,7 @@ from desa.survey.selection import stars_of_survey
 from desa.training.joining import Join, JointBatch
 from desa.training.joint_stage import JointData, train_joint
 from desa.training.stages import joined_model
+from desa.training.task import Interrupted
 from helpers.tiny import Trained
 
 LABELS = {"labels": ["teff", "log_g", "log_prot"], "scales": [1000.0, 0.5, 0.4]}
@@ -47,6 +51,17 @@ def untrained(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> tup
     data = JointData(model, Mixture.of(trained.survey), settings, tmp_path_factory.mktemp("tokens"))
     data.standardise(model.require("joint"), data.pairs("train"))
     return model.eval(), data
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def whole(trained: Trained, runs: Path) -> Network:
+    """The stage in one go."""
+    return train_joint(trained.survey, *parts(trained), small(trained), runs / "whole", device="cpu")
 
 
 def generator() -> torch.Generator:
@@ -127,22 +142,44 @@ def test_modality_dropout_leaves_each_star_one(
     assert present.any(1).all() and 0.5 < float((~present.all(1)).float().mean()) < 1.0
 
 
-def test_stage_trains_calibrates_and_resumes_bit_for_bit(trained: Trained, tmp_path: Path) -> None:
-    settings = small(trained)
-    whole = train_joint(trained.survey, *parts(trained), settings, tmp_path / "whole", device="cpu")
-    first = with_changes(settings, {"train_joint": {"steps": 30, "checkpoint_minutes": 1e-9, "patience": 1}})
+def test_the_stage_trains_and_calibrates(whole: Network, trained: Trained, runs: Path) -> None:
     assert set(whole.calibration) == {"spectrum", "lightcurve", "joint"}
     assert len(whole.calibration["joint"]["counts"]) == 3
-    loaded = Network.load(tmp_path / "whole" / "model")
-    for name, value in whole.state_dict().items():
-        assert torch.equal(value, loaded.state_dict()[name])
+    loaded = Network.load(runs / "whole" / "model")
+    same_weights(whole, loaded)
     for part in ("spectrum", "lightcurve"):
         before = Network.load(trained.folder / part / "model").require(f"{part}_encoder").state_dict()
         after = loaded.require(f"{part}_encoder").state_dict()
         assert all(torch.equal(before[name], after[name]) for name in before)
     uses(loaded, trained)
-    again = train_joint(trained.survey, *parts(trained), first, tmp_path / "whole", device="cpu", resume=True)
-    assert again.metadata["best_step"] == whole.metadata["best_step"]
+
+
+def test_a_stopped_stage_goes_on_to_the_same_bits(
+    whole: Network, trained: Trained, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    step = Join.training_step
+
+    def stopping(task: Join, *given: Any) -> Any:
+        asked.append(1)
+        if len(asked) == 12:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(task, *given)
+
+    monkeypatch.setattr(Join, "training_step", stopping)
+    stage = (trained.survey, *parts(trained), small(trained), runs / "stopped")
+    with pytest.raises(Interrupted, match="SIGTERM after step 12 of 30"):
+        train_joint(*stage, device="cpu")
+    again = train_joint(*stage, device="cpu", resume=True)
+    same_weights(again, whole)
+    assert str(again.calibration) == str(whole.calibration)  # NaN is no number's equal
+    assert len(asked) == 30, "no step was done twice"
+
+
+def same_weights(one: Network, other: Network) -> None:
+    first, second = one.state_dict(), other.state_dict()
+    assert first.keys() == second.keys()
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 
 def uses(model: Network, trained: Trained) -> None:
