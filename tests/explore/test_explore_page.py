@@ -671,6 +671,13 @@ def test_a_stars_data_as_files(opened: Opened) -> None:
         assert len(Table.read(download.value.path(), format="ascii.ecsv")) == rows
 
 
+@pytest.mark.parametrize("width", [800, 1280, 1440])
+def test_the_colour_bar_has_room_for_its_numbers(opened: Opened, width: int) -> None:
+    page = opened(width=width)
+    box = page.locator("#colourbar").bounding_box()
+    assert box is not None and box["width"] > 120
+
+
 def test_the_bar_stays_where_it_is(opened: Opened) -> None:
     page = opened()
     parts = ["#palette", "#filter", "#clear", "#csv", "#left", "#right .choose"]

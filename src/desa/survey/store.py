@@ -241,9 +241,7 @@ class Survey:
             content = read_json(path / "survey.json", MAX_CONTENT)
         except FileNotFoundError:
             unfinished = any((path / modality).is_dir() for modality in LISTS)
-            advice = (
-                "run the command that makes it, again if it was stopped" if unfinished else "see desa ingest"
-            )
+            advice = "if it is unfinished, run the same command again" if unfinished else "see desa ingest"
             raise SurveyError(f"{path}: no survey (no survey.json); {advice}") from None
         except (OSError, ValueError) as error:
             raise SurveyError(f"{path / 'survey.json'}: can't be read ({error})") from None
