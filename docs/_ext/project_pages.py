@@ -69,15 +69,25 @@ def results() -> str:
         cells += [f"{rows[name]['mae']:.3f} ± {rows[name]['mae_err']:.3f}" for name in ("log_g", "fe_h")]
         which = "" if group == "all" else f", {group.replace('S/N_g', 'S/N in g')}"
         lines.append(f"| {rows['teff']['count']} real LAMOST spectra{which} | {' | '.join(cells)} |")
-    period = measured["prot_real"]
     lines += [
         "",
-        f"Rotation periods of {period['stars']} real Kepler stars: median error "
-        f"{period['median_absolute_error_dex']:.3f} dex, mean {period['mean_absolute_error_dex']:.3f} ± "
-        f"{period['its_standard_error']:.3f} dex",
-        f"(always guessing the median period: {period['median_guess_error_dex']:.2f} dex).",
+        "Share of rotation periods within 10 % of the catalogues', each star by a finder that had not seen it:",
     ]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *period_lines()])
+
+
+def period_lines() -> list[str]:
+    """Markdown: periods of the finder and of two methods without learning, from the finder's own report."""
+    text = (ROOT / "docs" / "results" / "periods.md").read_text(encoding="utf-8")
+    lines = text[text.index("| light curves | method |") :].split("\n\n")[0].splitlines()[2:]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    methods = list(dict.fromkeys(row[1] for row in rows))
+    found = [f"| real light curves | stars | {' | '.join(methods)} |", "| --- " * (2 + len(methods)) + "|"]
+    for name in dict.fromkeys(row[0] for row in rows):
+        own = {row[1]: row for row in rows if row[0] == name}
+        shares = " | ".join(own[method][3] for method in methods)
+        found.append(f"| {name} | {own[methods[0]][2]} | {shares} |")
+    return found
 
 
 PARTS = {"results": results, "folders": folder_map}

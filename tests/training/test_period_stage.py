@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from desa.models.period_finder import FILE, PeriodFinder, read_finder, write_fin
 from desa.survey.store import Survey
 from desa.training.period_calibration import held_out
 from desa.training.period_examples import injections_into, labelled_of, weight_of
-from desa.training.period_stage import train_finder
+from desa.training.period_stage import _periods, train_finder
 from helpers.stars import tiny_survey
 from helpers.tiny import tiny_settings
 
@@ -176,3 +178,11 @@ def test_nothing_to_choose_among_is_no_period(folder: Path, stars: Survey) -> No
     found = finder.find([flat, curve])
     assert np.isnan(found.log_period[0]) and np.isfinite(found.log_period[1])
     assert finder.probability(found)[0] == 0.0
+
+
+@pytest.mark.parametrize(("kind", "said"), [("K2", True), ("Kepler, up to 200 d", False)])
+def test_the_report_says_whose_periods_are_lomb_scargle_ones(kind: str, said: bool) -> None:
+    example = SimpleNamespace(prot=3.0, candidates=SimpleNamespace(kind=kind))
+    star: Any = SimpleNamespace(example=example, acf=3.0, lomb_scargle=3.0)
+    found: Any = SimpleNamespace(log_period=np.log10([3.0, 3.1]))
+    assert ("compared with itself" in _periods([star, star], found).caption) == said
