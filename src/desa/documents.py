@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from desa.errors import DamagedFile
 from desa.files import read_bytes
 
 MAX_JSON = 16 << 20
@@ -32,6 +33,9 @@ class Document(BaseModel):
     """Base of what is read from JSON: nothing is taken for what it is not; unknown keys are kept."""
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+
+
+DocumentT = TypeVar("DocumentT", bound=Document)
 
 
 def parse_json(content: bytes | str) -> Any:
@@ -57,6 +61,33 @@ def read_json(path: str | Path, most: int = MAX_JSON) -> Any:
         If it can't be read, has more than `most` bytes, or is none.
     """
     return parse_json(read_bytes(path, most))
+
+
+def read_document(path: str | Path, kind: type[DocumentT], advice: str = "") -> DocumentT:
+    """A JSON file of a known form.
+
+    Parameters
+    ----------
+    path
+        The file.
+    kind
+        What it must hold.
+    advice
+        What to do if it doesn't.
+
+    Raises
+    ------
+    DamagedFile
+        If it can't be read, or holds something else.
+    """
+    try:
+        return kind.model_validate(read_json(path))
+    except OSError as error:
+        raise DamagedFile(path, f"can't be read ({error.strerror or error})", advice) from None
+    except ValidationError as error:
+        raise DamagedFile(path, f"damaged ({faults(error)})", advice) from None
+    except ValueError as error:
+        raise DamagedFile(path, f"damaged ({error})", advice) from None
 
 
 def read_yaml(path: str | Path) -> Any:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy import units
 
 import desa
+from desa.catalogs.labels import read_labels
 from desa.errors import DesaError
 from desa.types import LightCurve
 from helpers.stars import curve, spectrum
@@ -54,3 +56,9 @@ def test_units_do_not_matter() -> None:
         found.append(model.embed(spectrum=given).features_spectrum)
     for other in found[1:]:
         np.testing.assert_allclose(other, found[0], rtol=1e-4, atol=1e-4)
+
+
+def test_labels_that_are_not_utf_8(tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_bytes(b"kic,teff,mine\n1,5000,\xff\n2,5\xe900,b\n\xff3,5200,c\n")
+    found = read_labels(tmp_path / "l.csv")
+    assert list(found.keys["kic"]) == [1, 2, None] and list(found.values["teff"]) == [5000.0, None, 5200.0]

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from desa.benchmark.base import FACTS, Arrays, BenchmarkTask, Candidate
 from desa.benchmark.design import Design
+from desa.benchmark.documents import CellScores, FitFacts, MadeFrom, TrialFacts, read_own
 from desa.benchmark.results import Results, means_of
 from desa.benchmark.runner import MADE_FROM, read_spent
 from desa.benchmark.work import Place, cells_of
@@ -37,13 +38,13 @@ def collect(place: Place, design: Design) -> Results:
     """Read all cells of a design; write ``results.parquet``, ``results.csv`` and ``results.json``."""
     rows, left_out = list[dict[str, Any]](), list[str]()
     for piece in cells_of(design):
-        cell = json.loads(piece.target(place).read_text(encoding="utf-8"))
+        cell = read_own(piece.target(place), CellScores)
         if cell["left_out"]:
             left_out.append(f"{cell['task']}, {cell['model']}, seed {cell['seed']}: {cell['left_out']}")
         common = {name: cell[name] for name in ("model", "group", "seed", "prior", "data")}
         rows += [{**common, **score} for score in cell["scores"]]
     table = pa.Table.from_pylist(rows, schema=SCHEMA)
-    facts = json.loads((place.folder / MADE_FROM).read_text(encoding="utf-8"))
+    facts = read_own(place.folder / MADE_FROM, MadeFrom)
     results = Results(
         table,
         means_of(rows),
@@ -106,7 +107,7 @@ def _training(place: Place, design: Design) -> dict[str, dict[str, Any]]:
     for candidate in design.candidates:
         seeds = design.seeds_of(candidate)
         files = [place.model_folder(candidate.name, seed) / FACTS for seed in seeds]
-        facts = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+        facts = [read_own(file, FitFacts) for file in files]
         found[candidate.name] = {
             **facts[0],
             "seconds": float(np.mean([each["seconds"] for each in facts])),
@@ -146,7 +147,7 @@ def searched(place: Place) -> dict[str, list[dict[str, Any]]]:
     """Every trial of the search: learning rate, temperature, score."""
     found: dict[str, list[dict[str, Any]]] = {}
     for path in sorted((place.folder / "search").glob("*/*.json")):
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = read_own(path, TrialFacts)
         kept = {name: facts[name] for name in ("learning_rate", "temperature", "score", "collapsed")}
         found.setdefault(path.parent.name, []).append(kept)
     return found

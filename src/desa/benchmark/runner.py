@@ -16,6 +16,7 @@ import torch
 from desa.benchmark import encoders
 from desa.benchmark.base import BenchmarkTask, Candidate
 from desa.benchmark.design import Design
+from desa.benchmark.documents import MadeFrom, Spending, read_own
 from desa.benchmark.energy import Meter
 from desa.benchmark.inputs import PAIRS, check
 from desa.benchmark.work import Place, Work, do, work_of
@@ -61,8 +62,7 @@ def read_spent(path: Path) -> dict[str, dict[str, Any]]:
     """Seconds and kWh by stage; empty where nothing was spent yet."""
     if not path.exists():
         return {}
-    found: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    return read_own(path, Spending)
 
 
 def run(
@@ -136,7 +136,7 @@ def _claim(place: Place, survey: Survey, design: Design) -> None:
     if place.model is not None:
         own["model"] = weights_hash(Network.load(place.model))
     if path.exists():
-        before = json.loads(path.read_text(encoding="utf-8"))["made_from"]
+        before = read_own(path, MadeFrom)["made_from"]
         wrong = [name for name in {**before, **own} if before.get(name) != own.get(name)]
         if wrong:
             raise SettingsError(

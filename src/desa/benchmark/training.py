@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from desa.benchmark.base import FACTS, Candidate, Choice, Embedding
+from desa.benchmark.documents import TrainedFacts, read_own
 from desa.benchmark.embed import Aligner, embed
 from desa.benchmark.inputs import Inputs
 from desa.benchmark.live import LiveLoader
@@ -126,7 +126,7 @@ class Trained(Candidate):
 
     def aligner(self, inputs: Inputs, folder: Path) -> Aligner:
         """The model of a folder where `fit` left its weights, and its facts are kept."""
-        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        facts = read_own(folder / FACTS, TrainedFacts)
         choice = Choice(facts["learning_rate"], facts["temperature"])
         aligner, _ = self.build(inputs, self.settings(inputs, choice, facts["steps"]), choice)
         aligner.load_state_dict(load_file(folder / WEIGHTS))

@@ -20,6 +20,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from desa.benchmark.base import EMBEDDING, FACTS, BenchmarkTask, Candidate, Choice, Material, TaskResult
 from desa.benchmark.design import Design, trials
+from desa.benchmark.documents import FitFacts, TrialFacts, read_own
 from desa.benchmark.embed import embed
 from desa.benchmark.inputs import PAIRS, Inputs, Track
 from desa.benchmark.training import WORK, Trained
@@ -154,7 +155,7 @@ class Cell(Work):
         if result.arrays:
             with written_whole(target.with_suffix(".npz")) as scratch, scratch.open("wb") as stream:
                 np.savez_compressed(stream, allow_pickle=False, **result.arrays)
-        facts = json.loads((material.folder / FACTS).read_text(encoding="utf-8"))
+        facts = read_own(material.folder / FACTS, FitFacts)
         _write_json(
             target,
             {
@@ -180,7 +181,7 @@ def chosen(place: Place, candidate: Trained, design: Design) -> Choice:
     searched = candidate.searched
     options = choices(searched, place.inputs(searched.track), design)
     files = [place.trial_file(searched.name, number) for number in range(len(options))]
-    scores = [json.loads(file.read_text(encoding="utf-8"))["score"] for file in files]
+    scores = [read_own(file, TrialFacts)["score"] for file in files]
     return options[int(np.nanargmax(scores))]
 
 

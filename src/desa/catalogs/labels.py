@@ -161,7 +161,13 @@ def _csv(raw: bytes) -> dict[str, list[Any]]:
 
 
 def _arrow(table: pa.Table) -> dict[str, list[Any]]:
-    return {name: table.column(name).to_pylist() for name in dict.fromkeys(table.column_names)}
+    return {name: _plain_values(table.column(name)) for name in dict.fromkeys(table.column_names)}
+
+
+def _plain_values(column: pa.ChunkedArray) -> list[Any]:
+    """A column's values; words that are not UTF-8, which Arrow gives as bytes, with marks for what is wrong."""
+    values: list[Any] = column.to_pylist()
+    return [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in values]
 
 
 def _astropy(raw: bytes, form: str) -> dict[str, list[Any]]:

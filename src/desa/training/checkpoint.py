@@ -12,14 +12,16 @@ import pickle
 import re
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
 import torch
+from pydantic import model_validator
 from torch import nn
 from torch.distributed import checkpoint as dcp
 from torch.distributed.checkpoint import state_dict as dcp_state
 
-from desa.errors import ModelError
+from desa.documents import Document, Facts, read_document
+from desa.errors import DamagedFile, ModelError
 from desa.files import regular, written_whole
 from desa.training.distributed import barrier, current
 
@@ -128,8 +130,7 @@ class Checkpoints:
         if path is None:
             return None
         if self.sharded:
-            state: dict[str, Any] = json.loads((path / "state.json").read_text(encoding="utf-8"))["state"]
-            return state
+            return dict(_read_head(path).state)
         return dict(load_tensors(path, mapped=True)["state"])
 
     def load(
@@ -185,16 +186,39 @@ class Checkpoints:
     def _load_sharded(
         self, path: Path, task: nn.Module, optimizer: torch.optim.Optimizer
     ) -> tuple[dict[str, Any], Weights | None]:
-        head = json.loads((path / "state.json").read_text(encoding="utf-8"))
+        head = _read_head(path)
         model, moments = dcp_state.get_state_dict(task, optimizer)
         content: dict[str, Any] = {"task": model, "optimizer": moments}
-        if head["best"]:
+        if head.best:
             content["best"] = weights(task, sharded=True)
         dcp.load(content, checkpoint_id=path, no_dist=current().size == 1)
         dcp_state.set_state_dict(
             task, optimizer, model_state_dict=content["task"], optim_state_dict=content["optimizer"]
         )
-        return dict(head["state"]), content.get("best")
+        return dict(head.state), content.get("best")
+
+
+class _Head(Document):
+    """The ``state.json`` of a checkpoint in several files."""
+
+    format: Literal[1]
+    state: Facts
+    best: bool
+
+    @model_validator(mode="after")
+    def _has_a_step(self) -> Self:
+        step = self.state.get("step")
+        if not isinstance(step, int) or step < 0:
+            raise ValueError("its state has no step")
+        return self
+
+
+def _read_head(checkpoint: Path) -> _Head:
+    """Raises ModelError if it can't be read, or is of another form."""
+    try:
+        return read_document(checkpoint / "state.json", _Head)
+    except DamagedFile as error:
+        raise ModelError(f"{error}; remove {checkpoint} to begin again") from None
 
 
 def weights(task: nn.Module, *, sharded: bool = False) -> Weights:

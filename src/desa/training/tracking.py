@@ -11,21 +11,26 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from desa.files import written_whole
+from desa.documents import parse_json
+from desa.files import read_bytes, written_whole
 
 METRICS = "metrics.jsonl"
+MAX_BYTES = 1 << 30
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Every record of a metrics file; a last line cut short by a kill is left out."""
+    """Every record of a metrics file up to one that is none, such as a line cut short by a kill."""
     if not path.exists():
         return []
     records = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in read_bytes(path, MAX_BYTES).splitlines():
         try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
+            record = parse_json(line)
+        except ValueError:
             break
+        if not isinstance(record, dict) or not isinstance(record.get("step"), int):
+            break
+        records.append(record)
     return records
 
 
