@@ -165,7 +165,7 @@ def _arrow(table: pa.Table) -> dict[str, list[Any]]:
 
 
 def _plain_values(column: pa.ChunkedArray) -> list[Any]:
-    """A column's values; words that are not UTF-8, which Arrow gives as bytes, with marks for what is wrong."""
+    """A column's values; words that are not UTF-8, which Arrow gives as bytes, with marks for what is not."""
     values: list[Any] = column.to_pylist()
     return [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in values]
 
