@@ -1,7 +1,7 @@
 """Time, peak memory and bytes against the number of stars, for each step of a survey's way; MOCK stars.
 
 Every measurement is a process of its own on one thread: processor seconds of the step alone (which other
-programs beside lengthen little), the peak of the process's resident memory, bytes of what it writes. The
+programs beside lengthen little), the peak of the process's own memory, bytes of what it writes. The
 archive is made from a few simulated stars, each copied under other names and at other places: a star has one
 quarter of Kepler and one or more LAMOST spectra. The steps on tables (index, anomalies) get rows drawn near
 those of the largest table of embeddings, so that they can have more stars than the others.
@@ -19,6 +19,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -189,20 +190,38 @@ def worker(step: str, place: Place) -> None:
 
     torch.set_num_threads(1)
     call, out = step_of(step, place)
-    wall, cpu = time.perf_counter(), time.process_time()
-    call()
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    with Memory() as memory:
+        wall, cpu = time.perf_counter(), time.process_time()
+        call()
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     written = 0
     if out is not None:
         files = [out] if out.is_file() else [path for path in out.rglob("*") if path.is_file()]
         written = sum(path.stat().st_size for path in files)
-    print(json.dumps({"wall": wall, "cpu": cpu, "megabytes": most_memory(), "bytes": written}))
+    print(json.dumps({"wall": wall, "cpu": cpu, "megabytes": memory.most, "bytes": written}))
 
 
-def most_memory() -> float:
-    """Peak resident memory of this process in MB (Linux)."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+class Memory:
+    """Peak of a process's own memory in MB (Linux), looked at a hundred times a second.
+
+    Pages of files that are mapped are not counted: the system takes them back when it needs them.
+    """
+
+    def __enter__(self) -> Memory:
+        self.most, self.ended = 0.0, threading.Event()
+        self.thread = threading.Thread(target=self.watch, daemon=True)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ended.set()
+        self.thread.join()
+
+    def watch(self) -> None:
+        while not self.ended.wait(0.01):
+            lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+            now = next(int(line.split()[1]) / 1024 for line in lines if line.startswith("RssAnon"))
+            self.most = max(self.most, now)
 
 
 def measured(step: str, place: Place) -> dict[str, float] | None:

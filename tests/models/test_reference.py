@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -70,3 +71,17 @@ def test_damage_is_said(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"\x00" * 40)
     with pytest.raises(ModelError, match="damaged"):
         read_references(tmp_path)
+
+
+def test_many_stars_take_little_memory() -> None:
+    """A survey's stars are compared some at a time, and to the same distances."""
+    rng = np.random.default_rng(0)
+    training, stars = (rng.normal(size=(count, 4)).astype(np.float32) for count in (3000, 10_000))
+    reference = fit_reference(training, training[:100])
+    assert reference is not None
+    tracemalloc.start()
+    found = reference.distance(stars)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 40e6, "the whole matrix is 80 MB, and it is needed twice"
+    np.testing.assert_allclose(found[5000:5050], reference.distance(stars[5000:5050]), rtol=1e-4)

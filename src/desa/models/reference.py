@@ -30,6 +30,9 @@ NEIGHBOURS = 5
 MOST_POINTS = 2048
 """Training stars that are kept for comparison, drawn at random."""
 
+ROWS_AT_ONCE = 1024
+"""Stars that are compared at once: 8 MB of distances."""
+
 MOST_AXES = 128
 """Leading axes of the features' covariance that count."""
 
@@ -78,11 +81,15 @@ class Reference:
 
     def distance(self, features: NDArray[Any]) -> Array:
         """(N, D) features -> (N,) distance to the fifth nearest training star."""
-        here = (np.asarray(features, dtype=np.float32) - self.mean) @ self.whitening
-        there = self.points.astype(np.float32)
-        square = (here**2).sum(1)[:, None] + (there**2).sum(1)[None] - 2 * here @ there.T
-        nearest = np.partition(square, NEIGHBOURS - 1, axis=1)[:, NEIGHBOURS - 1]
-        return np.asarray(np.sqrt(np.maximum(nearest, 0)), dtype=np.float32)
+        rows, there = np.asarray(features, dtype=np.float32), self.points.astype(np.float32)
+        own, found = (there**2).sum(1), np.empty(len(rows), np.float32)
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            part = slice(start, start + ROWS_AT_ONCE)
+            here = (rows[part] - self.mean) @ self.whitening
+            square = (here**2).sum(1)[:, None] + own[None] - 2 * here @ there.T
+            nearest = np.partition(square, NEIGHBOURS - 1, axis=1)[:, NEIGHBOURS - 1]
+            found[part] = np.sqrt(np.maximum(nearest, 0))
+        return found
 
     def p_value(self, features: NDArray[Any]) -> NDArray[np.float64]:
         """(N, D) features -> (N,) share of calibration stars that are as far or farther, never 0.
