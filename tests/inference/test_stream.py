@@ -20,7 +20,8 @@ from desa.inference import stream
 from desa.inference.embed import embed_survey
 from desa.inference.model import Desa
 from desa.inference.predict import predict_survey
-from desa.inference.stream import FILES, Recipe, as_table, write_rows
+from desa.inference.stream import FILES, Recipe, write_rows
+from desa.inference.table_parts import as_table
 from desa.survey.from_files import LeftOut
 from desa.survey.parts import file_parts, survey_parts
 from desa.survey.store import Survey, SurveyWriter

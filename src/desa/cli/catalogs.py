@@ -11,7 +11,6 @@ from rich.table import Table
 from desa.cli.common import DATA, app, output_option, screen
 from desa.cli.output import check_folder
 from desa.files import check_output
-from desa.parquet import write_parquet
 from desa.words import counted
 
 catalogs = typer.Typer(
@@ -116,6 +115,7 @@ def merge(
     from desa.catalogs.merge import merge as run
     from desa.catalogs.merge import origins
     from desa.files import written_whole
+    from desa.parquet import write_parquet
 
     merged, notes = run(tables, priority=parse_priority(priority or []), match_arcsec=match_arcsec)
     with written_whole(output) as scratch:
@@ -147,6 +147,7 @@ def match(
 
     from desa.catalogs.crossmatch_hats import match_hats, match_tables
     from desa.files import written_whole
+    from desa.parquet import write_parquet
 
     if left.is_dir() and right.is_dir():
         match_hats(left, right, output, radius, workers=max(workers, 1))

@@ -75,7 +75,8 @@ def embed(
     from desa.devices import choose_device
 
     where = choose_device(device)
-    from desa.inference.stream import Recipe, as_table
+    from desa.inference.stream import Recipe
+    from desa.inference.table_parts import as_table
     from desa.training.distributed import agreed, join
 
     join(where)

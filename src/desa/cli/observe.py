@@ -72,7 +72,8 @@ def predict(
     where = choose_device(device)
     from desa.cli.screen import predictions_table, print_table
     from desa.inference.prediction_table import summary_lines
-    from desa.inference.stream import Recipe, as_table
+    from desa.inference.stream import Recipe
+    from desa.inference.table_parts import as_table
     from desa.training.distributed import join
 
     join(where)

@@ -12,7 +12,8 @@ from desa.cli.output import STDOUT
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from desa.inference.stream import Recipe, Written
+    from desa.inference.stream import Recipe
+    from desa.inference.table_parts import Written
 
 
 def made_rows(
@@ -36,7 +37,8 @@ def made_rows(
     from dataclasses import replace
 
     from desa.cluster import cluster_executor
-    from desa.inference.stream import FILES, rows_of, write_joined, write_rows
+    from desa.inference.stream import FILES, rows_of, write_rows
+    from desa.inference.table_parts import write_joined
     from desa.progress import progress_bar
     from desa.survey.from_files import LeftOut, is_survey
     from desa.survey.parts import StarPart, file_parts, survey_parts

@@ -10,23 +10,17 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
-from astropy.table import Column, Table
-from astropy.table.meta import get_header_from_yaml
 
 import desa
 from desa.cluster import as_made
@@ -34,15 +28,15 @@ from desa.devices import choose_device
 from desa.errors import DesaError
 from desa.files import written_whole
 from desa.folders import MARKER, claimed
-from desa.inference.embed import VECTORS, as_astropy, each_spectrum, embed_stars, embedding_table, facts_of
+from desa.inference.embed import each_spectrum, embed_stars, embedding_table, facts_of
 from desa.inference.encode import BATCH_SIZE
 from desa.inference.model import Desa
 from desa.inference.predict import predict_columns
 from desa.inference.prediction_table import build_table, joined
 from desa.inference.quality import Limits
-from desa.inference.table_files import table_format, write_table
+from desa.inference.table_parts import LEFT_OUT, Written, as_arrow, glanced, row_groups, write_joined
 from desa.models.storage import weights_hash
-from desa.parquet import open_parquet, read_parquet, write_parquet
+from desa.parquet import write_parquet
 from desa.pipeline import Clock, prefetch
 from desa.progress import Report
 from desa.survey.from_files import LeftOut
@@ -51,15 +45,8 @@ from desa.survey.shards import json_bytes
 from desa.training.distributed import World, barrier
 from desa.types import Star
 
-ROWS_AT_ONCE = 4096
-"""Rows of a row group of the joined table."""
-
 FILES = "files"
 """What `Recipe.data` says of files."""
-
-LEFT_OUT = b"desa.left_out"
-LONGEST = b"table::len::"
-"""Astropy's note in a Parquet file of how long a column's words are at most."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +101,7 @@ class Recipe:
         network, each = self.network(), each_spectrum(stars)
         if self.makes == "predictions":
             parts = predict_columns(network, each, Limits(snr_g=self.min_snr)) if each else []
-            return _as_arrow(build_table(joined(parts), network, self.data))
+            return as_arrow(build_table(joined(parts), network, self.data))
         given = None
         if part is not None and network.dualformer is not None:
             given = part.prior(network.settings.dualformer.prior)
@@ -128,19 +115,6 @@ def _loaded(model: str, device: str, dtype: str, compile: bool, resample_spectra
     network = desa.load(model).to(choose_device(device)).fast(dtype, compile)
     network.resample_spectra, network.exact = resample_spectra, exact
     return network
-
-
-@dataclass
-class Written:
-    """What a table holds: rows by modality, what was left out, the stage that took longest here.
-
-    ``told`` are the columns of predictions that `desa.inference.prediction_table.summary_lines` reads.
-    """
-
-    modalities: Counter[str] = field(default_factory=Counter)
-    left_out: LeftOut = field(default_factory=list)
-    limit: str = ""
-    told: pa.Table | None = None
 
 
 def write_rows(
@@ -218,7 +192,7 @@ def rows_of(
     clock = Clock(recipe.network().device)
     tables = _here(recipe, parts, clock, progress)
     written, schema = _glanced(recipe, tables, left_out, clock)
-    return pa.concat_tables(_row_groups(tables, schema)), written
+    return pa.concat_tables(row_groups(tables, schema)), written
 
 
 def _here(recipe: Recipe, parts: Sequence[StarPart], clock: Clock, progress: Report | None) -> list[pa.Table]:
@@ -304,110 +278,17 @@ def _finish(
 ) -> Written:
     """Join tables, or the files that hold them, into the output."""
     written, schema = _glanced(recipe, tables, left_out, clock)
-    write_joined(_row_groups(tables, schema), schema, path)
+    write_joined(row_groups(tables, schema), schema, path)
     return written
-
-
-def write_joined(tables: Iterable[pa.Table], schema: pa.Schema, path: Path) -> None:
-    """Write tables as one, in the format of the file's ending; each is a row group of a Parquet file."""
-    if table_format(path) != "parquet":
-        write_table(as_table(pa.concat_tables(tables)), path)
-        return
-    with (
-        written_whole(path) as scratch,
-        pq.ParquetWriter(scratch, schema, write_page_checksum=True) as writer,
-    ):
-        for rows in tables:
-            writer.write_table(rows)
 
 
 def _glanced(
     recipe: Recipe, tables: Sequence[pa.Table | Path], left_out: LeftOut | None, clock: Clock
 ) -> tuple[Written, pa.Schema]:
-    """What tables hold, and the schema that has every column that one of them has."""
-    written = Written(left_out=list(left_out or ()), limit=clock.limit())
-    flagged, rows = recipe.makes == "predictions", list[pa.Table]()
-    fields, facts, some = dict[str, pa.Field](), dict[bytes, bytes](), False
-    for table in tables:
-        opened = open_parquet(table) if isinstance(table, Path) else table
-        schema = opened.schema_arrow if isinstance(opened, pq.ParquetFile) else opened.schema
-        names = [name for name in schema.names if name == "modality" or (flagged and _is_told(name))]
-        told = opened.read(columns=names) if isinstance(opened, pq.ParquetFile) else opened.select(names)
-        modality = told.column("modality")
-        rows.append(told.replace_schema_metadata(None))
-        written.modalities.update(modality.to_pylist())
-        written.left_out += [(path, why) for path, why in json.loads(schema.metadata.get(LEFT_OUT, b"[]"))]
-        if not some and (len(modality) or not fields):  # of a table without rows, for want of another
-            fields, facts = {}, {}
-        if len(modality) or not fields:
-            fields = {field.name: field for field in schema} | fields
-            facts = {**schema.metadata, **facts, **_longest(facts, schema.metadata)}
-        some |= bool(len(modality))
-    if not some and recipe.data == FILES:
+    """What tables hold, and their columns; files of which none could be used are an error."""
+    written, schema = glanced(tables, left_out or [], flagged=recipe.makes == "predictions")
+    written.limit = clock.limit()
+    if not written.modalities and recipe.data == FILES:
         first = f"; {': '.join(written.left_out[0])}" if written.left_out else ""
         raise DesaError(f"none of {len(written.left_out)} files could be used{first}")
-    facts.pop(LEFT_OUT, None)
-    if flagged:
-        written.told = pa.concat_tables(rows).replace_schema_metadata(facts)
-    ordered = sorted(fields.values(), key=lambda field: _order(field.name))
-    return written, pa.schema(ordered, metadata=facts)
-
-
-def _is_told(name: str) -> bool:
-    """Whether a column of predictions is summed up in words."""
-    return name == "star_id" or name.endswith("_flag")
-
-
-def _longest(one: dict[bytes, bytes], other: dict[bytes, bytes]) -> dict[bytes, bytes]:
-    """The greater of astropy's lengths of words."""
-    names = [name for name in other if name.startswith(LONGEST)]
-    return {name: max(other[name], one.get(name, b"0"), key=int) for name in names}
-
-
-def _order(name: str) -> int:
-    """Vectors come last, in their order; a part may lack some that another has."""
-    return VECTORS.index(name) if name in VECTORS else -1
-
-
-def _row_groups(tables: Sequence[pa.Table | Path], schema: pa.Schema) -> Iterator[pa.Table]:
-    """The tables' rows, `ROWS_AT_ONCE` at a time, null where a table lacks a column; at least one table."""
-    waiting = schema.empty_table()
-    for table in tables:
-        given = read_parquet(table) if isinstance(table, Path) else table
-        if given.num_rows:
-            columns = [
-                given.column(field.name)
-                if field.name in given.column_names
-                else pa.nulls(len(given), field.type)
-                for field in schema
-            ]
-            waiting = pa.concat_tables([waiting, pa.table(columns, schema=schema)])
-        while waiting.num_rows >= ROWS_AT_ONCE:
-            yield waiting.slice(0, ROWS_AT_ONCE).combine_chunks()
-            waiting = waiting.slice(ROWS_AT_ONCE)
-    yield waiting.combine_chunks()
-
-
-def _as_arrow(table: Table) -> pa.Table:
-    """A table as astropy writes it into a Parquet file, with units and words in its metadata."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "rows.parquet"
-        table.write(path, format="parquet")
-        return pq.read_table(path, memory_map=False)
-
-
-def as_table(table: pa.Table) -> Table:
-    """A table that `write_rows` wrote as astropy's, with the units, words and facts that it has."""
-    header = (table.schema.metadata or {}).get(b"table_meta_yaml")
-    if header is None:
-        return as_astropy(table)
-    said = get_header_from_yaml(header.decode().split("\n"))
-    made = Table(meta=said.get("meta", {}))
-    for about in said["datatype"]:
-        if about["name"] in table.column_names:
-            column = table.column(about["name"])
-            words = pa.types.is_string(column.type)
-            values = np.array(column.to_pylist(), dtype=str) if words else column.to_numpy()
-            facts = {name: about[name] for name in ("unit", "description") if name in about}
-            made[about["name"]] = Column(values, **facts)
-    return made
+    return written, schema
