@@ -110,6 +110,7 @@ def write(path: Path, content: bytes) -> None:
 def drawn_table(source: Path, out: Path, rows: int) -> None:
     """A table of embeddings with rows drawn near those of another."""
     import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     table, rng = pq.read_table(source), np.random.default_rng(rows)
@@ -118,7 +119,7 @@ def drawn_table(source: Path, out: Path, rows: int) -> None:
         for field in table.schema
         if pa.types.is_list(field.type) or pa.types.is_fixed_size_list(field.type)
     ]
-    known = table.filter(~table.column("joint").is_null().combine_chunks()) if "joint" in vectors else table
+    known = table.filter(pc.is_valid(table.column("joint")))
     out.parent.mkdir(exist_ok=True)
     with pq.ParquetWriter(out, known.schema) as writer:
         for start in range(0, rows, 10_000):
@@ -289,7 +290,7 @@ def run(folder: Path, stars: list[int], rows: list[int], steps: list[str]) -> li
         simulate_survey(40, 1, base, "fits", quarters=[5])
     found: list[dict[str, object]] = []
     given_up = set[str]()
-    for count in stars:
+    for count in stars if set(steps) - set(ON_TABLES) else ():
         place = Place(folder, count)
         shutil.rmtree(place.own, ignore_errors=True)
         copied_archive(base, place.own / "archive", count)
