@@ -19,4 +19,6 @@ myst_heading_anchors = 3
 exclude_patterns = ["_build", "_ext"]
 smartquotes = False
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["wide.css"]
 html_title = f"desa {release}"

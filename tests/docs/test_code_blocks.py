@@ -108,6 +108,18 @@ def test_links_between_pages_lead_somewhere() -> None:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def test_every_page_is_in_a_list_of_contents() -> None:
+    docs = ROOT / "docs"
+    pages = {str(page.relative_to(docs).with_suffix("")) for page in docs.rglob("*.md")} - {"index"}
+    found: set[str] = set()
+    for page in docs.rglob("*.md"):
+        for names in re.findall(
+            r"```{toctree}\n:hidden:\n\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL
+        ):
+            found |= {str((page.parent / name).relative_to(docs)) for name in names.split()}
+    assert pages == found
+
+
 def test_readme_is_as_the_project_is() -> None:
     """Folders, and the shipped model's numbers; made anew by `python docs/_ext/project_pages.py`."""
     sys.path.insert(0, str(ROOT / "docs" / "_ext"))

@@ -92,7 +92,8 @@ export function drawAxes(context, frame, view, labels, colours) {
   const across = labels.logX
     ? powers(Math.min(view.left, view.right), Math.max(view.left, view.right))
     : even.at.map((value) => [value, written(labels.turn ? labels.turn(value) : value, even.step)]);
-  const along = ticks(view.bottom, view.top, frame.height / 42);
+  // Two at least, as one tick gives no scale; steps of 1, 2, 2.5 and 5 leave fewer than are asked for.
+  const along = ticks(view.bottom, view.top, Math.max(frame.height / 42, 4));
   context.font = colours.font;
   context.lineWidth = 1;
   context.strokeStyle = colours.grid;
