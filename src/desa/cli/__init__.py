@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from desa.cli import benchmark, catalogs, data, explore, fetch, mock, models, observe, search, training
+from desa.cli import ages, benchmark, catalogs, data, explore, fetch, mock, models, observe, search, training
 from desa.cli.common import app
 from desa.cli.faults import STOPPED, Stopped, end
 
 __all__ = [
+    "ages",
     "app",
     "benchmark",
     "catalogs",

@@ -21,7 +21,7 @@ START, STARS, DATA, MODELS = "Begin here", "Your stars", "Files, surveys, labels
 
 
 ORDER = (
-    *("demo", "predict", "embed", "search", "anomalies", "explore"),
+    *("demo", "predict", "ages", "embed", "search", "anomalies", "explore"),
     *("inspect", "ingest", "info", "fetch", "catalogs", "simulate"),
     *("pretrain", "align", "joint", "phases", "calibrate", "finetune", "convert", "benchmark"),
 )

@@ -1,0 +1,1 @@
+"""Gyrochronal ages of tables of stars: from rotation period and temperature."""
