@@ -8,7 +8,7 @@ MODEL ?= model
 MODEL_STARS ?= 4000
 MODEL_LINES ?= 24000
 
-.PHONY: dist quickstart demo model spectrum-check shipped-model periods periods-finder mock-check test slow test-catalog lint hostile audit docs real bench parity clean
+.PHONY: dist quickstart demo model spectrum-check shipped-model periods periods-finder mock-check test slow test-catalog lint hostile audit docs real bench scale parity clean
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -137,6 +137,9 @@ bench: $(VENV)/.dev          ## speed and memory tables
 	$(BIN)/python benchmarks/ingest.py --kepler $(SHARED)/data/kepler/multiquarter --lamost $(SHARED)/data/lamost
 	$(BIN)/python benchmarks/training.py
 
+scale: $(VENV)/.dev          ## time, memory and bytes of each step against the number of stars: scale/; half an hour
+	$(BIN)/python benchmarks/scale.py scale --json scale/numbers.json
+
 benchmark: $(VENV)/.benchmark ## the paper's experiments on a mock survey: tables, figures, report.html; about an hour
 	$(BIN)/desa simulate --stars 5000 --seed 11 --quarters 4 -o $(BENCHMARK)/survey
 	$(BIN)/desa benchmark $(BENCHMARK)/survey --preset mini --seeds 3 -o $(BENCHMARK)/results
@@ -159,4 +162,4 @@ quickstart: dist             ## the wheel in a fresh environment runs README and
 	cd tests && ../.venv-quickstart/bin/python -m pytest -c /dev/null --rootdir . --noconftest -q docs/test_code_blocks.py -k "runs_in_a_shell"
 
 clean:                       ## remove what the targets made
-	rm -rf demo real periods mock-check paper docs/_build .pytest_cache .mypy_cache .ruff_cache .coverage
+	rm -rf demo real periods mock-check paper scale docs/_build .pytest_cache .mypy_cache .ruff_cache .coverage
