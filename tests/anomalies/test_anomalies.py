@@ -19,7 +19,9 @@ from statsmodels.stats.multitest import multipletests
 from typer.testing import CliRunner
 
 import desa
+from desa.anomalies import parts as part_module
 from desa.anomalies import ranking as module
+from desa.anomalies.parts import Sample, fit_local_density
 from desa.cli import app
 from desa.config import settings
 from desa.errors import DesaError, ModelError, SettingsError
@@ -241,3 +243,12 @@ def test_tails_of_p_values_go_on_as_the_ordinary_stars_do() -> None:
     assert (np.abs(np.log10(found / right)) < 0.3).all()
     assert (np.diff(module.smooth_p(np.linspace(0, 50, 200), ordinary)) <= 0).all()
     assert module.smooth_p(np.array([1.0]), np.ones(50))[0] == 1.0
+
+
+def test_no_more_ordinary_stars_are_compared_with_than_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a star takes the longer, the more there are."""
+    monkeypatch.setattr(part_module, "MOST_STARS", 150)
+    rows = np.random.default_rng(0).normal(size=(299, 2)).astype(np.float32)
+    for count, used in ((299, 150), (151, 150), (149, 149)):
+        part = fit_local_density("joint", Sample({"joint": rows[:count]}), Sample({"joint": rows}))
+        assert part is not None and part.factor.n_samples_fit_ == used

@@ -129,7 +129,8 @@ def fit_local_density(column: str, fit: Sample, held: Sample) -> LocalDensity | 
     )
     if len(rows) < 5 * NEIGHBOURS or len(others) < LEAST_CALIBRATION:
         return None
-    rows = rows[:: max(1, len(rows) // MOST_STARS)].astype(np.float64)
+    most = min(len(rows), MOST_STARS)
+    rows = rows[np.arange(most) * len(rows) // most].astype(np.float64)
     mean, spread = rows.mean(axis=0), np.maximum(rows.std(axis=0), 1e-9)
     factor = LocalOutlierFactor(n_neighbors=NEIGHBOURS, novelty=True).fit((rows - mean) / spread)
     return LocalDensity(column, mean, spread, factor)
