@@ -24,11 +24,7 @@ def _number(value: float, digits: int = 7) -> float | None:
 
 def describe(table: ExploreTable, row: int) -> dict[str, Any]:
     """A row's names, values and predictions, and what its light curve and spectrum are; plain JSON."""
-    curve, spectrum = lightcurve_of(table, row), spectrum_of(table, row)
-    return {
-        "row": row,
-        "star_id": table.star_id[row].as_py(),
-        "obsid": table.obsid[row].as_py(),
+    return data_of(table, row) | {
         "modality": table.modality[row].as_py(),
         "in_survey": bool(table.survey_row[row] >= 0),
         "ra": _number(float(table.ra[row]), 9),
@@ -36,6 +32,16 @@ def describe(table: ExploreTable, row: int) -> dict[str, Any]:
         "links": links_of(table, row),
         "values": values_of(table, row),
         "predictions": predictions_of(table, row),
+    }
+
+
+def data_of(table: ExploreTable, row: int) -> dict[str, Any]:
+    """A row's names, and what its light curve and spectrum are: all that a neighbour's picture needs."""
+    curve, spectrum = lightcurve_of(table, row), spectrum_of(table, row)
+    return {
+        "row": row,
+        "star_id": table.star_id[row].as_py(),
+        "obsid": table.obsid[row].as_py(),
         "lightcurve": None if curve is None else _about_curve(curve),
         "spectrum": None if spectrum is None else _about_spectrum(spectrum),
     }

@@ -12,15 +12,12 @@ from fastapi import Depends, FastAPI, HTTPException, Path, Query, Response
 from desa.explore.export import ecsv_bytes, ecsv_head, lightcurve_columns, spectrum_columns
 from desa.explore.neighbours import Neighbours
 from desa.explore.responses import Pieces, floats
-from desa.explore.star import describe, lightcurve_of, spectrum_flux, spectrum_of
+from desa.explore.star import data_of, describe, lightcurve_of, spectrum_flux, spectrum_of
 from desa.explore.table import ExploreTable
 from desa.explore.timeseries import Detrend, autocorrelation, detrended, periodogram
 from desa.types import LightCurve
 
 Row = Annotated[int, Path(ge=0, lt=2**40)]
-SHOWN = ("row", "star_id", "obsid", "lightcurve", "spectrum")
-"""What a neighbour's picture needs."""
-
 KEPT = 8
 """Detrended light curves and periodograms that are kept: the page asks for several things of one star."""
 
@@ -116,12 +113,8 @@ class StarApi:
         pairs = zip(rows.tolist(), distances.tolist(), strict=True)
         return {
             "vector": name,
-            "neighbours": [self._shown(other) | {"distance": apart} for other, apart in pairs],
+            "neighbours": [data_of(self.table, other) | {"distance": apart} for other, apart in pairs],
         }
-
-    def _shown(self, row: int) -> dict[str, Any]:
-        found = describe(self.table, row)
-        return {key: found[key] for key in SHOWN}
 
     def download(self, row: Row, kind: Literal["lightcurve", "spectrum"]) -> Response:
         """A star's light curve or spectrum as an ECSV file, as it is in the survey."""
