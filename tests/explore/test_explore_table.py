@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -225,6 +228,29 @@ def test_neighbours_are_the_nearest_of_those_with_the_same_vector(table: Explore
     assert name == "features_lightcurve"
     assert row_of(table, LIGHTCURVE_ONLY) not in rows
     assert len(Neighbours(table, "joint").nearest(0, 1000)[1]) == STARS - 2
+
+
+def test_searches_that_wait_are_answered_together(
+    table: ExploreTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near, rows = Neighbours(table, "joint"), range(20, 40)
+    alone = [near.nearest(row, 2 + row % 3)[1].tolist() for row in rows]
+    searched, plain, go = [], Index.neighbours, threading.Event()
+
+    def slow(index: Index, vectors: np.ndarray, k: int) -> object:
+        searched.append(len(vectors))
+        go.wait(20)
+        return plain(index, vectors, k)
+
+    monkeypatch.setattr(Index, "neighbours", slow)
+    with ThreadPoolExecutor(20) as pool:
+        asked = [pool.submit(near.nearest, row, 2 + row % 3) for row in rows]
+        while len(near._waiting) + sum(searched) < 20:
+            time.sleep(0.01)
+        go.set()
+        together = [one.result()[1].tolist() for one in asked]
+    assert together == alone
+    assert len(searched) <= 2 and sum(searched) == 20
 
 
 def test_neighbours_by_the_index_that_search_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

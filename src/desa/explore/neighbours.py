@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,20 @@ from desa.explore.table import ExploreTable
 from desa.search.beside import Say, index_of, index_path
 from desa.search.engines import faiss_or_none
 from desa.search.index import EXACT_UP_TO, Index
+
+TOGETHER = 32
+"""Searches that are answered at once: comparing so many with a million rows takes little longer than one."""
+
+
+@dataclass(eq=False)
+class _Wanted:
+    """A search that waits for its turn, and what it found."""
+
+    name: str
+    row: int
+    vector: NDArray[np.float32]
+    k: int
+    found: tuple[NDArray[np.int64], NDArray[np.float32]] | None = None
 
 
 class Neighbours:
@@ -33,6 +48,7 @@ class Neighbours:
         self._names = (first, *(name for name in table.vector_names if name != first))
         self._made: dict[str, Index] = {}
         self._making, self._searching = threading.Lock(), threading.Lock()
+        self._queueing, self._waiting = threading.Lock(), list[_Wanted]()
 
     def prepare(self, say: Say) -> threading.Thread | None:
         """Make the index of the first kind of vector, and keep it beside the table; in a thread of its own.
@@ -83,8 +99,26 @@ class Neighbours:
             index = self._index(name)
             vector = index.vector(row)
             if vector is not None:
-                # One at a time: a search uses all cores, and many at once only their memory.
-                with self._searching:
-                    rows, distances = index.neighbours(vector, k, exclude=row)
-                return name, rows[0], distances[0]
+                return name, *self._search(index, _Wanted(name, row, vector, k))
         return "", np.zeros(0, np.int64), np.zeros(0, np.float32)
+
+    def _search(self, index: Index, wanted: _Wanted) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Search once those before have been answered, together with those that wait meanwhile."""
+        with self._queueing:
+            self._waiting.append(wanted)
+        # One at a time: a search uses all cores, and many at once only their memory.
+        with self._searching:
+            if wanted.found is None:
+                with self._queueing:
+                    alike = [
+                        other for other in self._waiting if other.name == wanted.name and other is not wanted
+                    ]
+                    batch = [wanted, *alike[: TOGETHER - 1]]
+                    self._waiting = [other for other in self._waiting if other not in batch]
+                most = max(other.k for other in batch) + 1  # the row itself may be among them
+                rows, distances = index.neighbours(np.stack([other.vector for other in batch]), most)
+                for other, its_rows, its_distances in zip(batch, rows, distances, strict=True):
+                    others = its_rows != other.row
+                    other.found = its_rows[others][: other.k], its_distances[others][: other.k]
+            assert wanted.found is not None
+            return wanted.found

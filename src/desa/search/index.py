@@ -207,7 +207,8 @@ class Index:
         places, distances = self._search(queries, k + (exclude is not None), keep, probes)
         rows = self.rows[places]
         if exclude is not None:
-            left = int(((self.rows != exclude) if keep is None else keep & (self.rows != exclude)).sum())
+            others = self.rows != exclude
+            left = np.count_nonzero(others if keep is None else keep & others)
             order = np.argsort(rows == exclude, axis=1, kind="stable")[:, : min(k, left)]
             rows, distances = np.take_along_axis(rows, order, 1), np.take_along_axis(distances, order, 1)
         if self.metric == "cosine":
