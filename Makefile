@@ -106,7 +106,8 @@ spectrum-check: $(VENV)/.core $(MODEL)/real-spectra/survey.json ## the check of 
 
 MEASURED ?=
 shipped-model: $(VENV)/.core $(MODEL)/real-spectra/survey.json ## docs/results/shipped-model.md, then the numbers of README; MEASURED="--candidate MODEL" beside a model of one fold
-	$(BIN)/python scripts/shipped_model.py $(MODEL)/real-spectra $(SHARED) $(MEASURED)
+	$(BIN)/python scripts/shipped_model.py $(MODEL)/real-spectra $(SHARED) $(MEASURED) \
+	  $(addprefix --periods ,$(wildcard $(PERIODS)/survey))
 	$(BIN)/python docs/_ext/project_pages.py
 
 PERIODS ?= periods

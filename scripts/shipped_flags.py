@@ -19,6 +19,8 @@ from desa.types import Spectrum
 
 LATER = {"DR1": 1, "DR5": 5, "DR7": 7, "DR8": 8}
 TEMPLATE_SNR = 50.0
+MOST_CURVES = 60
+"""Light curves of a kind, drawn at random."""
 COLUMNS = ("spectra", "N", "hotter", "components leave more", "features unlike", "no star", "any")
 Array = NDArray[np.float64]
 Rows = NDArray[np.bool_]
@@ -30,6 +32,15 @@ NOTE = (
     "'features unlike' is by the encoder, trained on the stars below 8000 K. Templates are nearly free of "
     "noise and of O to M dwarfs. No real carbon star, white dwarf, quasar or emission-line star is among "
     "our files: what the flags do there is not known."
+)
+
+
+CURVES = ("light curves", "N", "no rotation seen", "unlike", "any")
+CURVES_NOTE = (
+    "Share of light curves whose period is flagged, of stars in which a period is not rotation's. The "
+    "finder was not trained on eclipsing binaries; giants and pulsators may be among its stars without "
+    "rotation. What is not flagged gets the orbital or pulsation period as if it were rotation's. Rotators "
+    "and quiet stars: see the page of the periods."
 )
 
 
@@ -141,3 +152,27 @@ def templates(model: Desa, path: Path) -> tuple[AstropyTable, dict[str, Rows]]:
     first = np.array([names[int(row)][:1] for row in table["obsid"]])
     kinds = {f"templates, {kind}": first == kind for kind in "OBAFGKM"}
     return table, kinds
+
+
+def lightcurve_flags(model: Desa, survey: Survey, kepler: Path) -> list[tuple[str, ...]]:
+    """Light curves whose period is flagged, of kinds that show other periods than rotation's, or none."""
+    star = survey.lightcurve_star
+    names = np.array(survey.stars.column("star_id").to_pylist(), dtype=str)[star]
+    files = [path.stem for folder in kepler.glob("fullmission_dsct*") for path in folder.glob("kic*.parquet")]
+    pulsators = {f"KIC {int(stem.removeprefix('kic'))}" for stem in files}
+    binary = survey.labels("binary")[star] == 1
+    tess = np.array([survey.lightcurve(row).mission == "TESS" for row in range(len(star))])
+    kinds = {
+        "eclipsing binaries, Kepler": binary & ~tess,
+        "eclipsing binaries, TESS": binary & tess,
+        "delta Scuti stars, Kepler": np.isin(names, sorted(pulsators)) & ~tess,
+        "red giants with oscillations": np.isfinite(survey.labels("numax")[star]) & ~binary,
+    }
+    lines = []
+    for kind, rows in kinds.items():
+        chosen = np.random.default_rng(0).permutation(np.flatnonzero(rows))[:MOST_CURVES]
+        table = predict_table(model, lightcurve=[survey.lightcurve(int(row)) for row in np.sort(chosen)])
+        bits = np.asarray(table["prot_flag"])
+        told = [(bits & int(flag)) > 0 for flag in (Flag.NO_ROTATION, Flag.UNLIKE_TRAINING)]
+        lines.append((kind, str(len(bits)), *(share(one) for one in (*told, bits > 0))))
+    return lines

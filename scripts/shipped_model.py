@@ -33,9 +33,12 @@ from desa.survey.store import Survey
 from desa.training.folds import Fold
 from shipped_flags import (
     COLUMNS,
+    CURVES,
+    CURVES_NOTE,
     NOTE,
     flag_lines,
     later_releases,
+    lightcurve_flags,
     release_kinds,
     share,
     survey_flags,
@@ -196,6 +199,7 @@ def main() -> None:
     parser.add_argument("survey", type=Path)
     parser.add_argument("shared", type=Path)
     parser.add_argument("--candidate", type=Path)
+    parser.add_argument("--periods", type=Path, help="survey of light curves that `make periods` ingests")
     chosen = parser.parse_args()
     model, survey = desa.load(), Survey.open(chosen.survey)
     measured = json.loads((ROOT / "src/desa/pretrained/model.json").read_text("utf-8"))["metadata"][
@@ -240,7 +244,11 @@ def main() -> None:
     lines += flag_lines(release_kinds(later, index), *told_flags(later)) + flag_lines(
         kinds, *told_flags(files)
     )
-    parts += [("Flags", [Table(COLUMNS, lines, NOTE)]), ("Speed", [speeds])]
+    flags = [Table(COLUMNS, lines, NOTE)]
+    if chosen.periods is not None:
+        curves = lightcurve_flags(model, Survey.open(chosen.periods), chosen.shared / "data" / "kepler")
+        flags.append(Table(CURVES, curves, CURVES_NOTE))
+    parts += [("Flags", flags), ("Speed", [speeds])]
     facts = provenance(data=f"{survey.kind} survey {survey.identity}; files of DR1, DR5, DR7, DR8; templates")
     facts["command"] = "make shipped-model"
     write(parts, "\n".join(f"{name}: {value}" for name, value in facts.items()))

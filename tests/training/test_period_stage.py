@@ -20,7 +20,7 @@ from desa.models.period_finder import FILE, PeriodFinder, read_finder, write_fin
 from desa.survey.store import Survey
 from desa.training.period_calibration import held_out
 from desa.training.period_examples import injections_into, labelled_of, weight_of
-from desa.training.period_stage import _periods, train_finder
+from desa.training.period_stage import _periods, _rotation, train_finder
 from helpers.stars import tiny_survey
 from helpers.tiny import tiny_settings
 
@@ -186,3 +186,13 @@ def test_the_report_says_whose_periods_are_lomb_scargle_ones(kind: str, said: bo
     star: Any = SimpleNamespace(example=example, acf=3.0, lomb_scargle=3.0)
     found: Any = SimpleNamespace(log_period=np.log10([3.0, 3.1]))
     assert ("compared with itself" in _periods([star, star], found).caption) == said
+
+
+def test_the_report_says_how_many_of_each_kind_are_flagged() -> None:
+    stars: list[Any] = [
+        SimpleNamespace(example=SimpleNamespace(rotates=told, candidates=SimpleNamespace(kind="TESS")))
+        for told in (1.0, 1.0, 0.0, 0.0)
+    ]
+    found: Any = SimpleNamespace(probability=np.array([0.9, 0.4, 0.1, 0.2]))
+    row = _rotation(stars, found).rows[0]
+    assert row[4].startswith("0.500 ") and row[5].startswith("1.000 ")

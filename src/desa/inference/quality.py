@@ -179,10 +179,11 @@ def range_doubts(answer: SpectrumAnswer, told: float, limits: Limits) -> list[Do
     found = []
     if answer.temperature > answer.threshold or told > answer.hottest:
         hot = max(answer.temperature, told if np.isfinite(told) else 0.0)
+        where = "hotter than" if hot > answer.hottest else "at the hot end of"
         found.append(
             Doubt(
                 Flag.HOTTER,
-                f"hotter than the model's stars: about {round(hot, -2):.0f} K by its pixels; the model's "
+                f"{where} the model's stars: about {round(hot, -2):.0f} K by its pixels; the model's "
                 f"labels end at {answer.hottest:.0f} K",
             )
         )

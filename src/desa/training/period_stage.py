@@ -13,6 +13,7 @@ from desa.catalogs.labels import read_labels
 from desa.errors import DesaError
 from desa.evaluation.metrics import auc, auc_error
 from desa.files import written_whole
+from desa.inference.quality import Limits
 from desa.models.period_finder import PeriodFinder, write_finder
 from desa.models.period_intervals import LEAST
 from desa.progress import Report
@@ -35,6 +36,8 @@ PERIODS = (0.15, 3.0, 8.0, 15.0, 150.0)
 
 BINS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
 REPORT = "periods.md"
+
+FLAGGED = Limits().rotation
 
 K2 = "K2"
 K2_NOTE = (
@@ -243,8 +246,12 @@ def _rotation(real: Sequence[Labelled], found: HeldOut) -> Table:
         told_as = (
             f"{area:.3f} ± {auc_error(area, members, others):.3f}" if members and others else "one kind only"
         )
-        lines.append((name, str(members), str(others), told_as))
-    return Table(("light curves", "rotators", "quiet", "AUC"), lines, "Is there a rotation signal?")
+        flagged = found.probability[rows] < FLAGGED
+        shares = (_share(flagged[kind]) if kind.any() else "" for kind in (truth, ~truth))
+        lines.append((name, str(members), str(others), told_as, *shares))
+    columns = ("light curves", "rotators", "quiet", "AUC", "rotators flagged", "quiet flagged")
+    note = f"Is there a rotation signal? Flagged: its probability is below {FLAGGED:g}, as in `desa predict`."
+    return Table(columns, lines, note)
 
 
 def _reliability(real: Sequence[Labelled], found: HeldOut) -> Table:
