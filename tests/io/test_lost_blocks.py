@@ -19,7 +19,7 @@ from helpers.archive_files import (
     write_spectrum,
     write_table,
 )
-from helpers.layouts import K2SC, table_columns, write_image, write_k2
+from helpers.layouts import K2SC, K2SFF, table_columns, write_image, write_k2
 from helpers.sdss_files import write_sdss
 
 
@@ -160,3 +160,16 @@ def test_pages_of_a_table_are_compared_with_their_checksums(path: Path) -> None:
     path.write_bytes(raw)
     with pytest.raises(DamagedFile, match="damaged table"):
         read_lightcurve_file(path)
+
+
+def test_k2sff_without_its_first_table(path: Path) -> None:
+    """The table that follows is of another aperture."""
+    write_k2(path, K2SFF, ("CIRC_APER1", "BESTAPER"))
+    with pytest.raises(DamagedFile, match="CIRC_APER1, not that of the best aperture"):
+        read(path)
+    write_k2(path, K2SFF, ("BESTAPER", "CIRC_APER1"))
+    read(path)
+    raw = path.read_bytes()
+    path.write_bytes(raw.replace(b"END" + b" " * 77, b" " * 80, 1))
+    with pytest.raises(DamagedFile, match="its first header has lost its end"):
+        read(path)

@@ -281,6 +281,9 @@ def opened(path: str | Path) -> Iterator[OpenFile]:
                 np.errstate(all="ignore"),
                 fits.open(io.BytesIO(raw), memmap=False, lazy_load_hdus=True) as hdus,
             ):
+                first = hdus[0].fileinfo()["datLoc"]
+                if any(raw.startswith(b"XTENSION", place) for place in range(BLOCK, first, BLOCK)):
+                    raise DamagedFile(path, "its first header has lost its end", AGAIN)
                 yield OpenFile(path, hdus, raw)
     except FileRefused:
         raise

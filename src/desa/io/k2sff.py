@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from desa.errors import DamagedFile
 from desa.io.cadences import Samples
-from desa.io.fits import OpenFile
+from desa.io.fits import AGAIN, OpenFile, text
 from desa.io.lightcurves import LightCurveFile, times
 from desa.io.registry import reader
 from desa.types import KEPLER_CADENCE_DAYS
@@ -25,6 +26,9 @@ class K2SFF(LightCurveFile):
         """FCOR or FRAW."""
         file.check(1)
         table = file.first_table()
+        name = text(table.header, "EXTNAME")
+        if name not in ("", "BESTAPER"):
+            raise DamagedFile(file.path, f"its first table is {name}, not that of the best aperture", AGAIN)
         flux = table.column("FRAW" if flux_column == "sap" else "FCOR", "f8")
         return Samples(
             time=times(table, "T"),
