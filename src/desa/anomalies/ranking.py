@@ -122,7 +122,7 @@ def find_anomalies(
     unknown = sorted(set(parts) - set(ODDITIES))
     if unknown:
         raise SettingsError(f"no part {', '.join(unknown)}; parts are {', '.join(ODDITIES)}")
-    table = arrow_table(data)
+    table = arrow_table(data, DENSITIES.values())
     brought = ordinary_for(table) if reference is None and table.num_rows < LEAST_STARS else None
     if brought is not None:
         model = survey = None  # the ordinary stars come without spectra
@@ -132,7 +132,7 @@ def find_anomalies(
     elif reference is None:
         found = _among_themselves(sample, table, parts, model)
     else:
-        other = arrow_table(reference)
+        other = arrow_table(reference, DENSITIES.values())
         _check_same_model(table, other)
         ordinary = _sample(other, model, reference_survey, progress)
         found = _against(sample, ordinary, _names(other), parts, model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,23 @@ from numpy.typing import NDArray
 
 from desa.errors import DamagedFile, SettingsError, UnsupportedFile
 from desa.inference.embed import VECTORS
-from desa.parquet import read_parquet
+from desa.parquet import open_parquet
 
 Floats = NDArray[np.float32]
 
 
-def arrow_table(data: Any) -> pa.Table:
+def arrow_table(data: Any, vectors: Collection[str] | None = None) -> pa.Table:
     """A pandas, astropy or Arrow table, or the path of a Parquet file, as an Arrow table.
 
     Columns of an astropy table with two axes become lists of fixed size.
+
+    Parameters
+    ----------
+    data
+        The table.
+    vectors
+        Of a file's columns of vectors, which take nearly all of its room, only these are read; None: all. If
+        it has none of them, all are read too, so that what there is can be told.
 
     Raises
     ------
@@ -31,7 +40,7 @@ def arrow_table(data: Any) -> pa.Table:
     if isinstance(data, pa.Table):
         return data
     if isinstance(data, str | Path):
-        return _parquet(Path(data))
+        return _parquet(Path(data), vectors)
     if hasattr(data, "colnames"):
         return pa.table({name: _arrow_column(data[name]) for name in data.colnames})
     if hasattr(data, "to_dict") and hasattr(data, "columns"):
@@ -39,9 +48,14 @@ def arrow_table(data: Any) -> pa.Table:
     raise TypeError(f"an index is made of an array or a table, not of {type(data).__name__}")
 
 
-def _parquet(path: Path) -> pa.Table:
+def _parquet(path: Path, vectors: Collection[str] | None) -> pa.Table:
     try:
-        return read_parquet(path)
+        file = open_parquet(path)
+        fields = list(file.schema_arrow)
+        if vectors is None or not set(vectors) & {field.name for field in fields}:
+            return file.read()
+        chosen = [field.name for field in fields if field.name in vectors or not _is_vector(field.type)]
+        return file.read(columns=chosen)
     except FileNotFoundError:
         raise DamagedFile(path, "no such file", "desa embed makes it") from None
     except (OSError, pa.ArrowInvalid) as error:

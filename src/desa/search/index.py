@@ -126,7 +126,7 @@ class Index:
                 raise SettingsError("an index is made of finite vectors (N, D), at least one")
             rows, columns = np.arange(len(vectors)), pa.table({"row": np.arange(len(vectors))})
         else:
-            table = arrow_table(data)
+            table = arrow_table(data, [by])
             source = str(data) if isinstance(data, str | Path) else "the table"
             rows, vectors = vectors_of(table, by, source)
             columns = plain_columns(table)
