@@ -41,6 +41,9 @@ def test_it_says_what_it_is(model: Desa) -> None:
     for part, words in (("spectrum", "real LAMOST"), ("lightcurve", "real Kepler")):
         assert words in model.calibration[part]["stars"]
     assert set(model.references) == {"spectrum", "lightcurve"}
+    assert "BSD" in facts["licence"] and "8000 K" in facts["not_for"]
+    assert all((FOLDER / name).is_file() for name in facts["parts_made_by"])
+    assert model.spectrum_check is not None and model.spectrum_check.hottest == 8000
     assert max(facts["half_precision_changes_at_most"].values()) < 1.0
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from project_pages import period_lines
 
 import desa
 from desa.catalogs.declared import declarations
 from desa.cli import app
-from project_pages import period_lines
 
 
 def commands() -> Iterator[tuple[str, Any]]:
@@ -92,7 +92,8 @@ def model_page() -> str:
     content = json.loads((Path(desa.__file__).parent / "pretrained" / "model.json").read_text())
     facts = content.get("metadata", content)
     measured = facts["measured"]
-    lines = [f"Trained on {facts['trained_on']}. Made by `{facts['made_by']}`.", ""]
+    others = ", ".join(f"`{name}` by `{maker}`" for name, maker in facts["parts_made_by"].items())
+    lines = [f"Trained on {facts['trained_on']}. Made by `{facts['made_by']}`; {others}.", ""]
     lines += ["| data | label | stars | which | mean absolute error | median error | bias |"]
     lines += ["| --- | --- | --- | --- | --- | --- | --- |"]
     for data in ("real", "mock"):

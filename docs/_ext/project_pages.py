@@ -71,7 +71,8 @@ def results() -> str:
         lines.append(f"| {rows['teff']['count']} real LAMOST spectra{which} | {' | '.join(cells)} |")
     lines += [
         "",
-        "Share of rotation periods within 10 % of the catalogues', each star by a finder that had not seen it:",
+        "Share of rotation periods within 10 % of the catalogues', each star by a finder that had not seen it "
+        "(the catalogue's periods of the K2 stars are themselves Lomb-Scargle periods):",
     ]
     return "\n".join([*lines, "", *period_lines()])
 
