@@ -8,13 +8,14 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from desa.files import TooLarge, regular
+from desa.files import TooLarge, open_regular, regular
+from desa.parquet_pages import bytes_in_memory
 
 LEAST = 1 << 27
 RATIO = 100
@@ -42,8 +43,11 @@ def open_parquet(path: str | Path, *, least: int = LEAST, ratio: int = RATIO) ->
         If it can't be read; `desa.files.TooLarge` if it unpacks to more.
     """
     size = regular(path).stat().st_size
+    most = max(least, ratio * size)
     file = pq.ParquetFile(path, memory_map=True, page_checksum_verification=True)
-    _check(file, path, max(least, ratio * size))
+    _check(file, path, most)
+    with open_regular(path) as stream:
+        _check_pages(stream, file, path, most)
     return file
 
 
@@ -65,6 +69,7 @@ def parse_parquet(content: bytes, path: str | Path, most: int) -> pa.Table:
     words = [column.name for column in pq.read_schema(io.BytesIO(content)) if _is_words(column.type)]
     file = pq.ParquetFile(io.BytesIO(content), read_dictionary=words, page_checksum_verification=True)
     _check(file, path, most)
+    _check_pages(io.BytesIO(content), file, path, most)
     table = file.read()
     for name in words:
         if sum(_spelt_out(chunk) for chunk in table.column(name).chunks) > most:
@@ -92,6 +97,12 @@ def _check(file: pq.ParquetFile, path: str | Path, most: int) -> None:
     said = sum(about.row_group(place).total_byte_size for place in range(about.num_row_groups))
     width = sum(_width(column.type) for column in file.schema_arrow)
     if max(said, about.num_rows * width) > most:
+        raise TooLarge(path, most)
+
+
+def _check_pages(stream: BinaryIO, file: pq.ParquetFile, path: str | Path, most: int) -> None:
+    """Compare what the pages themselves say with a bound: what is read is theirs, not the footer's."""
+    if bytes_in_memory(stream, file.metadata) > most:
         raise TooLarge(path, most)
 
 

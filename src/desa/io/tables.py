@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from desa.errors import DamagedFile, FileRefused, UnsupportedFile
 from desa.files import open_regular
 from desa.io.fits import AGAIN
+from desa.parquet_pages import bytes_in_memory
 
 MAX_BYTES = 1 << 30
 """Of a table, unpacked."""
@@ -136,12 +137,14 @@ def _opened(path: str, size: int, mtime_ns: int) -> StoredTable:
 def _parquet(path: Path) -> tuple[int, Columns]:
     file = pq.ParquetFile(path, page_checksum_verification=True)
     groups = (file.metadata.row_group(place) for place in range(file.metadata.num_row_groups))
+    with open_regular(path) as stream:
+        pages = bytes_in_memory(stream, file.metadata)
 
     def column(name: str) -> NDArray[Any]:
         return np.asarray(file.read(columns=[name]).column(0).to_numpy())
 
     names = file.schema_arrow.names
-    return sum(group.total_byte_size for group in groups), {
+    return max(pages, sum(group.total_byte_size for group in groups)), {
         name.upper(): partial(column, name) for name in names
     }
 
