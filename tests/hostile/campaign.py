@@ -136,7 +136,7 @@ def foreign(folder: Path) -> Path:
 
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=4, help="cases of each kind of damage and layout")
+    parser.add_argument("--rounds", type=int, default=3, help="cases of each kind of damage and layout")
     parser.add_argument("--every", type=int, default=1, help="only every so-manieth case of the files")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--small", action="store_true", help="written files only, few of the other things")
