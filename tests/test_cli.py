@@ -204,14 +204,15 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_tables_for_scripts(files: Path, tmp_path: Path) -> None:
+def test_tables_for_scripts(files: Path) -> None:
     for command in ("predict", "embed"):
-        out = [] if command == "predict" else ["-o", str(tmp_path / "e.parquet")]
-        lines = runner.invoke(app, [command, str(files), *out, "--json"]).stdout.splitlines()
+        lines = runner.invoke(app, [command, str(files), "--json"]).stdout.splitlines()
         rows = [json.loads(line) for line in lines]
         assert rows[0]["star_id"] == "KIC 8462852" and len(rows) == 2
         text = runner.invoke(app, [command, str(files), "-o", "-"]).stdout.splitlines()
         assert text[0].startswith("star_id,") and len(text) == 3
+    lost = runner.invoke(app, ["embed", str(files)])
+    assert "-o FILE, -o - or --json" in str(lost.exception)
 
 
 @pytest.mark.parametrize("ending", ["csv", "ecsv", "fits", "vot", "parquet"])

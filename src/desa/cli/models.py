@@ -36,12 +36,12 @@ def embed(
         typer.Argument(help="Light-curve and spectrum files, folders of such, or one survey folder."),
     ],
     output: Annotated[
-        Path,
+        Path | None,
         output_option(
             "Table: .parquet (which search, anomalies and explore read), .ecsv, .fits, .vot or .csv; "
-            "- for CSV on standard output."
+            "- for CSV on standard output. Left out: --json must be given."
         ),
-    ],
+    ] = None,
     model: Model = "",
     match_arcsec: Annotated[float, typer.Option(min=0, help="Radius for pairs by position.")] = 3.0,
     every_spectrum: EverySpectrum = False,
@@ -69,6 +69,8 @@ def embed(
     """
     if batch_size != "auto" and not (batch_size.isdecimal() and int(batch_size)):
         raise SettingsError(f"--batch-size must be a number of at least 1, or auto, not {batch_size}")
+    if output is None and not json:
+        raise SettingsError("where is the table to go? Give -o FILE, -o - or --json")
     check_table(output, json)
     check_model(model)
     check_inputs(inputs)
@@ -100,13 +102,14 @@ def embed(
         on_stdout(as_table(table), output, json)
     said = ", ".join(f"{count} {kind}" for kind, count in sorted(written.modalities.items()))
     limit = f"; {written.limit} took longest" if written.limit else ""
-    place = "" if output == STDOUT else f" in {output}"
+    file = None if output == STDOUT else output
+    place = f" in {file}" if file else ""
     speaker(output, json).print(
         f"{counted(sum(written.modalities.values()), 'embedding')} ({said}){place}{limit}",
         markup=False,
         highlight=False,
     )
-    list_left_out(written.left_out, None if output == STDOUT else output)
+    list_left_out(written.left_out, file)
     raise typer.Exit(1 if written.left_out else 0)
 
 
