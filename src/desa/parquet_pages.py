@@ -50,8 +50,11 @@ def bytes_in_memory(stream: BinaryIO, metadata: Any) -> int:
 
 def _of_column(stream: BinaryIO, column: Any) -> tuple[int, int]:
     """Bytes that a column's pages unpack to, and the values in them."""
-    starts = [column.data_page_offset, column.dictionary_page_offset if column.has_dictionary_page else None]
-    place = min(start for start in starts if start is not None)
+    starts = [column.data_page_offset, column.dictionary_page_offset if column.has_dictionary_page else 0]
+    if not any(starts) and column.total_compressed_size:
+        raise pa.ArrowInvalid("a column without a place")
+    # A column without rows has no data page, and 0 for its place; one without any page has a size of 0 too.
+    place = min(filter(None, starts), default=0)
     end, unpacked, values = place + column.total_compressed_size, 0, 0
     while place < end:
         stream.seek(place)

@@ -16,7 +16,7 @@ import pytest
 from desa.catalogs.labels import read_labels
 from desa.errors import DamagedFile, FileRefused
 from desa.io.registry import read
-from desa.parquet import read_parquet
+from desa.parquet import read_parquet, write_parquet
 from desa.parquet_pages import bytes_in_memory
 from helpers.archive_files import pipeline_table
 
@@ -107,3 +107,11 @@ def test_pages_that_are_none(tmp_path: Path) -> None:
             read(tmp_path / "b")
         with pytest.raises(DamagedFile):
             read_labels(tmp_path / "b")
+
+
+def test_tables_without_rows_are_read(tmp_path: Path) -> None:
+    """Their columns have no data page, and of truths no page at all."""
+    kinds = (pa.string(), pa.float64(), pa.list_(pa.int64()), pa.bool_())
+    table = pa.table({str(kind): pa.array([], kind) for kind in kinds})
+    write_parquet(table, tmp_path / "none.parquet")
+    assert read_parquet(tmp_path / "none.parquet").equals(table)
