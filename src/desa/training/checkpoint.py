@@ -173,7 +173,7 @@ class Checkpoints:
         content: dict[str, Any] = {"task": model, "optimizer": moments}
         if best is not None:
             content["best"] = best
-        dcp.save(content, checkpoint_id=temporary, no_dist=current().size == 1)
+        dcp.save(content, checkpoint_id=temporary)
         if current().main:
             text = json.dumps({"format": FORMAT, "state": state, "best": best is not None})
             (temporary / "state.json").write_text(text, encoding="utf-8")
@@ -191,7 +191,7 @@ class Checkpoints:
         content: dict[str, Any] = {"task": model, "optimizer": moments}
         if head.best:
             content["best"] = weights(task, sharded=True)
-        dcp.load(content, checkpoint_id=path, no_dist=current().size == 1)
+        dcp.load(content, checkpoint_id=path)
         dcp_state.set_state_dict(
             task, optimizer, model_state_dict=content["task"], optim_state_dict=content["optimizer"]
         )
