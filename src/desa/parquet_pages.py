@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-MAX_HEADER = 1 << 16
+USUAL_HEADER, MAX_HEADER = 1 << 12, 1 << 24
 MAX_DEPTH = 8
 _UNPACKED, _PACKED, _DATA, _DATA_V2, _VALUES = 2, 3, 5, 8, 1
 """Numbers of the fields of a page's header, and of its part on the data."""
@@ -57,10 +57,8 @@ def _of_column(stream: BinaryIO, column: Any) -> tuple[int, int]:
     place = min(filter(None, starts), default=0)
     end, unpacked, values = place + column.total_compressed_size, 0, 0
     while place < end:
-        stream.seek(place)
-        head = io.BytesIO(stream.read(MAX_HEADER))
         try:
-            fields = _fields(head)
+            head, fields = _header(stream, place)
             sizes = int(fields[_PACKED]), int(fields[_UNPACKED])
             data = fields.get(_DATA) or fields.get(_DATA_V2) or {}
             count = int(data.get(_VALUES, 0))
@@ -68,10 +66,23 @@ def _of_column(stream: BinaryIO, column: Any) -> tuple[int, int]:
             raise pa.ArrowInvalid("a page has no header that can be read") from None
         if min(*sizes, count) < 0:
             raise pa.ArrowInvalid("a page has a size below 0")
-        place += head.tell() + sizes[0]
+        place += head + sizes[0]
         unpacked += sizes[1]
         values += count
     return unpacked, values
+
+
+def _header(stream: BinaryIO, place: int) -> tuple[int, Fields]:
+    """Bytes and fields of the header of the page at a place."""
+    for most in (USUAL_HEADER, MAX_HEADER):
+        stream.seek(place)
+        head = io.BytesIO(stream.read(most))
+        try:
+            fields = _fields(head)
+        except IndexError:  # words of its statistics may be longer
+            continue
+        return head.tell(), fields
+    raise ValueError("it has no end")
 
 
 def _fields(head: BinaryIO, depth: int = 0) -> Fields:
@@ -94,7 +105,11 @@ def _value(head: BinaryIO, kind: int, depth: int) -> Any:
     if kind == _DOUBLE:
         return head.read(8)
     if kind == _BINARY:
-        return head.read(_varint(head))
+        size = _varint(head)
+        content = head.read(size)
+        if len(content) < size:
+            raise IndexError
+        return content
     if kind == _STRUCT:
         return _fields(head, depth + 1)
     if kind in (_LIST, _SET):

@@ -98,6 +98,15 @@ def test_pages_of_good_files(options: dict, tmp_path: Path) -> None:
     assert max(said * 0.9, values) <= found <= max(said, table.nbytes)
 
 
+@pytest.mark.parametrize("options", [{}, {"use_dictionary": False, "compression": "none"}])
+def test_tables_without_rows_and_with_long_words(options: dict, tmp_path: Path) -> None:
+    empty = pa.table({"a": pa.array([], pa.string()), "b": pa.array([], pa.list_(pa.int32()))})
+    words = pa.table({"a": ["x" * 3000 + str(n % 3) for n in range(50)], "b": [[n] for n in range(50)]})
+    for table in (empty, words, pa.table({"a": pa.nulls(7, pa.string())})):
+        pq.write_table(table, tmp_path / "a", write_page_checksum=True, **options)
+        assert read_parquet(tmp_path / "a").equals(table)
+
+
 def test_pages_that_are_none(tmp_path: Path) -> None:
     pq.write_table(pa.table(pipeline_table(7)), tmp_path / "a")
     whole = (tmp_path / "a").read_bytes()
