@@ -53,8 +53,8 @@ hostile: $(VENV)/.dev        ## damaged files of every layout by the thousand: c
 
 audit: $(VENV)/.dev          ## known vulnerabilities of the pinned versions, where a database can be had
 	@if $(BIN)/python -m pip install --quiet pip-audit && $(BIN)/python -m pip_audit --version >/dev/null; \
-	then $(BIN)/python -m pip_audit --requirement constraints.txt --no-deps --disable-pip || \
-	    echo "audit: see above; without a database nothing was checked"; \
+	then $(BIN)/python -m pip_audit --requirement constraints.txt --no-deps --disable-pip 2>&1 | tee $(VENV)/audit.txt; \
+	    echo "audit: $$(grep -c == constraints.txt) pinned, $$(grep -c 'could not be audited' $(VENV)/audit.txt) of them not looked up"; \
 	else echo "audit: pip-audit can't be had, so nothing was checked"; fi
 
 parity: $(VENV)/.dev         ## the published model at full size: 2.2 GB of random weights, minutes
