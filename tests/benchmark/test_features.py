@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,15 @@ def test_a_folder_without_them_is_refused(tmp_path: Path) -> None:
     folder = cached(tmp_path / "features")
     (folder / "z_kepler_test.npy").unlink()
     with pytest.raises(DesaError, match="test"):
+        read_features(folder)
+
+
+@pytest.mark.parametrize("name", ["z_kepler_test.npy", "meta_train.parquet"])
+def test_pipes_are_refused_not_waited_for(tmp_path: Path, name: str) -> None:
+    folder = cached(tmp_path / "features")
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(DesaError, match="no cached features"):
         read_features(folder)
 
 

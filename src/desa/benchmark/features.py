@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from desa.errors import DesaError
 from desa.evaluation.phase import Phase, phase_of
-from desa.files import written_whole
+from desa.files import regular, written_whole
 from desa.inference.encode import lightcurve_features, spectrum_features
 from desa.models.network import Network
+from desa.parquet import read_parquet
 from desa.survey.selection import best_pairs
 from desa.survey.store import Survey
 
@@ -64,10 +64,9 @@ def read_features(folder: str | Path) -> Features:
     source, parts = Path(folder), []
     for split in ("train", "test"):
         try:
-            first, second = (
-                np.load(source / f"z_{name}_{split}.npy", allow_pickle=False) for name in ("lamost", "kepler")
-            )
-            meta = pq.read_table(source / f"meta_{split}.parquet")
+            files = [regular(source / f"z_{name}_{split}.npy") for name in ("lamost", "kepler")]
+            first, second = (np.load(file, allow_pickle=False) for file in files)
+            meta = read_parquet(source / f"meta_{split}.parquet")
         except (OSError, ValueError) as error:
             raise DesaError(f"{folder}: no cached features of the split {split} ({error})") from None
         if not (first.ndim == second.ndim == 2 and len(first) == len(second) == meta.num_rows):
