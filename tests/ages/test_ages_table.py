@@ -97,3 +97,12 @@ def test_the_command(ten_days_a_gyr: Gyrochronology, tmp_path: Path, monkeypatch
     assert shown.exit_code == 0 and shown.stdout.count('"age_gyro": ') == 3
     again = CliRunner().invoke(app, ["ages", str(out), "-o", str(tmp_path / "again.csv")])
     assert again.exit_code == 0, "a table that has ages gets them anew"
+
+
+def test_the_format_is_refused_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[bool] = []
+    monkeypatch.setattr(Gyrochronology, "of_clusters", lambda *_, **__: begun.append(True))
+    Table(columns(prot=[10.0, 25.0, 3.0])).write(tmp_path / "stars.ecsv")
+    command = ["ages", str(tmp_path / "stars.ecsv"), "-o", str(tmp_path / "ages.png"), "--json"]
+    said = CliRunner().invoke(app, command)
+    assert said.exit_code != 0 and not begun

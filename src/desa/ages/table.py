@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from desa.ages.gyrochronology import COOLEST, HOTTEST, LEVELS, OLDEST_GYR, YOUNGEST_GYR, Gyrochronology
 from desa.errors import SettingsError
+from desa.inference.quality import Doubt, bits_in_words, flag_and_reason
 from desa.progress import Report
 
 Array = NDArray[np.float64]
@@ -82,13 +83,15 @@ def with_ages(
     for ending in WORDS:
         text = f"age by gyrochronology from prot and teff (gyrointerp, open clusters): {WORDS[ending]}"
         table[NAME + ending] = Column(found[:, ENDS[ending]], unit="Gyr", description=text)
-    against = [_against(columns, star, teff[0][star], found[star]) for star in range(len(found))]
-    bits = np.array([sum(int(flag) for flag in own) for own in against], dtype=np.int16)
+    against = [
+        flag_and_reason(_against(columns, star, teff[0][star], found[star])) for star in range(len(found))
+    ]
+    bits = np.array([flag for flag, _ in against], dtype=np.int16)
     table[f"{NAME}_flag"] = Column(bits, description="bits of what speaks against the age; 0: nothing")
     table[f"{NAME}_why"] = Column(
-        ["; ".join(own.values()) for own in against], dtype=str, description="what speaks against the age"
+        [why for _, why in against], dtype=str, description="what speaks against the age"
     )
-    table.meta["flags"] = ", ".join(f"{flag.value} {str(flag.name).lower()}" for flag in AgeFlag)
+    table.meta["flags"] = bits_in_words(AgeFlag)
     return table
 
 
@@ -121,20 +124,28 @@ def _column(values: Sequence[Any]) -> Any:
     return [np.nan if value is None else value for value in values]
 
 
-def _against(columns: Mapping[str, Sequence[Any]], star: int, teff: float, ages: Array) -> dict[AgeFlag, str]:
+def _cell(columns: Mapping[str, Sequence[Any]], name: str, star: int) -> Any:
+    """A star's value in a column; None where it is unknown, or there is no such column."""
+    return columns[name][star] if name in columns else None
+
+
+def _against(columns: Mapping[str, Sequence[Any]], star: int, teff: float, ages: Array) -> list[Doubt]:
     """What speaks against a star's age, and why."""
-    said: dict[AgeFlag, str] = {}
+    said = []
     for name, flag in (("prot", AgeFlag.PERIOD), ("teff", AgeFlag.TEFF)):
-        if (columns[f"{name}_flag"][star] or 0) if f"{name}_flag" in columns else 0:
-            why = str(columns.get(f"{name}_why", {star: ""})[star] or "flagged")
-            said[flag] = f"{name}: {why}"
-    log_g = columns["log_g"][star] if "log_g" in columns else None
+        if _cell(columns, f"{name}_flag", star):
+            said.append(Doubt(flag, f"{name}: {_cell(columns, f'{name}_why', star) or 'flagged'}"))
+    log_g = _cell(columns, "log_g", star)
     if log_g is not None and float(log_g) < LEAST_LOG_G:
-        said[AgeFlag.NOT_A_DWARF] = f"log g {float(log_g):.2f}: not a dwarf, whose rotation tells the age"
+        reason = f"log g {float(log_g):.2f}: not a dwarf, whose rotation tells the age"
+        said.append(Doubt(AgeFlag.NOT_A_DWARF, reason))
     if np.isfinite(teff) and not COOLEST <= teff <= HOTTEST:
-        said[AgeFlag.OUTSIDE_CLUSTERS] = f"{teff:.0f} K: the clusters reach from {COOLEST:g} to {HOTTEST:g} K"
+        reason = f"{teff:.0f} K: the clusters reach from {COOLEST:g} to {HOTTEST:g} K"
+        said.append(Doubt(AgeFlag.OUTSIDE_CLUSTERS, reason))
     if ages[ENDS["_low68"]] < YOUNGEST_GYR:
-        said[AgeFlag.YOUNGER] = f"it may be younger than the youngest cluster ({YOUNGEST_GYR:g} Gyr)"
+        reason = f"it may be younger than the youngest cluster ({YOUNGEST_GYR:g} Gyr)"
+        said.append(Doubt(AgeFlag.YOUNGER, reason))
     if ages[ENDS["_high68"]] > OLDEST_GYR:
-        said[AgeFlag.OLDER] = f"it may be older than the oldest cluster ({OLDEST_GYR:g} Gyr)"
+        reason = f"it may be older than the oldest cluster ({OLDEST_GYR:g} Gyr)"
+        said.append(Doubt(AgeFlag.OLDER, reason))
     return said

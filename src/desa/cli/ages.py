@@ -37,7 +37,8 @@ def ages(
 
     Example: `desa ages predictions.ecsv -o with_ages.ecsv`
     """
-    check_table(None if json else output, json)
+    wanted = None if json and output == STDOUT else output
+    check_table(wanted, json)
     check_inputs([table])
     import numpy as np
 
@@ -54,8 +55,7 @@ def ages(
         found = with_ages(columns, model, progress)
     if output != STDOUT:
         write_table(found, output)
-    if json or output == STDOUT:
-        on_stdout(found, output if not json else None, json)
+    on_stdout(found, wanted, json)
     told = np.isfinite(np.asarray(found[NAME]))
     flagged = int((np.asarray(found[f"{NAME}_flag"])[told] != 0).sum())
     place = "" if output == STDOUT else f" in {output}"

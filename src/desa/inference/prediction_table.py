@@ -13,7 +13,7 @@ from astropy.table import Column, Table
 
 from desa.inference.estimate import Estimate
 from desa.inference.labels import words_of
-from desa.inference.quality import Flag
+from desa.inference.quality import Flag, bits_in_words
 from desa.words import rows_of_stars
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def build_table(columns: Columns, model: Network, data: str) -> Table:
     table.meta["trained"] = str(model.metadata.get("trained_on") or model.metadata.get("data", ""))
     table.meta["model"] = str(model.metadata.get("name") or model.metadata.get("survey", ""))
     table.meta["data"] = data
-    table.meta["flags"] = ", ".join(f"{flag.value} {str(flag.name).lower()}" for flag in Flag)
+    table.meta["flags"] = bits_in_words(Flag)
     return table
 
 

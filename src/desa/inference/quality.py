@@ -83,9 +83,9 @@ class SpectrumAnswer:
 
 @dataclass(frozen=True)
 class Doubt:
-    """One reason not to trust."""
+    """One reason not to trust; the flag is a bit of `Flag`, or of another table's flags."""
 
-    flag: Flag
+    flag: IntFlag
     reason: str
 
 
@@ -95,6 +95,11 @@ def flag_and_reason(doubts: Sequence[Doubt]) -> tuple[int, str]:
     for doubt in doubts:
         bits |= int(doubt.flag)
     return bits, "; ".join(dict.fromkeys(doubt.reason for doubt in doubts))
+
+
+def bits_in_words(flags: type[IntFlag]) -> str:
+    """What each bit means, for a table's ``meta``."""
+    return ", ".join(f"{flag.value} {str(flag.name).lower()}" for flag in flags)
 
 
 def snr_of(spectrum: Spectrum) -> float:
