@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from desa.documents import Document, Facts, Word, read_document
+from desa.documents import Document, DocumentT, Facts, Word, read_document
 
 ADVICE = "remove it; the same command makes it again"
 
@@ -81,9 +81,6 @@ class Spending(Document):
     """What every stage took, by name."""
 
     __pydantic_extra__: dict[str, Spent] = Field(init=False)
-
-
-DocumentT = TypeVar("DocumentT", bound=Document)
 
 
 def read_own(path: Path, kind: type[DocumentT]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from desa.errors import DamagedFile, UnsupportedFile
+from desa.errors import UnsupportedFile
 from desa.explore.columns import Column, is_shown, read_column
 from desa.explore.predictions import (
     PREDICTED,
@@ -23,7 +23,7 @@ from desa.explore.predictions import (
 )
 from desa.inference.embed import VECTORS
 from desa.parquet import open_parquet
-from desa.search.data import vectors_of
+from desa.search.data import embeddings_expected, vectors_of
 from desa.survey.selection import lightcurves_of, spectra_of
 from desa.survey.store import Survey
 
@@ -60,14 +60,8 @@ class ExploreTable:
         self, path: str | Path, survey: Survey | None = None, predictions: str | Path | None = None
     ) -> None:
         self.path, self.survey = Path(path), survey
-        try:
+        with embeddings_expected(self.path):
             self._file = open_parquet(self.path)
-        except FileNotFoundError:
-            raise DamagedFile(self.path, "no such file", "desa embed makes it") from None
-        except (OSError, pa.ArrowInvalid) as error:
-            raise DamagedFile(
-                self.path, f"can't be read as Parquet ({error})", "desa embed -o FILE.parquet makes one"
-            ) from None
         schema = self._file.schema_arrow
         self.vector_names = tuple(name for name in VECTORS if name in schema.names)
         if "star_id" not in schema.names or not self.vector_names:

@@ -70,7 +70,8 @@ def glanced(
         Whether they are of predictions, whose flags are summed up in words.
     """
     written, rows = Written(left_out=list(left_out)), list[pa.Table]()
-    fields, facts, some = dict[str, pa.Field](), dict[bytes, bytes](), False
+    fields, facts = dict[str, pa.Field](), dict[bytes, bytes]()
+    empty: pa.Schema | None = None
     for table in tables:
         opened = open_parquet(table) if isinstance(table, Path) else table
         schema = opened.schema_arrow if isinstance(opened, pq.ParquetFile) else opened.schema
@@ -80,12 +81,13 @@ def glanced(
         rows.append(told.replace_schema_metadata(None))
         written.modalities.update(modality.to_pylist())
         written.left_out += [(path, why) for path, why in json.loads(schema.metadata.get(LEFT_OUT, b"[]"))]
-        if not some and (len(modality) or not fields):  # of a table without rows, for want of another
-            fields, facts = {}, {}
-        if len(modality) or not fields:
+        if len(modality):
             fields = {field.name: field for field in schema} | fields
             facts = {**schema.metadata, **facts, **_longest(facts, schema.metadata)}
-        some |= bool(len(modality))
+        elif empty is None:
+            empty = schema
+    if not fields and empty is not None:  # no table has rows
+        fields, facts = {field.name: field for field in empty}, dict(empty.metadata)
     facts.pop(LEFT_OUT, None)
     if flagged:
         written.told = pa.concat_tables(rows).replace_schema_metadata(facts)

@@ -40,8 +40,9 @@ def usable_pixels(
     """
     sane = _below_limit(np.abs(flux), ivar > 0)
     measured = np.isfinite(flux) & (ivar > 0) & ~masked
-    check_possible(path, (sane & _below_limit(ivar, ivar > 0))[measured])
-    good = sane & measured & _below_limit(ivar, ivar > 0)
+    possible = sane & _below_limit(ivar, ivar > 0)
+    check_possible(path, possible[measured])
+    good = possible & measured
     if measured.any() and np.ptp(flux[measured]) > 0:  # else all are the same, which is said below
         good &= ~stuck(flux)
     if good.mean() < MIN_GOOD:

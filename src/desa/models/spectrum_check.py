@@ -118,7 +118,14 @@ class SpectrumCheck:
         return np.log(square / np.maximum(good.sum(axis=1), 1) + 1e-9), np.log(noise + 1e-4)
 
     def _along(self, pixels: NDArray[Any], weights: NDArray[Any]) -> NDArray[np.float32]:
-        return np.asarray(np.where(weights > 0, pixels - self.mean, 0.0) @ self.basis.T, dtype=np.float32)
+        return places(pixels, weights, self.mean, self.basis)
+
+
+def places(
+    pixels: NDArray[Any], weights: NDArray[Any], mean: NDArray[np.float32], basis: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """(N, K) places along components of (N, P) pixels; a bad pixel counts as the mean's."""
+    return np.asarray(np.where(weights > 0, pixels - mean, 0.0) @ basis.T, dtype=np.float32)
 
 
 def terms(along: NDArray[Any]) -> Array:

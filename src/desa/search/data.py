@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +50,26 @@ def arrow_table(data: Any, vectors: Collection[str] | None = None) -> pa.Table:
 
 
 def _parquet(path: Path, vectors: Collection[str] | None) -> pa.Table:
-    try:
+    with embeddings_expected(path):
         file = open_parquet(path)
         fields = list(file.schema_arrow)
         if vectors is None or not set(vectors) & {field.name for field in fields}:
             return file.read()
         chosen = [field.name for field in fields if field.name in vectors or not _is_vector(field.type)]
         return file.read(columns=chosen)
+
+
+@contextmanager
+def embeddings_expected(path: Path) -> Iterator[None]:
+    """While a table of embeddings is read: what goes wrong is said with the file's name and what makes one.
+
+    Raises
+    ------
+    DamagedFile
+        If the file is not there, or can't be read as Parquet.
+    """
+    try:
+        yield
     except FileNotFoundError:
         raise DamagedFile(path, "no such file", "desa embed makes it") from None
     except (OSError, pa.ArrowInvalid) as error:

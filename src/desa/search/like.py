@@ -21,7 +21,7 @@ from desa.parquet import read_parquet
 from desa.search import engines
 from desa.search.beside import Say, index_of
 from desa.search.columns import with_labels, with_survey
-from desa.search.data import vector_names, vectors_of
+from desa.search.data import embeddings_expected, vector_names, vectors_of
 from desa.search.index import EXACT_UP_TO
 from desa.survey.store import Survey
 
@@ -130,14 +130,8 @@ def search_like(
 
 
 def _schema(path: Path) -> pa.Schema:
-    try:
+    with embeddings_expected(path):
         return pq.read_schema(regular(path))
-    except FileNotFoundError:
-        raise DamagedFile(path, "no such file", "desa embed makes it") from None
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DamagedFile(
-            path, f"can't be read as Parquet ({error})", "desa embed -o FILE.parquet makes one"
-        ) from None
 
 
 def _first(query: Query, schema: pa.Schema, like: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from desa.errors import SettingsError
 from desa.inference.encode import BATCH_SIZE, dataset_of
 from desa.models.network import Network
-from desa.models.spectrum_check import SpectrumCheck, terms
+from desa.models.spectrum_check import SpectrumCheck, places, terms
 from desa.provenance import provenance
 from desa.survey.batches import make_loader
 from desa.survey.store import Survey
@@ -156,7 +156,7 @@ def fitted(
     rows = np.where(known.weights > 0, known.pixels - mean, 0.0)
     rows *= np.sqrt(np.clip(known.snr, 0, FULL_SNR) / FULL_SNR)[:, None]
     basis = _components(rows.astype(np.float32), min(COMPONENTS, len(rows)))
-    along = np.where(known.weights > 0, known.pixels - mean, 0.0) @ basis.T
+    along = places(known.pixels, known.weights, mean, basis)
     scale = np.maximum(along.std(axis=0), 1e-6).astype(np.float32)
     matrix = terms((along / scale).astype(np.float32))
     weight = 1.0 / (1.0 + (HALF_SNR / np.maximum(known.snr, 1.0)) ** 2)
@@ -175,10 +175,12 @@ def fitted(
     noise_fit: Array = np.zeros(3)
     degree = 2 if np.ptp(noise) > LEAST_RANGE else 0
     noise_fit[2 - degree :] = np.polyfit(noise, raw, degree)
-    end = hottest if threshold is None else threshold
-    kept = none if leftovers is None else leftovers
-    return SpectrumCheck(
-        bare.mean, basis, scale, coefficients, noise_fit, kept, hottest, end, dict(facts or {})
+    return replace(
+        bare,
+        noise_fit=noise_fit,
+        leftovers=none if leftovers is None else leftovers,
+        threshold=hottest if threshold is None else threshold,
+        facts=dict(facts or {}),
     )
 
 
